@@ -1,0 +1,26 @@
+# `make` alone prints this help.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help reproduce test lint benchmark
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+reproduce: .venv/installed ## fresh machine: .venv, pinned dependencies, then the miniature benchmark
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+
+test: .venv/installed ## fresh machine: .venv, pinned dependencies, then pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
+
+lint: .venv/installed ## ruff and snakefmt
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
+
+benchmark: .venv/installed ## speed against the plain way, in one run
+	for file in ranking bin_layer packing; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+# torch first and by itself: pip then finds the build that fits this machine, and the rest is happy with it
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --constraint constraints.txt torch
+	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,156 @@
+"""The command line: `dgreid <stage> key=value ...`. Thin: each command calls one function."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+from dgreid.errors import UserError, unknown
+
+EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran
+
+_EXAMPLES = """examples:
+  dgreid adopt market1501 --from ~/Downloads/Market-1501-v15.09.15.zip
+  dgreid select open_small && snakemake --cores all
+  dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'
+  dgreid train method=metabin backbone=resnet_tiny protocol=miniature seed=0
+  dgreid train method=erm backbone=resnet_tiny protocol=miniature method.learning_rate=0.02
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it succeeded, 1 after a user error (one sentence on stderr)."""
+    arguments = _parser().parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if not Path("params").is_dir():
+            raise UserError("there is no params/ here: run dgreid from the project's root folder.")
+        arguments.command(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dgreid",
+        description="Domain-generalizable person re-identification as a reproducible pipeline.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable, summary: str, example: str = "") -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}" if example else "",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=command)
+        return sub
+
+    adopt = add("adopt", _adopt, "bring a data set: archive or folder", "dgreid adopt grid --from grid.zip")
+    adopt.add_argument("dataset", help="a name in params/dataset")
+    adopt.add_argument("--from", dest="source", required=True, type=Path, help="archive or folder, any nesting")
+    adopt.add_argument("--to", type=Path, default=Path("data/raw"), help="where adopted data live")
+    adopt.add_argument("--copy", action="store_true", help="copy a folder instead of linking it")
+    adopt.add_argument("--acknowledge", action="store_true", help="confirm the terms of a restricted data set")
+
+    select = add("select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature")
+    select.add_argument("matrix", help="a name in params/matrices")
+    select.add_argument("keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'")
+
+    for name, (summary, example) in _STAGES.items():
+        stage = add(name, _stage, summary, example)
+        stage.add_argument("keys", nargs="*", metavar="key=value")
+    return parser
+
+
+def _adopt(arguments: argparse.Namespace) -> None:
+    from dgreid.config import load_dataset
+    from dgreid.datasets.archive import adopt
+
+    config = load_dataset(arguments.dataset)
+    mode = "copy" if arguments.copy else "link"
+    adopt(config, arguments.source, arguments.to, mode=mode, acknowledge=arguments.acknowledge)
+
+
+def _select(arguments: argparse.Namespace) -> None:
+    from dgreid.matrix import MATRIX, select
+
+    matrix = select(arguments.matrix, {key: yaml.safe_load(value) for key, value in _pairs(arguments.keys)})
+    logging.info("%s: %d runs, data sets %s", MATRIX, len(matrix["runs"]), ", ".join(matrix["datasets"]))
+
+
+def _stage(arguments: argparse.Namespace) -> None:
+    """Run one stage item and, if it succeeded, note it in the execution log."""
+    started = time.time()
+    {"report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(arguments)
+    EXECUTIONS.parent.mkdir(exist_ok=True)
+    with EXECUTIONS.open("a") as log:  # one short write: whole even when jobs run side by side
+        log.write(f"{arguments.name}\t{' '.join(arguments.keys)}\t{time.time() - started:.1f}\t{os.getpid()}\n")
+
+
+def _item(arguments: argparse.Namespace) -> None:
+    """synthesize, manifest, protocol: one data set or protocol, given as key=value."""
+    from importlib import import_module
+
+    key = "protocol" if arguments.name == "protocol" else "dataset"
+    chosen = dict(_pairs(arguments.keys))
+    for name in chosen:
+        if name != key:
+            raise unknown("key", name, [key])
+    if key not in chosen:
+        raise UserError(f"which {key}? Write `dgreid {arguments.name} {key}=NAME`.")
+    getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(chosen[key])
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """train, evaluate: one run, composed from its choices."""
+    from importlib import import_module
+
+    from dgreid.config import load_run
+
+    getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(load_run(arguments.keys))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from dgreid import matrix
+    from dgreid.stages.report import report
+
+    if arguments.keys:
+        raise UserError("dgreid report takes no keys: it renders the runs of params/matrix.yaml (`dgreid select NAME`).")
+    report(matrix.read())
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"'{word}' is not of the form key=value.")
+    return [tuple(word.split("=", 1)) for word in words]
+
+
+_RUN = "method=metabin backbone=resnet_tiny protocol=miniature seed=0"
+_STAGES = {
+    "synthesize": ("draw a miniature data set", "dgreid synthesize dataset=mini_grid"),
+    "manifest": ("read a data set into typed tables", "dgreid manifest dataset=mini_grid"),
+    "protocol": ("fix a protocol's training, query and gallery rows", "dgreid protocol protocol=miniature"),
+    "train": ("train one run", f"dgreid train {_RUN}"),
+    "evaluate": ("measure one run on every target", f"dgreid evaluate {_RUN}"),
+    "report": ("render tables, figures and page", "dgreid report"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

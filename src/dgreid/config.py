@@ -1,0 +1,241 @@
+"""The typed schema of `params/`: composed by Hydra, validated once, at the door.
+
+`load_run(["method=erm", "backbone=resnet_tiny", ...])` gives a `RunConfig`; an unknown key or a value
+of the wrong type is a `UserError` that names the key, the file's group and the nearest known key.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dgreid.errors import UserError, unknown
+
+PARAMS = Path("params")  # relative to the project root, where every command runs
+GROUPS = ("method", "backbone", "protocol", "recipe", "image")
+
+
+class Strict(BaseModel):
+    """Base of every section: unknown keys are errors, values cannot change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MethodOptions(Strict):
+    """What every method has; a method's own `Options` adds its switches."""
+
+    name: str = Field(description="file stem in params/method, part of the run's name")
+    code: str = Field(description="module in src/dgreid/methods")
+    title: str = Field(description="row title in tables")
+    provenance: Literal["baseline", "as released", "as written", "reconstruction"]
+    learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
+
+
+class BackboneConfig(Strict):
+    """A feature extractor; see `dgreid.networks.backbones`."""
+
+    name: str
+    architecture: str = Field(description="module in src/dgreid/networks/backbones")
+    width: float = Field(1.0, gt=0, description="channel multiplier (MobileNetV2)")
+    depth: int | None = Field(None, description="number of layers (ResNet)")
+    last_stride: Literal[1, 2] = 1
+
+
+class ImageConfig(Strict):
+    """Input size and training augmentation."""
+
+    name: str
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    padding: int = Field(10, ge=0, description="zero padding before the random crop, pixels")
+    color_jitter: tuple[float, float, float, float] | None = Field(
+        None, description="brightness, contrast, saturation, hue"
+    )
+
+
+class RecipeConfig(Strict):
+    """Budget and optimisation shared by the methods that are compared: the fair-comparison switch."""
+
+    name: str
+    epochs: int = Field(gt=0)
+    iterations_per_epoch: int | None = Field(
+        None, gt=0, description="null: one pass of the naive identity sampler"
+    )
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate_factor: float = Field(1.0, gt=0, description="multiplies the method's learning_rate")
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_factor: float = Field(2.0, description="learning rate of biases, relative")
+    warmup_epochs: float = 10
+    warmup_factor: float = 0.01
+    milestones: tuple[float, ...] = Field((40, 70), description="epochs at which the rate is divided by ten")
+    identities_per_domain: int = Field(4, gt=0)
+    images_per_identity: int = Field(4, gt=0)
+    weights: str = Field("imagenet", description="none | imagenet | path of a .safetensors or .pt file")
+    precision: Literal["auto", "float32"] = Field("auto", description="auto: mixed precision on CUDA")
+    checkpoint_every: int = Field(200, gt=0, description="iterations")
+
+
+class MiniatureConfig(Strict):
+    """A drawn data set: how much of what, written by `dgreid.miniature.writers.<layout>`."""
+
+    seed: int = 0
+    spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
+    sizes: dict[str, int] = Field(description="counts the writer of this layout asks for")
+
+
+class DatasetConfig(Strict):
+    """A data set: which parser reads it, what is expected of it, how one gets it."""
+
+    name: str
+    title: str
+    parser: str = Field(description="module in src/dgreid/datasets")
+    access: Literal["open", "request", "agreement", "withdrawn", "drawn"]
+    home: str = Field("", description="page where the data and their terms are found")
+    md5: str | None = None
+    options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
+    expect: dict[str, int] = Field({}, description="counts that a full copy has; enforced")
+    miniature: MiniatureConfig | None = None
+
+
+class SourceConfig(Strict):
+    """One training source of a protocol."""
+
+    dataset: str
+    split_set: str | None = Field(None, description="take `role` of split 0 of this set; null: every person")
+    role: Literal["train"] = "train"
+    domain_by: Literal["dataset", "camera"] = "dataset"
+
+
+class TargetConfig(Strict):
+    """One data set that is searched at test time."""
+
+    name: str = Field(description="column title, such as VIPeR")
+    dataset: str
+    split_set: str
+    splits: int | None = Field(None, description="use only the first n splits; null: all")
+    expect: dict[str, int] = Field({}, description="query and gallery images per split; enforced")
+
+
+class ProtocolConfig(Strict):
+    """Who trains, who is searched, and the counts that must come out."""
+
+    name: str
+    title: str
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    targets: tuple[TargetConfig, ...]
+    expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
+    allow_partial: bool = Field(False, description="accept incomplete data; every result is labelled partial")
+    choices: dict[str, str] = Field({}, description="choices papers leave open, stated")
+
+
+class RunConfig(Strict):
+    """Everything a run depends on but the data."""
+
+    method: Any  # the method's own Options, validated by the class its module defines
+    backbone: BackboneConfig
+    protocol: ProtocolConfig
+    recipe: RecipeConfig
+    image: ImageConfig
+    seed: int = Field(0, ge=0)
+
+    @property
+    def run(self) -> str:
+        """The run's name, `{method}-{backbone}-{protocol}-s{seed}`."""
+        return f"{self.method.name}-{self.backbone.name}-{self.protocol.name}-s{self.seed}"
+
+
+def choices(group: str) -> list[str]:
+    """The names in a group of params/, sorted."""
+    return sorted(path.stem for path in (PARAMS / group).glob("*.yaml"))
+
+
+def load_dataset(name: str) -> DatasetConfig:
+    """Read params/dataset/NAME.yaml."""
+    return validate(DatasetConfig, _read("dataset", name))
+
+
+def load_protocol(name: str) -> ProtocolConfig:
+    """Read params/protocol/NAME.yaml (without the recipe and image it proposes)."""
+    node = _read("protocol", name)
+    node.pop("defaults", None)
+    return validate(ProtocolConfig, node)
+
+
+def load_run(overrides: Sequence[str]) -> RunConfig:
+    """Compose and validate a run from `group=name` and `group.key=value` words.
+
+    Raises:
+        UserError: an unknown group, name or key, a value of the wrong type, a missing choice.
+    """
+    from dgreid import methods  # late: methods import this module
+
+    chosen = dict(word.lstrip("+~").split("=", 1) for word in overrides if "=" in word)
+    for word in overrides:
+        key = word.lstrip("+~").split("=", 1)[0].split(".")[0]
+        if "=" not in word or key not in (*GROUPS, "seed"):
+            raise unknown("key", key, (*GROUPS, "seed"))
+    for group in GROUPS:
+        if group in chosen and chosen[group] not in choices(group):
+            raise unknown(group, chosen[group], choices(group))
+    for group in ("method", "backbone", "protocol"):
+        if group not in chosen:
+            raise UserError(f"which {group}? Add {group}=NAME, one of: {', '.join(choices(group))}.")
+    try:
+        with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
+            # every key is added if absent: our own schema then names the nearest known key
+            words = [w if w.split("=")[0] in (*GROUPS, "seed") else "++" + w.lstrip("+") for w in overrides]
+            composed = compose("run", words, return_hydra_config=True)
+    except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
+        raise UserError(f"params/: {str(error).splitlines()[0]}") from error
+    picked = composed.hydra.runtime.choices
+    node = {group: OmegaConf.to_container(composed[group], resolve=True) for group in GROUPS}
+    for group in GROUPS:
+        node[group]["name"] = picked[group]
+    code = node["method"].get("code", picked["method"])
+    options = validate(methods.module(code).Options, {"code": code, **node["method"]}, "method")
+    return validate(RunConfig, {**node, "method": options, "seed": composed.get("seed", 0)})
+
+
+def validate(model: type[Strict], node: dict, where: str = "") -> Any:
+    """Build `model` from a plain mapping, or say in one sentence what is wrong with it."""
+    try:
+        return model.model_validate(node)
+    except ValidationError as error:
+        raise _sentence(model, error.errors()[0], where or node.get("name", "params")) from error
+
+
+def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
+    *parents, key = problem["loc"] or ("",)
+    path = ".".join(map(str, (where, *problem["loc"])))
+    if problem["type"] != "extra_forbidden":
+        return UserError(f"{path}: {problem['msg']} (got {problem.get('input')!r}).")
+    for parent in parents:
+        field = model.model_fields.get(parent) if isinstance(parent, str) else None
+        inner = getattr(field, "annotation", None)
+        for candidate in (inner, *getattr(inner, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return unknown(f"key {path}:", str(key), model.model_fields)
+
+
+def _read(group: str, name: str) -> dict:
+    path = PARAMS / group / f"{name}.yaml"
+    if not path.exists():
+        raise unknown(group, name, choices(group))
+    return {**(OmegaConf.to_container(OmegaConf.load(path)) or {}), "name": name}
+
+
+def threads() -> int:
+    """Threads this process may use: DGREID_THREADS, set by the scheduler; one when unset.
+
+    One by default, so that both front ends give the same bits: sums depend on the thread count.
+    """
+    return int(os.environ.get("DGREID_THREADS", "1"))

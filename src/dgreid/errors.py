@@ -1,0 +1,20 @@
+"""Errors a user can mend: one sentence that says what, where and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. The command line prints the sentence alone and exits with 1."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not among `known`; it proposes the nearest one.
+
+    >>> print(unknown("method", "metabinn", ["erm", "metabin"]))
+    unknown method 'metabinn': did you mean 'metabin'? Known: erm, metabin.
+    """
+    known = sorted(map(str, known))
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(known)}.")

@@ -1,0 +1,107 @@
+"""dvc.yaml as Snakemake sees it: `${key}` or `${item}` of a `foreach` stage is the wildcard `{item}`.
+
+dvc.yaml owns the stages, their dependencies and outputs. This module lets the Snakefile schedule
+the same stages without naming any of those a second time, and runs each item through DVC, so that both
+front ends share one ledger (dvc.lock) and one content-addressed cache.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dgreid.errors import UserError
+
+_VARIABLE = re.compile(r"\$\{([\w.]+)\}")
+
+
+class Graph:
+    """The stages of a dvc.yaml whose `vars` are YAML files and whose stages are plain or `foreach`."""
+
+    def __init__(self, path: str = "dvc.yaml") -> None:
+        spec = yaml.safe_load(Path(path).read_text())
+        self._vars: dict[str, Any] = {}
+        for file in spec.get("vars", []):
+            self._vars |= yaml.safe_load(Path(file).read_text())
+        self._stages = spec["stages"]
+        self._made = {out for stage in self._stages for out in self.targets(stage)}
+
+    def items(self, stage: str) -> dict[str, Any]:
+        """The items of a stage: {key: value}; {"": None} for a stage without `foreach`."""
+        over = self._stages[stage].get("foreach")
+        if over is None:
+            return {"": None}
+        values = self._vars[_VARIABLE.fullmatch(over)[1]]
+        return values if isinstance(values, dict) else {str(value): value for value in values}
+
+    def outputs(self, stage: str) -> list[str]:
+        """The outputs of a stage as Snakemake patterns."""
+        return [self._resolve(out, "{item}", None) for out in self._paths(stage, "outs", "metrics", "plots")]
+
+    def targets(self, stage: str) -> list[str]:
+        """Every concrete output of a stage, over all its items."""
+        return [out.format(item=key) for key in self.items(stage) for out in self.outputs(stage)]
+
+    def inputs(self, stage: str) -> Callable[[Any], list[str]]:
+        """Snakemake's input function: wildcards -> the files one item depends on.
+
+        A folder stands for every output made inside it, or else for the files it holds.
+        """
+
+        def files(wildcards: Any) -> list[str]:
+            key = getattr(wildcards, "item", "")
+            value = self.items(stage)[key]
+            found: list[str] = []
+            for entry in self._paths(stage, "deps", "params"):
+                found += self._expand(self._resolve(entry, key, value), stage)
+            return found
+
+        return files
+
+    def constraint(self) -> str:
+        """A regular expression for every item of every stage."""
+        return "|".join(sorted({re.escape(key) for stage in self._stages for key in self.items(stage) if key}))
+
+    def repro(self, stage: str) -> str:
+        """The shell line that brings one item up to date through DVC.
+
+        `--wait-for-lock` because parallel jobs share DVC's lock; never `--quiet`, which empties the log.
+        """
+        item = "@{wildcards.item}" if "foreach" in self._stages[stage] else ""
+        return f"DGREID_THREADS={{threads}} dvc --wait-for-lock repro --single-item {stage}{item} > {{log}} 2>&1"
+
+    def _paths(self, stage: str, *sections: str) -> list[str]:
+        body = self._stages[stage].get("do", self._stages[stage])
+        entries = [entry for section in sections for entry in body.get(section, [])]
+        return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+    def _resolve(self, text: str, key: str, value: Any) -> str:
+        def replace(match: re.Match) -> str:
+            head, *rest = match[1].split(".")
+            if head == "key" or (head == "item" and not rest):
+                return key
+            node = value if head == "item" else self._vars[head]
+            for part in rest:
+                node = node[part]
+            return str(node)
+
+        return _VARIABLE.sub(replace, text)
+
+    def _expand(self, path: str, stage: str) -> list[str]:
+        inside = sorted(out for out in self._made if out.startswith(path + "/"))
+        if inside or path in self._made:
+            return inside or [path]
+        if not Path(path).exists():
+            raise UserError(f"stage {stage} needs {path}, which is missing and which no stage makes: {_remedy(path)}")
+        if Path(path).is_dir():
+            return sorted(str(file) for file in Path(path).rglob("*") if file.suffix in {".py", ".csv", ".j2", ".html"})
+        return [path]
+
+
+def _remedy(path: str) -> str:
+    parts = Path(path).parts
+    if parts[:2] == ("data", "raw"):
+        return f"bring the data with `dgreid adopt {parts[2]} --from PATH`."
+    return "restore the file, or run `dgreid select NAME` to write a fresh matrix."

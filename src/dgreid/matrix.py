@@ -1,0 +1,101 @@
+"""The selection of runs: params/matrices/NAME.yaml, expanded into params/matrix.yaml.
+
+A selection is written out in full because DVC then knows, run by run, which files it depends on.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dgreid import config
+from dgreid.errors import UserError, unknown
+from dgreid.files import whole
+
+MATRIX = Path("params/matrix.yaml")
+AXES = ("methods", "backbones", "protocols", "seeds")
+
+
+class Block(config.Strict):
+    """Every combination of these names is one run."""
+
+    methods: tuple[str, ...]
+    backbones: tuple[str, ...]
+    protocols: tuple[str, ...]
+    seeds: tuple[int, ...]
+    recipe: str | None = None  # null: what the protocol proposes
+    image: str | None = None
+
+
+class Selection(config.Strict):
+    """A file of params/matrices."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Expand a selection, with axes replaced by `overrides`, and write it to params/matrix.yaml."""
+    path = config.PARAMS / "matrices" / f"{name}.yaml"
+    if not path.exists():
+        raise unknown("matrix", name, config.choices("matrices"))
+    node = {"name": name, **yaml.safe_load(path.read_text())}
+    for key, value in overrides.items():
+        if key not in (*AXES, "recipe", "image"):
+            raise unknown("axis", key, (*AXES, "recipe", "image"))
+        for block in node["blocks"]:
+            block[key] = value if isinstance(value, list) or key not in AXES else [value]
+    matrix = expand(config.validate(Selection, node, str(path)))
+    words = " ".join(["dgreid select", name, *(f"'{key}={value}'" for key, value in overrides.items())])
+    with whole(MATRIX) as part:
+        part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
+    return matrix
+
+
+def expand(selection: Selection) -> dict[str, Any]:
+    """The full matrix: data sets with their sources, protocols, and each run with its choices."""
+    runs: dict[str, dict[str, Any]] = {}
+    protocols: dict[str, config.ProtocolConfig] = {}
+    for block in selection.blocks:
+        for method, backbone, protocol, seed in itertools.product(*(getattr(block, axis) for axis in AXES)):
+            words = [f"method={method}", f"backbone={backbone}", f"protocol={protocol}", f"seed={seed}"]
+            words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
+            run = config.load_run(words)
+            protocols[protocol] = run.protocol
+            runs[run.run] = {
+                "method": method,
+                "code": run.method.code,
+                "backbone": backbone,
+                "protocol": protocol,
+                "recipe": run.recipe.name,
+                "image": run.image.name,
+                "seed": seed,
+            }
+    if not runs:
+        raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")
+    names = sorted(
+        {part.dataset for protocol in protocols.values() for part in (*protocol.sources, *protocol.targets)}
+    )
+    drawn = [name for name in names if config.load_dataset(name).miniature]
+    return {
+        "name": selection.name,
+        "title": selection.title,
+        "drawn": drawn,
+        "datasets": {name: {"source": source(name, name in drawn)} for name in names},
+        "protocols": sorted(protocols),
+        "runs": runs,
+    }
+
+
+def source(dataset: str, drawn: bool) -> str:
+    """The file a manifest is made from: a drawn archive, or the record that `dgreid adopt` left."""
+    return f"data/archives/{dataset}.zip" if drawn else f"data/raw/{dataset}/adopted.json"
+
+
+def read() -> dict[str, Any]:
+    """The current matrix."""
+    if not MATRIX.exists():
+        raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
+    return yaml.safe_load(MATRIX.read_text())

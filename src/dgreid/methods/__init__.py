@@ -1,0 +1,19 @@
+"""One file per system. A file `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from dgreid.errors import unknown
+
+
+def names() -> list[str]:
+    """The modules in this folder that hold a method."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "base")
+
+
+def module(name: str) -> ModuleType:
+    """The module of a method: `.Options` (its switches) and `.METHOD` (its class)."""
+    if name not in names():
+        raise unknown("method code", name, names())
+    return import_module(f"dgreid.methods.{name}")

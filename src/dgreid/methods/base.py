@@ -1,0 +1,62 @@
+"""The contract between a method and the training loop. There is no trainer to inherit from."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Batch(NamedTuple):
+    """One batch on the training device."""
+
+    images: Tensor  # (N, 3, H, W) float, normalised
+    identities: Tensor  # (N,) long, label among the training identities of all sources
+    domains: Tensor  # (N,) long, 0..D-1
+
+
+class Sampler(NamedTuple):
+    """A batch a method asks for; sizes come from the recipe.
+
+    kind: `pk` draws identities from all sources pooled, `pk_per_domain` the same number from each domain.
+    """
+
+    kind: str
+
+
+class Training(NamedTuple):
+    """What a method may know of its training set and budget."""
+
+    classes: int  # training identities
+    domains: int
+    iterations: int
+    iterations_per_epoch: int
+
+
+class Method(nn.Module):
+    """A system: its networks, its optimisation step, its similarity.
+
+    A subclass is built as `METHOD(options, backbone, recipe, training)`, where `backbone` is a fresh
+    feature extractor `(N, 3, H, W) -> (N, C, h, w)` with attribute `channels` (C). It sets
+    `optimisers` (name -> optimiser; all are checkpointed) and `samplers` (name -> `Sampler`).
+    """
+
+    optimisers: dict[str, torch.optim.Optimizer]
+    samplers: Mapping[str, Sampler]
+
+    def draws(self, iteration: int) -> dict[str, int]:
+        """How many batches of each sampler this iteration takes (0-based); one of each by default."""
+        return {name: 1 for name in self.samplers}
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """One training iteration with all its optimiser steps; returns scalars to log."""
+        raise NotImplementedError
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Test-time representation, (N, 3, H, W) -> (N, d)."""
+        raise NotImplementedError
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Nq, d), (Ng, d) -> (Nq, Ng), higher is closer. Cosine unless a method says otherwise."""
+        return F.normalize(query) @ F.normalize(gallery).T

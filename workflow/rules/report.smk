@@ -1,0 +1,10 @@
+rule report:
+    input:
+        graph.inputs("report"),
+    output:
+        graph.outputs("report"),
+    log:
+        "logs/report.log",
+    threads: 1
+    shell:
+        graph.repro("report")

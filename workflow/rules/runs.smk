@@ -1,0 +1,28 @@
+# One thread per run on a CPU: two runs side by side are as fast as one on two threads, and sums are
+# bit-equal only for equal thread counts. On a GPU machine: `--set-threads train=8` feeds the loader.
+rule train:
+    input:
+        graph.inputs("train"),
+    output:
+        graph.outputs("train"),
+    log:
+        "logs/train/{item}.log",
+    threads: 1
+    resources:
+        gpu=1,
+    shell:
+        graph.repro("train")
+
+
+rule evaluate:
+    input:
+        graph.inputs("evaluate"),
+    output:
+        graph.outputs("evaluate"),
+    log:
+        "logs/evaluate/{item}.log",
+    threads: 1
+    resources:
+        gpu=1,
+    shell:
+        graph.repro("evaluate")
