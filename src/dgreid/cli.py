@@ -62,14 +62,22 @@ def _parser() -> argparse.ArgumentParser:
 
     adopt = add("adopt", _adopt, "bring a data set: archive or folder", "dgreid adopt grid --from grid.zip")
     adopt.add_argument("dataset", help="a name in params/dataset")
-    adopt.add_argument("--from", dest="source", required=True, type=Path, help="archive or folder, any nesting")
+    adopt.add_argument(
+        "--from", dest="source", required=True, type=Path, help="archive or folder, any nesting"
+    )
     adopt.add_argument("--to", type=Path, default=Path("data/raw"), help="where adopted data live")
     adopt.add_argument("--copy", action="store_true", help="copy a folder instead of linking it")
-    adopt.add_argument("--acknowledge", action="store_true", help="confirm the terms of a restricted data set")
+    adopt.add_argument(
+        "--acknowledge", action="store_true", help="confirm the terms of a restricted data set"
+    )
 
-    select = add("select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature")
+    select = add(
+        "select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature"
+    )
     select.add_argument("matrix", help="a name in params/matrices")
-    select.add_argument("keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'")
+    select.add_argument(
+        "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
+    )
 
     for name, (summary, example) in _STAGES.items():
         stage = add(name, _stage, summary, example)
@@ -96,10 +104,14 @@ def _select(arguments: argparse.Namespace) -> None:
 def _stage(arguments: argparse.Namespace) -> None:
     """Run one stage item and, if it succeeded, note it in the execution log."""
     started = time.time()
-    {"report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(arguments)
+    {"report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(
+        arguments
+    )
     EXECUTIONS.parent.mkdir(exist_ok=True)
     with EXECUTIONS.open("a") as log:  # one short write: whole even when jobs run side by side
-        log.write(f"{arguments.name}\t{' '.join(arguments.keys)}\t{time.time() - started:.1f}\t{os.getpid()}\n")
+        log.write(
+            f"{arguments.name}\t{' '.join(arguments.keys)}\t{time.time() - started:.1f}\t{os.getpid()}\n"
+        )
 
 
 def _item(arguments: argparse.Namespace) -> None:
@@ -130,7 +142,9 @@ def _report(arguments: argparse.Namespace) -> None:
     from dgreid.stages.report import report
 
     if arguments.keys:
-        raise UserError("dgreid report takes no keys: it renders the runs of params/matrix.yaml (`dgreid select NAME`).")
+        raise UserError(
+            "dgreid report takes no keys: it renders the runs of params/matrix.yaml (`dgreid select NAME`)."
+        )
     report(matrix.read())
 
 

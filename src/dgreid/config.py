@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml import YAMLError
 
 from dgreid.errors import UserError, unknown
 
@@ -99,6 +100,7 @@ class DatasetConfig(Strict):
     parser: str = Field(description="module in src/dgreid/datasets")
     access: Literal["open", "request", "agreement", "withdrawn", "drawn"]
     home: str = Field("", description="page where the data and their terms are found")
+    archive: str = Field("", description="published file name, which the md5 belongs to")
     md5: str | None = None
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
     expect: dict[str, int] = Field({}, description="counts that a full copy has; enforced")
@@ -129,6 +131,8 @@ class ProtocolConfig(Strict):
 
     name: str
     title: str
+    recipe: str = Field(description="the budget runs of this protocol take unless told otherwise")
+    image: str = Field(description="their image size, likewise")
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     targets: tuple[TargetConfig, ...]
     expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
@@ -163,10 +167,8 @@ def load_dataset(name: str) -> DatasetConfig:
 
 
 def load_protocol(name: str) -> ProtocolConfig:
-    """Read params/protocol/NAME.yaml (without the recipe and image it proposes)."""
-    node = _read("protocol", name)
-    node.pop("defaults", None)
-    return validate(ProtocolConfig, node)
+    """Read params/protocol/NAME.yaml."""
+    return validate(ProtocolConfig, _read("protocol", name))
 
 
 def load_run(overrides: Sequence[str]) -> RunConfig:
@@ -177,31 +179,36 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     """
     from dgreid import methods  # late: methods import this module
 
-    chosen = dict(word.lstrip("+~").split("=", 1) for word in overrides if "=" in word)
-    for word in overrides:
-        key = word.lstrip("+~").split("=", 1)[0].split(".")[0]
-        if "=" not in word or key not in (*GROUPS, "seed"):
-            raise unknown("key", key, (*GROUPS, "seed"))
-    for group in GROUPS:
-        if group in chosen and chosen[group] not in choices(group):
-            raise unknown(group, chosen[group], choices(group))
+    words = dict(_pair(word) for word in overrides)
+    chosen = {key: value for key, value in words.items() if key in GROUPS}
     for group in ("method", "backbone", "protocol"):
         if group not in chosen:
             raise UserError(f"which {group}? Add {group}=NAME, one of: {', '.join(choices(group))}.")
+    protocol = load_protocol(chosen["protocol"])
+    chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
+    for group, name in chosen.items():
+        if name not in choices(group):
+            raise unknown(group, name, choices(group))
+    # a dotted key is added where it is absent: our own schema then names the nearest known key
+    values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
-            # every key is added if absent: our own schema then names the nearest known key
-            words = [w if w.split("=")[0] in (*GROUPS, "seed") else "++" + w.lstrip("+") for w in overrides]
-            composed = compose("run", words, return_hydra_config=True)
-    except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
-        raise UserError(f"params/: {str(error).splitlines()[0]}") from error
-    picked = composed.hydra.runtime.choices
-    node = {group: OmegaConf.to_container(composed[group], resolve=True) for group in GROUPS}
-    for group in GROUPS:
-        node[group]["name"] = picked[group]
-    code = node["method"].get("code", picked["method"])
-    options = validate(methods.module(code).Options, {"code": code, **node["method"]}, "method")
-    return validate(RunConfig, {**node, "method": options, "seed": composed.get("seed", 0)})
+            composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
+            node = OmegaConf.to_container(composed, resolve=True)
+    except (OmegaConfBaseException, HydraException, YAMLError) as error:
+        raise UserError(f"params/ cannot be composed: {str(error).splitlines()[0]}") from error
+    for group, name in chosen.items():
+        node[group]["name"] = name
+    code = node["method"].setdefault("code", chosen["method"])
+    node["method"] = validate(methods.module(code).Options, node["method"], "method")
+    return validate(RunConfig, node, "run")
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or key.split(".")[0] not in (*GROUPS, "seed"):
+        raise unknown("key", key, (*GROUPS, "seed"))
+    return key, value
 
 
 def validate(model: type[Strict], node: dict, where: str = "") -> Any:
@@ -214,7 +221,7 @@ def validate(model: type[Strict], node: dict, where: str = "") -> Any:
 
 def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
     *parents, key = problem["loc"] or ("",)
-    path = ".".join(map(str, (where, *problem["loc"])))
+    path = ".".join(map(str, (where, *problem["loc"]))).removeprefix("run.")
     if problem["type"] != "extra_forbidden":
         return UserError(f"{path}: {problem['msg']} (got {problem.get('input')!r}).")
     for parent in parents:

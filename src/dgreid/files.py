@@ -33,3 +33,9 @@ def sha256(path: Path | str) -> str:
     """The SHA-256 of a file, as hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5(path: Path | str) -> str:
+    """The MD5 of a file, as hex; only to compare with published checksums."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -62,7 +62,9 @@ class Graph:
 
     def constraint(self) -> str:
         """A regular expression for every item of every stage."""
-        return "|".join(sorted({re.escape(key) for stage in self._stages for key in self.items(stage) if key}))
+        return "|".join(
+            sorted({re.escape(key) for stage in self._stages for key in self.items(stage) if key})
+        )
 
     def repro(self, stage: str) -> str:
         """The shell line that brings one item up to date through DVC.
@@ -70,7 +72,9 @@ class Graph:
         `--wait-for-lock` because parallel jobs share DVC's lock; never `--quiet`, which empties the log.
         """
         item = "@{wildcards.item}" if "foreach" in self._stages[stage] else ""
-        return f"DGREID_THREADS={{threads}} dvc --wait-for-lock repro --single-item {stage}{item} > {{log}} 2>&1"
+        return (
+            f"DGREID_THREADS={{threads}} dvc --wait-for-lock repro --single-item {stage}{item} > {{log}} 2>&1"
+        )
 
     def _paths(self, stage: str, *sections: str) -> list[str]:
         body = self._stages[stage].get("do", self._stages[stage])
@@ -94,9 +98,13 @@ class Graph:
         if inside or path in self._made:
             return inside or [path]
         if not Path(path).exists():
-            raise UserError(f"stage {stage} needs {path}, which is missing and which no stage makes: {_remedy(path)}")
+            raise UserError(
+                f"stage {stage} needs {path}, which is missing and which no stage makes: {_remedy(path)}"
+            )
         if Path(path).is_dir():
-            return sorted(str(file) for file in Path(path).rglob("*") if file.suffix in {".py", ".csv", ".j2", ".html"})
+            return sorted(
+                str(file) for file in Path(path).rglob("*") if file.suffix in {".py", ".csv", ".j2", ".html"}
+            )
         return [path]
 
 

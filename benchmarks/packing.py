@@ -1,0 +1,129 @@
+"""Packed and batch-wise against per-image decoding: images per second on one core.
+
+Both ways end in the same normalised float batch: flip, zero padding, random crop, ImageNet mean and
+deviation. The plain way decodes and resizes every JPEG with Pillow each time, as re-identification code
+commonly does; the packed way reads uint8 pixels from one memory-mapped file. The two alternate within one
+process, so that other load falls on both. The JPEGs are drawn noise, sized like Market-1501's.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from dgreid.config import ImageConfig
+from dgreid.images import pack
+from dgreid.images.augment import MEAN, STD, augment, normalise
+from dgreid.images.samplers import generator
+
+RESULT = Path(__file__).parent / "results" / "packing.json"
+COUNT, BATCH, ROUNDS = 640, 64, 7
+SIZES = (ImageConfig(name="256x128", height=256, width=128, padding=10),)
+
+
+def draw(folder: Path) -> list[str]:
+    """Smooth random pictures of 128x64 pixels as JPEGs, with their manifest."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(COUNT):
+        coarse = Image.fromarray(rng.integers(0, 256, (16, 8, 3)).astype(np.uint8))
+        name = f"{number:05d}.jpg"
+        coarse.resize((64, 128), Image.Resampling.BICUBIC).save(folder / name, quality=90)
+        rows.append({"path": name, "pixel_sha256": hashlib.sha256((folder / name).read_bytes()).digest()})
+    manifest = folder / "manifests" / "drawn"
+    manifest.mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(manifest / "images.parquet")
+    return [row["path"] for row in rows]
+
+
+def per_image(folder: Path, paths: list[str], image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
+    """One batch the plain way, (N, 3, H, W)."""
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    batch = []
+    for path in paths:
+        with Image.open(folder / path) as file:
+            picture = file.convert("RGB").resize((image.width, image.height), Image.Resampling.BICUBIC)
+        if rng.random() < image.flip:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        padded = Image.new("RGB", (image.width + 2 * image.padding, image.height + 2 * image.padding))
+        padded.paste(picture, (image.padding, image.padding))
+        left, top = rng.integers(0, 2 * image.padding + 1, 2)
+        cut = padded.crop((left, top, left + image.width, top + image.height))
+        pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1).contiguous().float().div_(255)
+        batch.append(pixels.sub_(mean).div_(std))
+    return torch.stack(batch)
+
+
+def packed(store: pack.Pack, rows: np.ndarray, image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
+    """The same batch from a pack, (N, 3, H, W)."""
+    return normalise(torch.from_numpy(augment(store[rows], image, rng)))
+
+
+def measure(folder: Path, image: ImageConfig) -> dict:
+    """Median images per CPU second of both ways, and of building the pack."""
+    paths = draw(folder)
+    pack.MANIFESTS, pack.PACKS, pack.images_root = folder / "manifests", folder / "packs", lambda name: folder
+    began = time.process_time()
+    store = pack.Pack.open("drawn", image)
+    speeds = {"build": [COUNT / (time.process_time() - began)], "per_image": [], "packed": []}
+    still = image.model_copy(update={"flip": 0.0, "padding": 0})
+    first = np.arange(BATCH)
+    same = torch.equal(store_pixels(store, first), plain_pixels(folder, paths[:BATCH], still))
+    for turn in range(ROUNDS):
+        for way in ("per_image", "packed"):
+            rng = generator(turn, way)
+            order = rng.permutation(COUNT).reshape(-1, BATCH)
+            began = time.process_time()
+            for rows in order:
+                if way == "packed":
+                    packed(store, rows, image, rng)
+                else:
+                    per_image(folder, [paths[row] for row in rows], image, rng)
+            speeds[way].append(COUNT / (time.process_time() - began))
+    medians = {way: float(np.median(values)) for way, values in speeds.items()}
+    ratios = [b / a for a, b in zip(speeds["per_image"], speeds["packed"], strict=True)]
+    return {
+        "size": image.name,
+        "images_per_second_per_core": {way: round(value) for way, value in medians.items()},
+        "ratio": round(float(np.median(ratios)), 2),
+        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "pixels_equal": bool(same),
+    }
+
+
+def store_pixels(store: pack.Pack, rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(store[rows])
+
+
+def plain_pixels(folder: Path, paths: list[str], image: ImageConfig) -> torch.Tensor:
+    size = image.width, image.height
+    pictures = [
+        Image.open(folder / path).convert("RGB").resize(size, Image.Resampling.BICUBIC) for path in paths
+    ]
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    results = []
+    for image in SIZES:
+        with TemporaryDirectory() as folder:
+            results.append(measure(Path(folder), image))
+        speed = results[-1]["images_per_second_per_core"]
+        print(
+            f"{image.name}: per image {speed['per_image']}/s, packed {speed['packed']}/s, "
+            f"{results[-1]['ratio']}x ({results[-1]['ratio_range'][0]} to {results[-1]['ratio_range'][1]})"
+        )
+    facts = {"batch": BATCH, "images": COUNT, "rounds": ROUNDS, "torch": torch.__version__}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps({**facts, "results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Ranking alone: counting positions against sorting rows with NumPy, both exact, in one process.
+
+    python benchmarks/ranking.py            # prints a table, writes benchmarks/results/ranking.json
+
+The data are random but have the shape of Market-1501 (3,368 queries, 15,913 gallery images, 750
+identities, 2,798 distractors, 6 cameras) and, for the memory, of MSMT17 (11,659 x 82,161). Distances are
+given: the matrix product is not part of the times. Rounds are interleaved, so that a busy machine slows
+both ways alike; the ratio of a round is what counts. Nothing of the kind of a real model is measured.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results" / "ranking.json"
+ROUNDS = 7
+
+
+def people(queries: int, identities: int, images: int, distractors: int, cameras: int, seed: int = 0):
+    """Identities and cameras of queries and gallery: uneven identities, one query per (identity, camera)."""
+    rng = np.random.default_rng(seed)
+    weight = rng.lognormal(sigma=0.5, size=identities)
+    owner = np.concatenate(
+        [
+            np.arange(identities),
+            rng.choice(identities, images - distractors - identities, p=weight / weight.sum()),
+            np.full(distractors, -1),
+        ]
+    )
+    owner = rng.permutation(owner)
+    camera = rng.integers(0, cameras, images)
+    pairs = rng.permutation(identities * cameras)[:queries] if queries <= identities * cameras else None
+    return pairs // cameras, owner, pairs % cameras, camera
+
+
+def sort_rows(scores, query_identities, gallery_identities, query_cameras, gallery_cameras):
+    """The plain exact way: sort the values of each row and look the matches up in it."""
+    precision = np.full(len(scores), np.nan)
+    members = {person: np.flatnonzero(gallery_identities == person) for person in np.unique(query_identities)}
+    for i, row in enumerate(scores):
+        own = members[query_identities[i]]
+        same = gallery_cameras[own] == query_cameras[i]
+        matches, junk = own[~same], own[same]
+        if len(matches) == 0:
+            continue
+        values = np.sort(row)
+        closer = len(row) - np.searchsorted(values, row[matches], side="right")
+        at_least = len(row) - np.searchsorted(values, row[matches], side="left")
+        for k in np.flatnonzero(at_least - closer > 1):  # ties: the lower gallery index comes first
+            closer[k] += np.count_nonzero(row[: matches[k]] == row[matches[k]])
+        if len(junk):
+            ahead = row[junk] > row[matches][:, None]
+            ahead |= (row[junk] == row[matches][:, None]) & (junk < matches[:, None])
+            closer -= ahead.sum(axis=1)
+        position = np.sort(closer)
+        precision[i] = np.mean(np.arange(1, len(position) + 1) / (position + 1))
+    return precision
+
+
+def argsort_rows(scores, query_identities, gallery_identities, query_cameras, gallery_cameras):
+    """The usual way: argsort each row, then walk along the kept images."""
+    precision = np.full(len(scores), np.nan)
+    for i, row in enumerate(scores):
+        order = np.argsort(-row, kind="stable")
+        hit = gallery_identities[order] == query_identities[i]
+        hit = hit[~(hit & (gallery_cameras[order] == query_cameras[i]))]
+        if hit.any():
+            at = np.flatnonzero(hit)
+            precision[i] = np.mean(np.arange(1, len(at) + 1) / (at + 1))
+    return precision
+
+
+def speed(counts: tuple[int, ...]) -> dict:
+    from dgreid.evaluation import rank_scores
+
+    who = people(queries=3368, identities=750, images=15913, distractors=2798, cameras=6)
+    scores = np.random.default_rng(1).standard_normal((3368, 15913), dtype=np.float32)
+    scores = np.round(scores, 4)  # so that ties occur
+    os.environ["DGREID_THREADS"] = "1"
+    expected = rank_scores(scores, *who).average_precision  # compiles too
+    assert np.allclose(sort_rows(scores, *who), expected, rtol=0, atol=1e-12, equal_nan=True)
+
+    def seconds(work) -> float:
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+
+    times = {"sort": [], "argsort": [], **{f"counting, {n} threads": [] for n in counts}}
+    for turn in range(ROUNDS):
+        times["sort"].append(seconds(lambda: sort_rows(scores, *who)))
+        if turn < 2:  # slow, and only for orientation
+            times["argsort"].append(seconds(lambda: argsort_rows(scores, *who)))
+        for n in counts:
+            os.environ["DGREID_THREADS"] = str(n)
+            times[f"counting, {n} threads"].append(seconds(lambda: rank_scores(scores, *who)))
+    rows = {}
+    for name, values in times.items():
+        ratios = [a / b for a, b in zip(times["sort"], values, strict=False)]
+        rows[name] = {
+            "seconds": statistics.median(values),
+            "fastest": min(values),
+            "ratio to sort": statistics.median(ratios),
+        }
+    return rows
+
+
+def memory() -> dict:
+    """Peak memory of one full MSMT17-sized search beyond its features, in a fresh process."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import ranking; ranking.search()"
+    environment = {**os.environ, "DGREID_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def search() -> None:
+    from dgreid.evaluation import rank
+
+    who = people(queries=11659, identities=3060, images=82161, distractors=0, cameras=15)
+    rng = np.random.default_rng(1)
+    query = rng.standard_normal((11659, 128), dtype=np.float32)
+    gallery = rng.standard_normal((82161, 128), dtype=np.float32)
+    small = np.zeros(4, int), np.zeros(4, int), np.zeros(4, int), np.ones(4, int)
+    rank(query[:4], gallery[:4], *small)  # compile and load libraries before measuring
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = status("VmRSS")
+    begin = time.perf_counter()
+    rank(query, gallery, *who)
+    seconds = time.perf_counter() - begin
+    extra = status("VmHWM") - before
+    print(json.dumps({"MiB beyond features": extra, "seconds with product, d=128": seconds}))
+
+
+def status(field: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise KeyError(field)
+
+
+def main() -> None:
+    counts = tuple(sorted({1, os.cpu_count() or 1}))
+    result = {
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "numpy": np.__version__,
+        "Market-1501 size, 3368 x 15913": speed(counts),
+        "MSMT17 size, 11659 x 82161": memory(),
+    }
+    print(f"{'Market-1501 size':24}{'seconds':>10}{'fastest':>10}{'against sort':>14}")
+    for name, row in result["Market-1501 size, 3368 x 15913"].items():
+        print(f"{name:24}{row['seconds']:10.4f}{row['fastest']:10.4f}{row['ratio to sort']:13.1f}x")
+    for name, value in result["MSMT17 size, 11659 x 82161"].items():
+        print(f"MSMT17 size: {name}: {value:.1f}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Data sets: one parser per layout, adoption of archives and folders, manifests.
+
+A parser module has `TREE` (the expected layout in one line), `find(folder) -> root`, `parse(root,
+options) -> Parsed` and, if it has any, `OPTIONS`. Everything later reads manifests only.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from dgreid.config import DatasetConfig
+from dgreid.datasets.manifest import read_manifest, read_splits
+from dgreid.datasets.records import Parsed
+from dgreid.errors import unknown
+
+__all__ = ["parse", "parser", "parsers", "read_manifest", "read_splits"]
+
+
+def parser(name: str) -> ModuleType:
+    """The parser module called `name` in this package."""
+    if name not in parsers():
+        raise unknown("parser", name, parsers())
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def parse(config: DatasetConfig, root: Path) -> Parsed:
+    """Read the names below `root` as this data set's parser does.
+
+    Raises:
+        UserError: a file that does not belong, or an option the parser does not have.
+    """
+    module = parser(config.parser)
+    options = {"size", "allow_partial", *getattr(module, "OPTIONS", ())}  # the first two: see rules
+    for option in config.options:
+        if option not in options:
+            raise unknown(f"option of {config.name}", option, options)
+    return module.parse(Path(root), config.options)
+
+
+def parsers() -> list[str]:
+    """Names of all parser modules, sorted."""
+    tools = {"archive", "crossing", "extract", "images", "manifest", "records", "rules", "splits"}
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} - tools)

@@ -1,0 +1,165 @@
+"""Adopting a local copy of a data set: verify, extract or link, recognise, record.
+
+An adopted data set is `data/raw/NAME/files` (extracted, linked or copied) with `adopted.json` beside
+it; either is complete or absent. Nothing is ever downloaded.
+"""
+
+import json
+import logging
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from dgreid.config import DatasetConfig, load_dataset
+from dgreid.datasets import extract, parse, parser, rules
+from dgreid.errors import UserError
+from dgreid.files import md5, sha256, whole
+
+log = logging.getLogger(__name__)
+RAW = Path("data/raw")
+ARCHIVES = Path("data/archives")
+RECORD = "adopted.json"
+
+
+def adopt(
+    config: DatasetConfig, source: Path | str, to: Path | str, mode: str = "link", acknowledge: bool = False
+) -> Path:
+    """Take a local archive or folder as the data set, after checking that it is one.
+
+    Args:
+        config: the data set.
+        source: a .zip or .tar(.gz, .bz2, .xz) file, possibly holding one more of them, or a folder.
+        to: where adopted data sets live; the result is `to/NAME`, and replaces an earlier one.
+        mode: what to do with a folder: link or copy. Archives are extracted.
+        acknowledge: the user states to have read the terms; needed where data are withdrawn or given
+            on request, and recorded.
+
+    Returns:
+        the root of the images.
+
+    Raises:
+        UserError: unsafe or truncated archive, wrong checksum, wrong data set, wrong counts,
+            acknowledgement missing. Nothing is left behind.
+    """
+    source, target = Path(source).expanduser(), Path(to) / config.name
+    _check_terms(config, acknowledge)
+    if mode not in ("link", "copy"):
+        raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
+    if not source.exists():
+        raise UserError(f"{source} does not exist; give the archive or folder of {config.title}.")
+    if target.exists() and source.resolve().is_relative_to(target.resolve()):
+        raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
+    with whole(target) as part:
+        part.mkdir()
+        digest = _fetch(config, source, part / "files", mode)
+        root, record = _recognise(config, part / "files", source)
+        record |= {
+            "source": source.name,
+            "sha256": digest,
+            "root": str(root.relative_to(part)),
+            "acknowledged": acknowledge,
+            "adopted": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        (part / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    log.info("%s: adopted %s, %s data.", config.name, source, record["kind"])
+    return target / record["root"]
+
+
+def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
+    """The folder that the paths of a manifest are relative to.
+
+    `data/archives/NAME.zip`, if there, is adopted first, and again when it has changed.
+
+    Raises:
+        UserError: the data set was never adopted; says how to do that.
+    """
+    config, archive = load_dataset(name), archives / f"{name}.zip"
+    record = read_record(raw / name)
+    if archive.is_file() and not _is_current(record, archive):
+        raw.mkdir(parents=True, exist_ok=True)
+        with FileLock(raw / f".{name}.lock"):  # several runs may ask at the same time
+            record = read_record(raw / name)
+            if not _is_current(record, archive):
+                adopt(config, archive, raw, acknowledge=config.access == "drawn")
+                record = read_record(raw / name)
+    if record is None:
+        raise UserError(f"{raw / name}: {config.title} is not here; {_remedy(config)}.")
+    root = raw / name / record["root"]
+    if not root.is_dir():
+        raise UserError(f"{root}: the adopted folder is gone; {_remedy(config)}.")
+    return root
+
+
+def read_record(folder: Path) -> dict | None:
+    """What `adopt` recorded about `folder`, or None."""
+    try:
+        return json.loads((folder / RECORD).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _remedy(config: DatasetConfig) -> str:
+    if config.access == "drawn":
+        return f"draw it with `dgreid synthesize dataset={config.name}`"
+    get = f", to be had from {config.home}" if config.home else ""
+    return f"run `dgreid adopt {config.name} --from PATH` with its archive or folder{get}"
+
+
+def _check_terms(config: DatasetConfig, acknowledge: bool) -> None:
+    """R20: withdrawn or restricted data need a statement of the user, which is recorded."""
+    if acknowledge or config.access not in ("withdrawn", "request"):
+        return
+    state = {"withdrawn": "was withdrawn by its authors", "request": "is given on request only"}
+    terms = f" ({config.home})" if config.home else ""
+    raise UserError(
+        f"{config.title} {state[config.access]}{terms}; if you hold a copy that you may use, say so with "
+        "--acknowledge."
+    )
+
+
+def _fetch(config: DatasetConfig, source: Path, files: Path, mode: str) -> str | None:
+    """Put the source's files at `files`; return the SHA-256 of an archive."""
+    if source.is_dir():
+        if mode == "link":
+            files.symlink_to(source.resolve(), target_is_directory=True)
+        else:
+            shutil.copytree(source, files)
+        return None
+    if config.md5 and source.name == config.archive and (found := md5(source)) != config.md5:
+        raise UserError(
+            f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}; get it again."
+        )
+    extract.extract(source, files)
+    return sha256(source)
+
+
+def _recognise(config: DatasetConfig, files: Path, source: Path) -> tuple[Path, dict]:
+    """Find the root, parse the names, check the counts; messages name the source, not our folder."""
+    module = parser(config.parser)
+    try:
+        try:
+            root = module.find(files)
+        except UserError:
+            inner = extract.only_archive(files)
+            if inner is None:
+                raise
+            extract.extract(inner, inner.with_name(inner.name + ".d"))
+            os.remove(inner)
+            root = module.find(files)
+        parsed = parse(config, root)
+        kind = rules.data_kind(config, parsed, root)
+    except UserError as error:
+        raise UserError(str(error).replace(str(files), str(source))) from error
+    return root, {
+        "dataset": config.name,
+        "kind": kind,
+        "counts": rules.counts(parsed),
+        "missing": list(parsed.missing),
+    }
+
+
+def _is_current(record: dict | None, archive: Path) -> bool:
+    return record is not None and record["sha256"] == sha256(archive)

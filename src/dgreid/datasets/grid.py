@@ -1,0 +1,109 @@
+"""QMUL underGround Re-IDentification (GRID): 250 pairs and 775 strangers from a metro station.
+
+250 probe images, 1,025 gallery images (250 matches + 775 distractors, all named 0000: 775 different
+unknown people). Eight cameras by its description, 1-6 occur. JPEG, sizes vary. Ten official folds of
+125 training people; 125 queries are searched in 900 images.
+
+Reference: Loy, Liu and Gong, Person Re-identification by Manifold Ranking, ICIP 2013.
+"""
+
+import re
+from pathlib import Path
+
+from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.errors import UserError
+
+TITLE = "GRID"
+TREE = "underground_reid/{probe,gallery,features_and_partitions.mat}, probe/0001_1_25004_107_32_106_221.jpeg"
+NESTINGS = ("", "underground_reid", "grid/underground_reid", "GRID", "grid")
+NAME = re.compile(
+    r"^(?P<identity>\d{4})_(?P<camera>[1-8])_(?P<frame>\d+)"
+    r"_(?P<x>-?\d+)_(?P<y>-?\d+)_(?P<w>\d+)_(?P<h>\d+)\.jpeg$"
+)
+PARTITIONS = "features_and_partitions.mat"
+FOLDS = "train_ids_10_folds.txt"  # the same ten folds as text, one line each
+SPLIT_SET = "grid/official10"
+
+
+def find(folder: Path) -> Path:
+    """The folder that holds probe and gallery."""
+    return find_root(folder, lambda path: has_folder(path, "probe", "gallery"), NESTINGS, TITLE, TREE)
+
+
+def parse(root: Path, options: dict) -> Parsed:
+    """Read probe and gallery and the official folds; a copy without one of these is partial."""
+    images, missing = [], []
+    for role, folder in (("query", "probe"), ("gallery", "gallery")):
+        rows = match_names(root, folder, NAME, TITLE)
+        missing += [] if rows else [folder]
+        images += [_image(path, match, role) for path, match in rows]
+    folds = read_folds(root)
+    if not folds:
+        missing.append(PARTITIONS)
+    parsed = Parsed(images, {}, tuple(missing))
+    if not missing:
+        _split(parsed, folds, root)
+    return parsed
+
+
+def read_folds(root: Path) -> list[list[int]]:
+    """The training identities of each official fold; empty if neither file is here.
+
+    Raises:
+        UserError: the file is not what it should be.
+    """
+    if (root / PARTITIONS).is_file():
+        return _read_partitions(root / PARTITIONS)
+    if (root / FOLDS).is_file():
+        try:
+            lines = (root / FOLDS).read_text().splitlines()
+            return [sorted(map(int, line.split())) for line in lines if line.strip()]
+        except ValueError as error:
+            raise UserError(f"{root / FOLDS}: expected one line of identity numbers per fold.") from error
+    return []
+
+
+def _read_partitions(path: Path) -> list[list[int]]:
+    from scipy.io import loadmat  # late: only GRID and CUHK files need SciPy
+
+    try:
+        cells = loadmat(path)["trainIdxAll"].ravel()  # 1 x 10 cell of structs; the third field holds the ids
+        return [sorted(int(identity) for identity in cell[0][0][2].ravel()) for cell in cells]
+    except (KeyError, ValueError, IndexError, TypeError, NotImplementedError) as error:
+        raise UserError(
+            f"{path}: no trainIdxAll with ten folds in it ({error}); download the file again."
+        ) from error
+
+
+def _image(path: str, match: re.Match, role: str) -> Image:
+    identity = match["identity"]
+    stranger = identity == "0000"
+    if stranger and role == "query":
+        raise UserError(f"{path}: a distractor (0000) cannot be a probe.")
+    return Image(
+        path=path,
+        person=None if stranger else identity,
+        person_raw=identity,
+        kind="distractor" if stranger else "person",
+        role=role,
+        camera=int(match["camera"]) - 1,
+        camera_raw=match["camera"],
+        frame=int(match["frame"]),
+        bbox=tuple(int(match[key]) for key in "xywh"),
+    )
+
+
+def _split(parsed: Parsed, folds: list[list[int]], root: Path) -> None:
+    probes, matches = (
+        {int(i.person): i.path for i in parsed.images if i.role == role and i.person}
+        for role in ("query", "gallery")
+    )
+    strangers = [i.path for i in parsed.images if i.kind == "distractor"]
+    people = sorted(probes.keys() & matches.keys())
+    for number, fold in enumerate(folds):
+        if not set(fold) < set(people) or len(set(fold)) != len(fold):
+            raise UserError(f"{root}: fold {number + 1} names identities that are not among the probes.")
+        test = [person for person in people if person not in set(fold)]
+        parsed.splits[SPLIT_SET, number, "train"] = [f[p] for p in fold for f in (probes, matches)]
+        parsed.splits[SPLIT_SET, number, "query"] = [probes[p] for p in test]
+        parsed.splits[SPLIT_SET, number, "gallery"] = [matches[p] for p in test] + strangers

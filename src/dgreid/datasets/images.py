@@ -1,0 +1,84 @@
+"""Reading one image, from a file or out of a container.
+
+A manifest's `path` is a file relative to the root, or a reference: `cuhk-03.mat#detected[2][359,4]`
+(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box of a scene).
+"""
+
+import os
+import re
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dgreid.errors import UserError
+
+CELL = re.compile(r"^(?P<file>.+\.mat)#(?P<cells>\w+)\[(?P<pair>\d+)\]\[(?P<person>\d+),(?P<index>\d+)\]$")
+BOX = re.compile(r"^(?P<file>.+)#\[(?P<x>-?\d+),(?P<y>-?\d+),(?P<w>\d+),(?P<h>\d+)\]$")
+
+
+def open_image(root: Path | str, path: str) -> Image.Image:
+    """The image at `path` below `root`, fully decoded, as RGB.
+
+    Raises:
+        UserError: missing, truncated or not an image; names the file.
+    """
+    if match := CELL.match(path):
+        return Image.fromarray(read_cell(Path(root) / match["file"], match))
+    if match := BOX.match(path):
+        x, y, w, h = (int(match[key]) for key in "xywh")
+        scene = open_image(root, match["file"])
+        # rows y..y+h and columns x..x+w inclusive, as the authors' script crops; never outside the scene
+        box = (max(x, 0), max(y, 0), min(x + w + 1, scene.width), min(y + h + 1, scene.height))
+        if box[2] <= box[0] or box[3] <= box[1]:
+            raise UserError(f"{Path(root) / path}: the box is empty.")
+        return scene.crop(box)
+    file = Path(root) / path
+    return decode(read(file), file)
+
+
+def read(file: Path) -> bytes:
+    """The bytes of a file."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); adopt the data set again.") from error
+
+
+def decode(content: bytes, file: Path | str) -> Image.Image:
+    """The bytes of an image file as RGB; the whole image is decoded, so a truncated file is noticed."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UserError(f"{file}: corrupt image ({reason}); get this file again.") from error
+
+
+def read_cell(file: Path, match: re.Match) -> np.ndarray:
+    """One image of CUHK03's HDF5 file, uint8 (height, width, 3)."""
+    mat = open_mat(str(file))
+    try:
+        people = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, people) references
+        cell = people[int(match["index"]) - 1, int(match["person"]) - 1]
+        array = mat[cell][:].T  # stored (3, width, height)
+    except (KeyError, IndexError, ValueError, OSError) as error:
+        raise UserError(f"{match.string}: not in {file} ({error}); adopt the data set again.") from error
+    return np.ascontiguousarray(array)
+
+
+def open_mat(file: str):
+    """An open HDF5 file, kept per process (a handle must not cross a fork) and per version of the file."""
+    try:
+        return _open_mat(file, os.stat(file).st_mtime_ns, os.getpid())
+    except OSError as error:
+        raise UserError(f"{file}: not a whole MATLAB 7.3 (HDF5) file; adopt the data set again.") from error
+
+
+@lru_cache(maxsize=4)
+def _open_mat(file: str, version: int, process: int):
+    import h5py  # late: only CUHK03 needs it
+
+    return h5py.File(file, "r")

@@ -1,0 +1,243 @@
+"""Manifests: one row per image and one per (split, role, image), in parquet.
+
+Nothing here depends on the clock, the locale, hash seeds or the order of a directory: two builds of
+the same data give the same bytes. `content` in the metadata is the hash of the rows alone.
+"""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from dgreid import __version__
+from dgreid.config import DatasetConfig, threads
+from dgreid.datasets import images as reading
+from dgreid.datasets import rules
+from dgreid.datasets.records import Image, Parsed
+from dgreid.errors import UserError
+from dgreid.files import whole
+
+SCHEMA_VERSION = "1"
+WORD = pa.dictionary(pa.int8(), pa.string())
+IMAGES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # {dataset}/{variant}/{path or canonical name}
+        pa.field("dataset", WORD, nullable=False),
+        pa.field("variant", WORD, nullable=False),
+        pa.field("path", pa.string(), nullable=False),  # relative to the root, see images.open_image
+        pa.field("source_ref", pa.string()),  # the container reference of derived images
+        pa.field("person_key", pa.string()),  # globally unique; null for junk and distractors
+        pa.field("person_raw", pa.string(), nullable=False),  # as in the file name
+        pa.field("kind", WORD, nullable=False),  # person | distractor | junk
+        pa.field("camera", pa.int16()),  # from 0; null if unknown
+        pa.field("camera_raw", pa.string()),
+        pa.field("camera_known", pa.bool_(), nullable=False),
+        pa.field("view", pa.int16()),  # 0 | 1 in data sets of camera pairs
+        pa.field("sequence", pa.int32()),
+        pa.field("frame", pa.int32()),
+        pa.field("index", pa.int32()),
+        pa.field("scene", pa.string()),
+        pa.field("hard", pa.bool_()),
+        pa.field("bbox_xywh", pa.list_(pa.int32(), 4)),
+        pa.field("attrs", pa.map_(pa.string(), pa.string())),
+        pa.field("official_role", WORD),
+        pa.field("width", pa.int16(), nullable=False),  # pixels, decoded
+        pa.field("height", pa.int16(), nullable=False),
+        pa.field("format", WORD, nullable=False),  # jpg | png | bmp | mat
+        pa.field("bytes", pa.int32(), nullable=False),
+        pa.field("sha256", pa.binary(32)),  # of the file; null for references
+        pa.field("pixel_sha256", pa.binary(32), nullable=False),  # of the RGB bytes, (height, width, 3)
+        pa.field("phash", pa.uint64()),  # not computed yet
+        pa.field("decode_ok", pa.bool_(), nullable=False),  # always true: a corrupt image is an error
+        pa.field("decode_note", pa.string()),
+    ]
+)
+SPLITS = pa.schema(
+    [
+        pa.field("split_set", WORD, nullable=False),
+        pa.field("split", pa.int16(), nullable=False),
+        pa.field("role", WORD, nullable=False),  # train | val | query | gallery
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("order", pa.int32(), nullable=False),  # position within (split set, split, role)
+    ]
+)
+
+
+def build(
+    config: DatasetConfig, root: Path, parsed: Parsed, record: dict | None = None
+) -> tuple[pa.Table, pa.Table, dict[str, str]]:
+    """Decode and check every image, number the splits.
+
+    Args:
+        config: the data set.
+        root: what the paths are relative to.
+        parsed: what its parser found there.
+        record: what `archive.adopt` recorded; its origin and acknowledgement go into the metadata.
+
+    Returns:
+        images and splits in the schemas above, and their metadata (kind, counts, content hash, ...).
+
+    Raises:
+        UserError: a corrupt image, or a broken rule (see `rules`).
+    """
+    kind, record = rules.data_kind(config, parsed, root), record or {}
+    parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
+    rows = [
+        _row(config, image) | pixels
+        for image, pixels in zip(parsed.images, _decode_all(root, parsed.images, config.name), strict=True)
+    ]
+    warnings = rules.check_images(parsed.images, rows, config)
+    warnings += rules.check_splits(rows, parsed, config)
+    images = pa.Table.from_pylist(rows, IMAGES)
+    splits = _split_table(parsed, {row["path"]: row["image_id"] for row in rows})
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": f"dgreid {__version__}",
+        "dataset": config.name,
+        "kind": kind,
+        "content": content_hash(images, splits),
+        "rows": str(len(images)),
+        "access": config.access,
+        "acknowledged": json.dumps(record.get("acknowledged", False)),
+        "source": record.get("source") or "",
+        "source_sha256": record.get("sha256") or "",
+        "licence": "drawn by this project" if kind == "miniature" else "unspecified",
+        "home": config.home,
+        "counts": json.dumps(rules.counts(parsed), sort_keys=True),
+        "missing": json.dumps(sorted(parsed.missing)),
+        "variants": json.dumps(sorted({image.variant for image in parsed.images})),
+        "generators": json.dumps(parsed.generators, sort_keys=True),
+        "warnings": json.dumps(warnings),
+    }
+    return images, splits, metadata
+
+
+def write_manifest(folder: Path, images: pa.Table, splits: pa.Table, metadata: dict[str, str]) -> None:
+    """Write images.parquet and splits.parquet, both or neither."""
+    with whole(folder) as part:
+        part.mkdir()
+        for name, table in (("images", images), ("splits", splits)):
+            table = table.replace_schema_metadata(dict(sorted(metadata.items())))
+            pq.write_table(table, part / f"{name}.parquet", compression="zstd", version="2.6")
+
+
+def read_manifest(path: Path | str) -> pd.DataFrame:
+    """One row per image: the table `images.parquet` of a manifest.
+
+    Args:
+        path: the manifest's folder, or its images.parquet.
+
+    Returns:
+        the columns of `IMAGES`; `frame.attrs` has `kind` (miniature, partial, full), `dataset`, `content`
+        and the other metadata.
+
+    Raises:
+        UserError: there is no manifest, or it cannot be read.
+    """
+    return _read(Path(path), "images.parquet")
+
+
+def read_splits(path: Path | str) -> pd.DataFrame:
+    """One row per (split set, split, role, image): the table `splits.parquet` of a manifest."""
+    return _read(Path(path), "splits.parquet")
+
+
+def content_hash(*tables: pa.Table) -> str:
+    """SHA-256 of the rows of tables, as hex; free of file format, compression and library versions."""
+    digest = hashlib.sha256()
+    for table in tables:
+        for row in table.to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
+        digest.update(b"\x00")
+    return digest.hexdigest()
+
+
+def _read(path: Path, name: str) -> pd.DataFrame:
+    file = path / name if path.is_dir() or path.suffix != ".parquet" else path
+    if not file.is_file():
+        dataset = file.parent.name
+        raise UserError(f"{file}: no manifest here; make it with `dgreid manifest dataset={dataset}`.")
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{file}: not a parquet file; delete it and make the manifest again.") from error
+    words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    nullable = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame = table.cast(pa.schema(words)).to_pandas(types_mapper=nullable.get)
+    frame.attrs = {k: v for k, v in metadata.items() if k != "pandas"}
+    return frame
+
+
+def _row(config: DatasetConfig, image: Image) -> dict:
+    # drawn people live beside the real ones of the same layout, so their keys carry the drawn name
+    population = config.name if config.access == "drawn" else config.parser
+    return {
+        "image_id": f"{config.name}/{image.variant}/{image.member}",
+        "dataset": config.name,
+        "variant": image.variant,
+        "path": image.path,
+        "source_ref": image.path if image.name else None,
+        "person_key": None if image.person is None else f"{population}:{image.person}",
+        "person_raw": image.person_raw,
+        "kind": image.kind,
+        "camera": image.camera,
+        "camera_raw": image.camera_raw,
+        "camera_known": image.camera is not None,
+        "view": image.view,
+        "sequence": image.sequence,
+        "frame": image.frame,
+        "index": image.index,
+        "scene": image.scene,
+        "hard": image.hard,
+        "bbox_xywh": image.bbox,
+        "attrs": sorted(image.attrs.items()),
+        "official_role": image.role,
+        "phash": None,
+        "decode_ok": True,
+        "decode_note": None,
+    }
+
+
+def _decode_all(root: Path, images: list[Image], title: str) -> list[dict]:
+    def decode(image: Image) -> dict:
+        return _pixels(root, image)
+
+    progress = {"total": len(images), "desc": title, "unit": " images", "disable": None}
+    if threads() == 1:
+        return list(tqdm(map(decode, images), **progress))
+    with ThreadPoolExecutor(threads()) as pool:  # Pillow decodes outside the interpreter lock
+        return list(tqdm(pool.map(decode, images), **progress))
+
+
+def _pixels(root: Path, image: Image) -> dict:
+    if "#" in image.path:
+        picture, content = reading.open_image(root, image.path), None
+    else:
+        file = root / image.path
+        content = reading.read(file)
+        picture = reading.decode(content, file)
+    pixels = picture.tobytes()
+    suffix = Path(image.path.split("#")[0]).suffix.lower().lstrip(".")
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "format": {"jpeg": "jpg"}.get(suffix, suffix),
+        "bytes": len(pixels if content is None else content),
+        "sha256": None if content is None else hashlib.sha256(content).digest(),
+        "pixel_sha256": hashlib.sha256(pixels).digest(),
+    }
+
+
+def _split_table(parsed: Parsed, ids: dict[str, str]) -> pa.Table:
+    rows = [
+        {"split_set": split_set, "split": split, "role": role, "image_id": ids[path], "order": order}
+        for (split_set, split, role), paths in sorted(parsed.splits.items())
+        for order, path in enumerate(paths)
+    ]
+    return pa.Table.from_pylist(rows, SPLITS)

@@ -1,0 +1,231 @@
+"""What must hold of one data set: counts at adoption, everything else at the manifest stage.
+
+The rules that look at several data sets at once (R6-R12 across sources and targets) live in
+`dgreid.protocols`. R2 (unmatched names) is enforced by the parsers, R15's decoding by the manifest.
+"""
+
+import logging
+from collections import Counter, defaultdict
+
+from dgreid.config import DatasetConfig
+from dgreid.datasets.records import Image, Parsed
+from dgreid.errors import UserError, unknown
+
+log = logging.getLogger(__name__)
+SINGLE_SHOT = ("viper", "prid", "grid", "ilids")  # one match per query
+ROLES = ("train", "val", "query", "gallery")
+
+
+def counts(parsed: Parsed) -> dict[str, int]:
+    """Every count that `expect` may name.
+
+    images, persons (images of people), ids, cameras, distractors, junk; `{role}_images`, `{role}_ids`;
+    `camera_{c}`, `{role}_camera_{c}` (images of people), `distractors_camera_{c}`; c counts from 1.
+    """
+    found: Counter = Counter()
+    people, cameras = defaultdict(set), set()
+    for image in parsed.images:
+        person, role = image.kind == "person", image.role if image.role != "none" else None
+        names = ["images", {"person": "persons", "distractor": "distractors"}.get(image.kind, image.kind)]
+        names += [f"{role}_images"] if role else []
+        if image.camera is not None:
+            camera = f"camera_{image.camera + 1}"
+            cameras.add(camera)
+            names += [camera, *([f"{role}_{camera}"] if role else [])] if person else []
+            names += [f"distractors_{camera}"] if image.kind == "distractor" else []
+        if person:
+            people["ids"].add(image.person)
+            people[f"{role}_ids"].add(image.person)
+        found.update(names)
+    people.pop("None_ids", None)
+    found.update({name: len(members) for name, members in people.items()}, cameras=len(cameras))
+    return dict(sorted(found.items()))
+
+
+def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
+    """miniature, full or partial (R3, R4): counts must be the published ones, or whole parts be missing.
+
+    In a partial copy the counts of the parts that are there must still be exact, and no total may
+    be exceeded.
+
+    Raises:
+        UserError: wrong counts that no missing part explains.
+    """
+    found = counts(parsed)
+    for name in config.expect:
+        if not _countable(name):
+            raise unknown(f"count in expect of {config.name}:", name, ["ids", "images", *found])
+    wrong = {}
+    for name, expected in config.expect.items():
+        number = found.get(name, 0)
+        part = name.split("_")[0]
+        if parsed.missing and (part not in ROLES or number == 0):
+            if number > expected:
+                wrong[name] = (number, expected)
+        elif number != expected:
+            wrong[name] = (number, expected)
+    tolerated = config.options.get("allow_partial", False)
+    if wrong and not tolerated:
+        what = ", ".join(f"{name} {got} instead of {want}" for name, (got, want) in sorted(wrong.items())[:4])
+        raise UserError(
+            f"{where}: not the published {config.title}: {what}; get a whole copy, or set "
+            f"options.allow_partial: true in params/dataset/{config.name}.yaml to use it labelled partial."
+        )
+    if config.access == "drawn":
+        return "miniature"
+    return "partial" if wrong or parsed.missing else "full"
+
+
+def _countable(name: str) -> bool:
+    plain = {"images", "persons", "ids", "cameras", "distractors", "junk"}
+    head, _, tail = name.partition("camera_")
+    role = head.removesuffix("_")
+    if tail:
+        return tail.isdigit() and (role == "" or role in (*ROLES, "distractors"))
+    return name in plain or name in {f"{role}_{what}" for role in ROLES for what in ("images", "ids")}
+
+
+def check_images(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
+    """Apply the table below; return the warnings, raise on the first error."""
+    warnings = []
+    for rule in IMAGE_RULES:
+        warnings += rule(images, rows, config)
+    return _say(warnings, config)
+
+
+def check_splits(rows: list[dict], parsed: Parsed, config: DatasetConfig) -> list[str]:
+    """Apply the rules about roles to every split; return the warnings, raise on the first error.
+
+    Args:
+        rows: manifest rows, in the order of `parsed.images`.
+        parsed: images and splits.
+        config: names the data set in messages.
+    """
+    by_path = {image.path: row for image, row in zip(parsed.images, rows, strict=True)}
+    sets: dict[tuple[str, int], dict[str, list[dict]]] = defaultdict(dict)
+    for (split_set, number, role), paths in parsed.splits.items():
+        sets[split_set, number][role] = [by_path[path] for path in paths]
+    warnings = set()
+    for (split_set, number), roles in sets.items():
+        where = f"{config.name}, {split_set} split {number}"
+        for rule in SPLIT_RULES:
+            warnings.update(rule(roles, split_set, where))
+    for split_set in sorted({split_set for split_set, _ in sets}):
+        _distinct_splits(split_set, sets, config)
+    return _say(sorted(warnings), config)
+
+
+def person_scope(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
+    """R11: the person key is null exactly for junk and distractors."""
+    for image in images:
+        if (image.person is None) != (image.kind != "person"):
+            raise UserError(f"{config.name}: {image.path} is {image.kind} with person key {image.person!r}.")
+    return []
+
+
+def image_size(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
+    """R15: no empty image; where `options.size` states one (width, height), every image has it."""
+    size = config.options.get("size")
+    for image, row in zip(images, rows, strict=True):
+        if size and [row["width"], row["height"]] != list(size):
+            raise UserError(
+                f"{config.name}: {image.path} is {row['width']} x {row['height']} pixels, "
+                f"{config.title} has {size[0]} x {size[1]}; get the original files."
+            )
+    tiny = [i.path for i, r in zip(images, rows, strict=True) if min(r["width"], r["height"]) <= 1]
+    return [f"{len(tiny)} images are one pixel wide or high, first {tiny[0]}"] if tiny else []  # R21
+
+
+def label_conflicts(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
+    """R13: equal pixels under different identities are worth a warning."""
+    people = defaultdict(set)
+    for row in rows:
+        people[row["pixel_sha256"]].add(row["person_key"])
+    clashes = sorted(sorted(map(str, keys)) for keys in people.values() if len(keys) > 1)
+    return [f"{len(clashes)} images occur under different identities, first {clashes[0]}"] if clashes else []
+
+
+def scene_repeats(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
+    """R21: the same person twice in one scene."""
+    seen = Counter((i.person, i.scene) for i in images if i.scene is not None)
+    twice = sorted(f"{person} in s{scene}" for (person, scene), n in seen.items() if n > 1)
+    return [f"{len(twice)} people occur twice in one scene, first {twice[0]}"] if twice else []
+
+
+def disjoint_people(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
+    """R6: nobody trains and is searched."""
+    train = {row["person_key"] for row in roles.get("train", [])}
+    test = {row["person_key"] for role in ("query", "gallery") for row in roles.get(role, [])} - {None}
+    if both := sorted(train & test):
+        raise UserError(f"{where}: {both[0]} is in the training and in the test role ({len(both)} in all).")
+    return []
+
+
+def only_people_train(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
+    """R11: junk and distractors never train, and junk is never searched."""
+    for role, rows in sorted(roles.items()):
+        bad = {"gallery": ("junk",)}.get(role, ("junk", "distractor"))
+        for row in rows:
+            if row["kind"] in bad:
+                raise UserError(f"{where}: {row['path']} is {row['kind']}, which cannot be in role {role}.")
+    return []
+
+
+def queries_have_matches(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
+    """R9, R10: every query has a match in the gallery that the camera filter leaves."""
+    if "query" not in roles or "gallery" not in roles:
+        return []
+    cameras = defaultdict(list)
+    for row in roles["gallery"]:
+        cameras[row["person_key"]].append(row["camera"])
+    for row in roles["query"]:
+        # an unknown camera (None) filters nothing
+        if not any(c is None or c != row["camera"] for c in cameras.get(row["person_key"], [])):
+            raise UserError(f"{where}: query {row['path']} has no match in the gallery from another camera.")
+    return []
+
+
+def single_match(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
+    """R10: the small sets are single-shot, one match per query."""
+    if "query" not in roles or split_set.split("/")[0] not in SINGLE_SHOT:
+        return []
+    matches = Counter(row["person_key"] for row in roles["gallery"])
+    for row in roles["query"]:
+        if matches[row["person_key"]] != 1:
+            number = matches[row["person_key"]]
+            raise UserError(f"{where}: query {row['path']} has {number} matches, not one.")
+    return []
+
+
+def no_shared_pixels(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
+    """R14: an image that trains is not searched under another name; query and gallery: a warning."""
+    pixels = {role: {row["pixel_sha256"]: row["path"] for row in rows} for role, rows in roles.items()}
+    for role in ("query", "gallery"):
+        shared = pixels.get("train", {}).keys() & pixels.get(role, {}).keys()
+        if shared:
+            path = min(pixels["train"][pixel] for pixel in shared)
+            raise UserError(f"{where}: {path} trains and is also in role {role} ({len(shared)} such images).")
+    query, gallery = pixels.get("query", {}), pixels.get("gallery", {})
+    shared = [pixel for pixel in query.keys() & gallery.keys() if query[pixel] != gallery[pixel]]
+    return [f"{where}: {len(shared)} images are query and, under another name, gallery"] if shared else []
+
+
+IMAGE_RULES = (person_scope, image_size, label_conflicts, scene_repeats)
+SPLIT_RULES = (disjoint_people, only_people_train, queries_have_matches, single_match, no_shared_pixels)
+
+
+def _distinct_splits(split_set: str, sets: dict, config: DatasetConfig) -> None:
+    """R18: the splits of one set differ from each other."""
+    queries = [
+        tuple(row["path"] for row in roles.get("query", roles.get("train", [])))
+        for (name, _), roles in sets.items()
+        if name == split_set
+    ]
+    if len(set(queries)) < len(queries):
+        raise UserError(f"{config.name}, {split_set}: two of its {len(queries)} splits are the same.")
+
+
+def _say(warnings: list[str], config: DatasetConfig) -> list[str]:
+    for warning in warnings:
+        log.warning("%s: %s.", config.name, warning)
+    return warnings

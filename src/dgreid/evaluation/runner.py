@@ -1,0 +1,149 @@
+"""A trained method on every target and split of a protocol.
+
+Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then
+picks its queries and gallery among the embeddings.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dgreid.errors import UserError
+from dgreid.evaluation.ranking import Ranking, rank, rank_rows
+from dgreid.evaluation.statistics import over_splits
+from dgreid.images.augment import normalise
+from dgreid.images.pack import Pack
+from dgreid.methods.base import Method
+from dgreid.protocols import Protocol
+
+log = logging.getLogger(__name__)
+
+BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
+RANKS = (1, 5, 10)
+MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
+
+
+def run_protocol(
+    method: Method, protocol: Protocol, open_pack: Callable[[str], Pack], device: torch.device
+) -> dict[str, list[Ranking]]:
+    """Search every split of every target; per target a list over splits.
+
+    Args:
+        method: the trained method, on `device`.
+        protocol: whose targets are searched.
+        open_pack: gives the pixels of a data set, `pack[rows] -> (n, H, W, 3)` uint8.
+        device: where images are embedded and compared.
+    """
+    results = {}
+    for name, splits in protocol.targets.items():
+        check_splits(name, splits)
+        rows = {}  # data set -> the images some split of this target uses
+        for frame in (frame for pair in splits for frame in pair):
+            for dataset, part in frame.groupby("dataset", observed=True):
+                rows[dataset] = np.union1d(rows.get(dataset, []), part["row"]).astype(np.int64)
+        features = {
+            dataset: embed(method, open_pack(dataset), rows[dataset], device) for dataset in sorted(rows)
+        }
+        results[name] = [search(method, query, gallery, rows, features) for query, gallery in splits]
+    return results
+
+
+@torch.inference_mode()
+def embed(method: Method, pixels: Pack, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Embeddings of some rows of a pack, (n, d) float32."""
+    method.eval()
+    starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
+    parts = [
+        method.embed(normalise(torch.from_numpy(pixels[rows[start : start + BATCH]]).to(device)))
+        for start in starts
+    ]
+    return torch.cat(parts).float()
+
+
+@torch.inference_mode()
+def search(
+    method: Method, query, gallery, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]
+) -> Ranking:
+    """Rank one split: `query` and `gallery` are rows of a protocol; features[d][i] belongs to rows[d][i]."""
+    q, g = pick(query, rows, features), pick(gallery, rows, features)  # (Nq, d), (Ng, d)
+    people = (
+        query["identity"].to_numpy(),
+        gallery["identity"].to_numpy(),
+        query["camera"].to_numpy(),
+        gallery["camera"].to_numpy(),
+    )
+    if type(method).similarity is Method.similarity:  # cosine: a product of features
+        return rank(q, g, *people, ranks=RANKS)
+    return rank_rows(
+        lambda start, stop: method.similarity(q[start:stop], g), (len(q), len(g)), *people, ranks=RANKS
+    )
+
+
+def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) -> Tensor:
+    """The features of the frame's images, in the frame's order, (n, d)."""
+    some = next(iter(features.values()))
+    picked = some.new_empty(len(frame), some.shape[1])
+    datasets, numbers = frame["dataset"].to_numpy(), frame["row"].to_numpy()
+    for dataset in features:
+        here = np.flatnonzero(datasets == dataset)
+        found = np.searchsorted(rows[dataset], numbers[here])
+        picked[torch.from_numpy(here)] = features[dataset][torch.from_numpy(found)]
+    return picked
+
+
+def check_splits(target: str, splits: list[tuple]) -> None:
+    """Refuse a target whose splits repeat each other: their spread would say nothing.
+
+    Raises:
+        UserError: two splits have the same query and gallery images, or there is no split.
+    """
+    if not splits:
+        raise UserError(f"target {target} has no splits; build the protocol again.")
+    seen: dict[tuple, int] = {}
+    for number, pair in enumerate(splits):
+        images = tuple(tuple(sorted(frame["image_id"])) for frame in pair)
+        if images in seen:
+            raise UserError(
+                f"target {target}: split {number} repeats split {seen[images]}; make its manifest again."
+            )
+        seen[images] = number
+
+
+def scores(result: Ranking) -> dict[str, float]:
+    """The measures of one search, in percent."""
+    shares = (
+        *result.cmc,
+        result.mean_average_precision,
+        result.mean_average_precision_trapezoid,
+        result.mean_inverse_negative_penalty,
+    )
+    return {name: round(100 * float(share), 4) for name, share in zip(MEASURES, shares, strict=True)}
+
+
+def summarise(results: Mapping[str, list[Ranking]]) -> dict[str, dict]:
+    """Percentages as reports/metrics has them: `targets`, each with its splits, and their `average`.
+
+    A target's score is the mean over its splits, `*_std` the population standard deviation (ddof 0); the
+    average is the unweighted mean over targets. Splits are a list, which `dvc metrics` leaves out.
+    """
+    targets = {}
+    for name, searches in results.items():
+        splits = [scores(result) for result in searches]
+        node: dict = {"queries": len(searches[0].first_hit)}
+        for measure in MEASURES:
+            spread = over_splits([split[measure] for split in splits])
+            node[measure] = round(spread.mean, 4)
+            if len(splits) > 1:
+                node[f"{measure}_std"] = round(spread.deviation, 4)
+        if len(splits) > 1 and not any(node[f"{measure}_std"] for measure in MEASURES):
+            log.warning("%s: all %d splits score the same; are they really different?", name, len(splits))
+        targets[name] = {**node, "splits": splits}
+    average = {
+        measure: round(float(np.mean([node[measure] for node in targets.values()])), 4)
+        for measure in MEASURES
+    }
+    return {"targets": targets, "average": average}

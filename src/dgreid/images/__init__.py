@@ -1,0 +1,1 @@
+"""From image files to training batches: packs, augmentation, samplers, loader."""

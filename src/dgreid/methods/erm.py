@@ -1,0 +1,63 @@
+"""The baseline every system is compared with: empirical risk minimisation over all sources pooled.
+
+The strong re-identification baseline (Luo et al. 2019) with the settings of MetaBIN's base model:
+L = cross-entropy with label smoothing + batch-hard triplet. A norm layer with a `balance` (BIN) is trained
+jointly with the rest, its gates at their own rate and clamped to [0, 1] (Nam and Kim 2018).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dgreid.config import MethodOptions, RecipeConfig
+from dgreid.methods._shared import Network, base_losses, descend, gates_of, optimiser, set_rate
+from dgreid.methods.base import Batch, Method, Sampler, Training
+
+
+class Options(MethodOptions):
+    """The baseline's switches."""
+
+    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    base_sampler: Literal["pk", "pk_per_domain"] = Field(
+        "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    gate_learning_rate: float = Field(0.1, gt=0, description="of the balance of a BIN, trained jointly")
+
+
+class ERM(Method):
+    """Backbone, BNNeck and classifier, one optimiser step per iteration."""
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
+        super().__init__()
+        self.options, self.recipe, self.training_set = options, recipe, training
+        self.network = Network(backbone, options.norm, recipe, training.classes)
+        self.gates = gates_of(self.network)
+        weights = [(name, p) for name, p in self.network.named_parameters() if name not in self.gates]
+        self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
+        if self.gates:
+            self.optimisers["gates"] = torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate)
+        self.samplers = {"base": Sampler(options.base_sampler)}
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """One step down the base loss."""
+        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        losses = base_losses(
+            self.network, batches["base"][0], self.options.label_smoothing, self.options.margin
+        )
+        descend(sum(losses.values()), *self.optimisers.values())
+        with torch.no_grad():
+            for gate in self.gates.values():
+                gate.clamp_(0, 1)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the neck's output."""
+        return self.network.embed(images)
+
+
+METHOD = ERM

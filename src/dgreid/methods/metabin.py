@@ -1,0 +1,185 @@
+"""MetaBIN (Choi et al., Meta Batch-Instance Normalization for Generalizable Person Re-ID, CVPR 2021).
+
+Every norm of the backbone mixes a batch and an instance norm by a gate per channel (eq. 1),
+
+    y = rho * BN(x) + (1 - rho) * IN(x).
+
+The base model learns without the gates; the gates learn from simulated failures: they take an inner step
+that scatters and shuffles the styles of some domains, and are judged on the others (algorithm 1).
+Where paper and released code differ there is an option; `metabin.yaml` is as released, `metabin_paper.yaml`
+as written.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from dgreid.config import MethodOptions, RecipeConfig
+from dgreid.errors import UserError
+from dgreid.losses import (
+    batch_hard_triplet,
+    inter_domain_shuffle,
+    intra_domain_scatter,
+    smoothed_cross_entropy,
+)
+from dgreid.methods._shared import Network, base_losses, descend, gates_of, optimiser, set_rate
+from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.networks import norms
+from dgreid.training.schedules import triangular
+
+Loss = Literal["cross_entropy", "triplet", "scatter", "shuffle"]
+
+
+class Options(MethodOptions):
+    """MetaBIN's switches; defaults as released."""
+
+    norm: str = Field("bin", description="a norm with a balance: bin | bin_shared")
+    base_sampler: Literal["pk", "pk_per_domain"] = Field(
+        "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
+    )
+    first_iteration_base_steps: int = Field(
+        10, gt=0, description="base updates of iteration 0; then one each"
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    meta_train_domains: int | None = Field(None, gt=0, description="null: half of the domains, rounded up")
+    meta_train_losses: dict[Loss, float] = Field(
+        {"scatter": 1.0, "shuffle": 1.0, "triplet": 1.0}, description="loss: weight", min_length=1
+    )
+    meta_test_losses: dict[Loss, float] = Field({"triplet": 1.0}, description="loss: weight", min_length=1)
+    gate_learning_rate: float = Field(0.1, gt=0, description="gamma, the meta-test step")
+    inner_step: Literal["relative", "absolute"] = Field(
+        "relative", description="beta = gamma * c (as released) or beta = c (as written), c the cyclic value"
+    )
+    cycle_low: float = Field(0.001, ge=0, description="least c")
+    cycle_high: float = Field(0.1, ge=0, description="greatest c; equal to cycle_low for a fixed step")
+    cycle_epochs: float = Field(5, gt=0, description="period of c")
+
+
+class MetaBIN(Method):
+    """Two updates per iteration: the base model without its gates, then the gates alone."""
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
+        super().__init__()
+        self.options, self.recipe, self.training_set = options, recipe, training
+        self.meta_train_domains = options.meta_train_domains or math.ceil(training.domains / 2)
+        if training.domains <= self.meta_train_domains:
+            raise UserError(
+                f"MetaBIN trains its gates on {self.meta_train_domains} domains and tests them on others, "
+                f"but the protocol has {training.domains}: lower method.meta_train_domains or add sources "
+                "(domain_by: camera makes every camera a domain)."
+            )
+        self.network = Network(backbone, options.norm, recipe, training.classes)
+        self.gates = gates_of(self.network)  # theta_rho, by name
+        if not self.gates:
+            raise UserError(f"MetaBIN needs a norm with a balance, method.norm={options.norm} has none.")
+        # theta_f and phi, all that learns but the gates
+        self.weights = {
+            name: parameter
+            for name, parameter in self.network.named_parameters()
+            if parameter.requires_grad and name not in self.gates
+        }
+        self.optimisers = {
+            "main": optimiser(self.weights.items(), recipe, options.learning_rate),
+            # gates live in [0, 1] whatever the weights' optimiser: no momentum, decay or recipe factor
+            "gates": torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate),
+        }
+        self.samplers = {"base": Sampler(options.base_sampler), "meta": Sampler("pk_per_domain")}
+
+    def draws(self, iteration: int) -> dict[str, int]:
+        """One batch for each update; the very first iteration warms the base model up."""
+        return {"base": self.options.first_iteration_base_steps if iteration == 0 else 1, "meta": 1}
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """One iteration of algorithm 1."""
+        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        for batch in batches["base"]:
+            losses = self.update_base(batch)
+        meta_train, meta_test = self.split(batches["meta"][0])
+        losses |= self.update_gates(meta_train, meta_test, self.inner_step(iteration))
+        return {name: loss.detach() for name, loss in losses.items()} | self.balance()
+
+    def update_base(self, batch: Batch) -> dict[str, Tensor]:
+        """Base model update (eq. 2-5): all but the gates, running statistics follow."""
+        self._learn(self.weights)
+        losses = base_losses(self.network, batch, self.options.label_smoothing, self.options.margin)
+        descend(sum(losses.values()), self.optimisers["main"])
+        return losses
+
+    def split(self, batch: Batch) -> tuple[Batch, Batch]:
+        """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
+        order = torch.randperm(self.training_set.domains)
+        chosen = torch.isin(batch.domains, order[: self.meta_train_domains].to(batch.domains.device))
+        return Batch(*(part[chosen] for part in batch)), Batch(*(part[~chosen] for part in batch))
+
+    def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
+        """Meta-train and meta-test (eq. 6-10), first order, on batch statistics that leave no trace.
+
+        The gates' clamp to [0, 1] acts on values alone: a gradient passes it (straight through), or the
+        gates, which start at 1, could not leave the bound.
+        """
+        self._learn(self.gates)
+        with norms.hold(self.network):
+            features = self.network(meta_train.images)
+            train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)
+            inner = torch.autograd.grad(train_loss, self.gates.values())
+            adapted = {  # rho'
+                name: (gate.detach() - inner_step * gradient).clamp_(0, 1).requires_grad_()
+                for (name, gate), gradient in zip(self.gates.items(), inner, strict=True)
+            }
+            features = functional_call(self.network, adapted, (meta_test.images,))
+            test_loss = self.meta_loss(features, meta_test, self.options.meta_test_losses)
+            outer = torch.autograd.grad(test_loss, adapted.values())
+        for gate, gradient in zip(self.gates.values(), outer, strict=True):
+            gate.grad = gradient
+        self.optimisers["gates"].step()
+        with torch.no_grad():
+            for gate in self.gates.values():
+                gate.clamp_(0, 1)
+        return {"meta_train": train_loss, "meta_test": test_loss}
+
+    def meta_loss(self, features: Tensor, batch: Batch, weights: Mapping[str, float]) -> Tensor:
+        """The weighted sum of the named losses (eq. 8 and 10)."""
+        total = features.new_zeros(())
+        for name, weight in weights.items():
+            total = total + weight * self._loss(name, features, batch)
+        return total
+
+    def inner_step(self, iteration: int) -> float:
+        """beta at this iteration; the cycle moves before it is read, so the first step is not the least."""
+        period = int(self.options.cycle_epochs * self.training_set.iterations_per_epoch)
+        cyclic = triangular(iteration + 1, self.options.cycle_low, self.options.cycle_high, period)
+        return cyclic * self.options.gate_learning_rate if self.options.inner_step == "relative" else cyclic
+
+    def balance(self) -> dict[str, Tensor]:
+        """Mean gate, and the share of channels that lean towards the instance norm."""
+        gates = torch.cat([gate.detach() for gate in self.gates.values()])
+        return {"balance": gates.mean(), "instance_share": (gates < 0.5).float().mean()}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the neck's output."""
+        return self.network.embed(images)
+
+    def _loss(self, name: str, features: Tensor, batch: Batch) -> Tensor:
+        if name == "scatter":
+            return intra_domain_scatter(features, batch.domains)
+        if name == "shuffle":
+            return inter_domain_shuffle(features, batch.identities, batch.domains)
+        if name == "triplet":
+            return batch_hard_triplet(features, batch.identities, self.options.margin)
+        logits = self.network.logits(features)
+        return smoothed_cross_entropy(logits, batch.identities, self.options.label_smoothing)
+
+    def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
+        """Ask for the gradients of these parameters alone: the others cost nothing."""
+        for group in (self.weights, self.gates):
+            for parameter in group.values():
+                parameter.requires_grad_(group is only)
+
+
+METHOD = MetaBIN

@@ -1,0 +1,1 @@
+"""Feature extractors, normalisation layers, the neck, and ImageNet weights."""

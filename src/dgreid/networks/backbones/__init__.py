@@ -1,0 +1,34 @@
+"""Feature extractors. A file `backbones/NAME.py` defines `build(config)`; nothing else registers it."""
+
+from importlib import import_module
+from pathlib import Path
+
+from torch import nn
+
+from dgreid.config import BackboneConfig
+from dgreid.errors import unknown
+
+
+def architectures() -> list[str]:
+    """The modules in this folder that define a backbone."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+
+
+def build(config: BackboneConfig, weights: str = "none") -> nn.Module:
+    """A feature extractor (N, 3, H, W) -> (N, C, h, w) with plain batch norms and attribute `channels`, C.
+
+    Args:
+        config: a file of params/backbone.
+        weights: "none" (drawn from torch's global generator), "imagenet", or the path of a .safetensors or
+            .pt file; see `dgreid.networks.weights`.
+
+    Raises:
+        UserError: an unknown architecture or depth, weights that are missing or do not fit.
+    """
+    from dgreid.networks.weights import load  # late: that module knows the backbones
+
+    if config.architecture not in architectures():
+        raise unknown("backbone architecture", config.architecture, architectures())
+    network = import_module(f"dgreid.networks.backbones.{config.architecture}").build(config)
+    load(network, config, weights)
+    return network

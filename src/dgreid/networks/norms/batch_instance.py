@@ -1,0 +1,129 @@
+"""Batch-instance normalisation: MetaBIN's layer and the layer of Nam & Kim it comes from."""
+
+import torch
+from torch import Tensor, nn
+
+from dgreid.networks.norms.fused import (
+    BatchInstanceMixture,
+    batch_statistics,
+    differentiable_mixture,
+    instance_statistics,
+    precise,
+)
+
+
+class _BatchInstance(nn.Module):
+    """Statistics and modes the two layers share; a subclass owns the affine parameters.
+
+    The batch branch follows `train()` (statistics of the batch, running ones updated), `hold(network)`
+    (statistics of the batch, running ones untouched) and `eval()` (running ones). The instance branch always
+    uses the image's own statistics.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.channels, self.eps, self.momentum = channels, eps, momentum
+        self.track_running_stats = True  # `hold` switches this off
+        self.double_differentiable = False  # True: plain operations, for second-order meta-learning
+        self.balance = nn.Parameter(torch.ones(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weight and bias of the batch branch, then of the instance branch, (C,) each."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), of the type of x; statistics are computed in float32 or better.
+
+        Raises:
+            ValueError: not a 4-D input of this many channels, or one value per channel in training.
+        """
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ValueError(f"expected an input (N, {self.channels}, H, W), got {tuple(x.shape)}")
+        count = x.numel() // self.channels  # M
+        if self.training and count < 2:
+            raise ValueError("expected more than one value per channel in training")
+        dtype = precise(x)
+        parameters = [p.to(dtype) for p in (self.balance, *self.affine())]
+        running = None if self.training else (self.running_mean.to(dtype), self.running_var.to(dtype))
+        if self.double_differentiable or torch.compiler.is_compiling():
+            y, mean, var = differentiable_mixture(x, running, *parameters, self.eps)
+        else:
+            with torch.no_grad():
+                m, v = instance_statistics(x)  # (N, C)
+                mean, var = running or batch_statistics(m, v)  # (C,)
+            y = BatchInstanceMixture.apply(x, m, v, mean, var, *parameters, self.training, self.eps)
+        if self.training and self.track_running_stats:
+            self._update_running_stats(mean, var * (count / (count - 1)))
+        return y
+
+    @torch.no_grad()
+    def _update_running_stats(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(unbiased_var.to(self.running_var.dtype), self.momentum)
+
+    def extra_repr(self) -> str:
+        """Shown by print(network)."""
+        return f"{self.channels}, eps={self.eps}, momentum={self.momentum}"
+
+
+class BatchInstanceNorm2d(_BatchInstance):
+    """MetaBIN's layer: y = balance * BN(x) + (1 - balance) * IN(x), per channel (MetaBIN, eq. 2).
+
+    Parameters, (C,) each: `balance` (the gate, initially 1: pure BN; whoever optimises it keeps it in
+    [0, 1]), `batch_weight`, `batch_bias`, `instance_weight`, `instance_bias`. Buffers: `running_mean`,
+    `running_var` of the batch branch. `balance` can be overridden for one forward by
+    `torch.func.functional_call`. Differentiable once, unless `double_differentiable` is set.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__(channels, eps, momentum)
+        self.batch_weight = nn.Parameter(torch.ones(channels))
+        self.batch_bias = nn.Parameter(torch.zeros(channels))
+        self.instance_weight = nn.Parameter(torch.ones(channels))
+        self.instance_bias = nn.Parameter(torch.zeros(channels))
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each branch has its own."""
+        return self.batch_weight, self.batch_bias, self.instance_weight, self.instance_bias
+
+    @torch.no_grad()
+    def adopt(self, norm: nn.BatchNorm2d) -> None:
+        """Take over a trained batch norm; the instance branch keeps weight 1, bias 0 (as released)."""
+        self.batch_weight.copy_(norm.weight)
+        self.batch_bias.copy_(norm.bias)
+        self.running_mean.copy_(norm.running_mean)
+        self.running_var.copy_(norm.running_var)
+
+
+class SharedBatchInstanceNorm2d(_BatchInstance):
+    """Nam & Kim (NeurIPS 2018): y = weight * (balance * x_B + (1 - balance) * x_I) + bias.
+
+    x_B and x_I are normalised by batch and by instance; one affine map for both. `balance` starts at 1.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__(channels, eps, momentum)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same for both branches; autograd adds their gradients."""
+        return self.weight, self.bias, self.weight, self.bias
+
+    @torch.no_grad()
+    def adopt(self, norm: nn.BatchNorm2d) -> None:
+        """Take over a trained batch norm."""
+        self.weight.copy_(norm.weight)
+        self.bias.copy_(norm.bias)
+        self.running_mean.copy_(norm.running_mean)
+        self.running_var.copy_(norm.running_var)
+
+
+def straight_through_clamp(x: Tensor) -> Tensor:
+    """x clamped to [0, 1], with the gradient of the identity.
+
+    A clamp inside the graph would give gates that sit at a bound, where all of them start, no gradient.
+    """
+    return x.detach().clamp(0, 1) + (x - x.detach())  # the bracket is exactly zero

@@ -1,0 +1,183 @@
+"""Trained weights into a backbone: `none`, `imagenet`, or the path of a file.
+
+`imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the backbone's, then asks
+torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; everything has to fit.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dgreid.config import BackboneConfig
+from dgreid.errors import UserError
+from dgreid.networks.backbones.mobilenet_v2 import STAGES, MobileNetV2
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path("data/weights")  # relative to the project root
+SUFFIXES = (".safetensors", ".pt", ".pth")
+CLASSIFIERS = ("fc.", "classifier.")  # of ImageNet's classes: never used
+COUNTER = "num_batches_tracked"  # read by no norm with a fixed momentum
+
+
+def load(network: nn.Module, config: BackboneConfig, weights: str) -> None:
+    """Load `weights` into `network`, in place; "none" leaves it as drawn.
+
+    Raises:
+        UserError: the file is missing or unreadable, or its tensors do not fit the network.
+    """
+    if weights == "none":
+        return
+    if weights != "imagenet":
+        state, source = read(Path(weights)), weights
+    elif local := next((path for path in _candidates(config.name) if path.exists()), None):
+        state, source = read(local), str(local)
+    else:
+        state, source = _download(config), "torchvision's download"
+    fit(network, state, source)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors, .pt or .pth file, by name.
+
+    A checkpoint's `state_dict` is looked into, and `module.` (of DataParallel) dropped.
+
+    Raises:
+        UserError: no such file, another suffix, or not a mapping of names to tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"weights {path}: no such file; give none, imagenet or the path of a weight file.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"weights {path}: unknown suffix; known are {', '.join(SUFFIXES)}.")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:  # never executes code from the file
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise anything at all
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"weights {path}: not a readable weight file ({reason}); get it again.") from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"weights {path}: holds no plain mapping of names to tensors; save a state_dict.")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def fit(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Give `network` the tensors of `state`, renamed where needed; classifiers are left out.
+
+    Raises:
+        UserError: missing, surplus or wrongly shaped tensors, the first of them named.
+    """
+    state = {
+        name: value
+        for name, value in state.items()
+        if not name.startswith(CLASSIFIERS) and not name.endswith(COUNTER)
+    }
+    if isinstance(network, MobileNetV2):
+        state = _mobilenet_v2_names(network, state)
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
+    problems = [f"{name} missing" for name in wanted if name not in state]
+    problems += [f"{name} unknown" for name in state if name not in wanted]
+    problems += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise UserError(
+            f"weights {source} do not fit {type(network).__name__}: {'; '.join(problems[:3])}{more}; "
+            f"choose the backbone they were trained with."
+        )
+    network.load_state_dict(state, strict=False)
+    log.info("%d tensors of %s loaded into %s", len(state), source, type(network).__name__)
+
+
+def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a torchvision or torchreid MobileNetV2 under our names; others unchanged."""
+    if "features.0.0.weight" in state:
+        table, layout = _torchvision_table(), "torchvision"
+    elif "conv1.conv.weight" in state:
+        table, layout = _torchreid_table(), "torchreid"
+    else:
+        return state
+    renamed = {}
+    for name, value in state.items():
+        module, _, tensor = name.rpartition(".")
+        renamed[f"{table.get(module, module)}.{tensor}"] = value
+    log.info("%d tensors renamed from the %s layout", len(renamed), layout)
+    if "blocks.0.expand.conv.weight" not in renamed:
+        renamed |= _identity_expansion(network)
+        log.info("first block: an identity stands for the expansion that %s does not have", layout)
+    return renamed
+
+
+def _identity_expansion(network: MobileNetV2) -> dict[str, Tensor]:
+    """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6."""
+    layer = network.blocks[0].expand
+    channels = layer.conv.out_channels
+    return {
+        "blocks.0.expand.conv.weight": torch.eye(channels)[:, :, None, None],
+        "blocks.0.expand.bn.weight": torch.ones(channels),
+        "blocks.0.expand.bn.bias": torch.zeros(channels),
+        "blocks.0.expand.bn.running_mean": torch.zeros(channels),
+        "blocks.0.expand.bn.running_var": torch.full((channels,), 1 - layer.bn.eps),  # var + eps is 1
+    }
+
+
+def _torchvision_table() -> dict[str, str]:
+    """torchvision's module names -> ours; its first block lacks the expansion."""
+    table = {"features.0.0": "stem.conv", "features.0.1": "stem.bn"}
+    blocks = sum(repeats for _, _, repeats, _ in STAGES)
+    for index in range(blocks):
+        theirs, ours = f"features.{index + 1}.conv", f"blocks.{index}"
+        parts = ("depthwise",) if index == 0 else ("expand", "depthwise")
+        for place, part in enumerate(parts):
+            table[f"{theirs}.{place}.0"] = f"{ours}.{part}.conv"
+            table[f"{theirs}.{place}.1"] = f"{ours}.{part}.bn"
+        table[f"{theirs}.{len(parts)}"] = f"{ours}.project.conv"
+        table[f"{theirs}.{len(parts) + 1}"] = f"{ours}.project.bn"
+    head = f"features.{blocks + 1}"
+    return table | {f"{head}.0": "head.conv", f"{head}.1": "head.bn"}
+
+
+def _torchreid_table() -> dict[str, str]:
+    """torchreid's module names -> ours: conv1, then one module per stage, then the head."""
+    table = {"conv1.conv": "stem.conv", "conv1.bn": "stem.bn"}
+    index = 0
+    for stage, (_, _, repeats, _) in enumerate(STAGES):
+        for repeat in range(repeats):
+            theirs, ours = f"conv{stage + 2}.{repeat}", f"blocks.{index}"
+            for their, our in (("conv1", "expand"), ("dwconv2", "depthwise")):
+                table[f"{theirs}.{their}.conv"] = f"{ours}.{our}.conv"
+                table[f"{theirs}.{their}.bn"] = f"{ours}.{our}.bn"
+            table[f"{theirs}.conv3.0"] = f"{ours}.project.conv"
+            table[f"{theirs}.conv3.1"] = f"{ours}.project.bn"
+            index += 1
+    head = f"conv{len(STAGES) + 2}"
+    return table | {f"{head}.conv": "head.conv", f"{head}.bn": "head.bn"}
+
+
+def _candidates(name: str) -> list[Path]:
+    return [FOLDER / f"{name}_imagenet{suffix}" for suffix in SUFFIXES]
+
+
+def _download(config: BackboneConfig) -> dict[str, Tensor]:
+    """torchvision's own ImageNet weights (version 1, the recipe papers started from)."""
+    where = _candidates(config.name)[0]
+    net = {"mobilenet_v2": "mobilenet_v2", "resnet": f"resnet{config.depth}"}.get(config.architecture)
+    if net is None or (net == "mobilenet_v2" and config.width != 1):
+        raise UserError(f"no ImageNet weights of {config.name} to download: put the file at {where}.")
+    from dgreid.networks.vision import models  # late: slow to import
+
+    try:
+        state = models.get_model_weights(net)["IMAGENET1K_V1"].get_state_dict(progress=False, check_hash=True)
+    except OSError as error:  # URLError is one
+        raise UserError(f"could not download {net} ({error}): put the file at {where}.") from error
+    return dict(state)

@@ -1,0 +1,288 @@
+"""Protocols: exactly who trains and who is searched in whom, checked and written down as one table.
+
+Reads manifests only. Training labels are the sorted rank of the person key over the sources; nothing
+depends on file or dictionary order. Rules R6-R12 of several data sets at once are enforced here.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dgreid.config import ProtocolConfig, SourceConfig, TargetConfig
+from dgreid.datasets import crossing
+from dgreid.datasets.manifest import read_manifest, read_splits
+from dgreid.errors import UserError, unknown
+from dgreid.files import whole
+
+log = logging.getLogger(__name__)
+SCHEMA = pa.schema(
+    [
+        ("part", pa.dictionary(pa.int8(), pa.string())),  # train | query | gallery
+        ("target", pa.dictionary(pa.int8(), pa.string())),  # null in the training part
+        ("split", pa.int16()),  # null in the training part
+        ("dataset", pa.dictionary(pa.int8(), pa.string())),
+        ("image_id", pa.string()),
+        ("path", pa.string()),
+        ("row", pa.int64()),  # in the data set's images.parquet, and so in its pack
+        ("identity", pa.int64()),
+        ("camera", pa.int64()),
+        ("domain", pa.int64()),  # null outside the training part
+        ("pixel_sha256", pa.binary(32)),
+    ]
+)
+COLUMNS = ["dataset", "image_id", "path", "row", "identity", "camera", "domain", "pixel_sha256"]
+SEARCH_COLUMNS = [column for column in COLUMNS if column != "domain"]
+
+
+@dataclass
+class Protocol:
+    """Training rows and, per target and split, query and gallery rows.
+
+    Every frame has the columns dataset, image_id, path, row, identity, camera, pixel_sha256; `train`
+    also has domain, an index into `domains`. A distractor has identity -1. Where the camera of a
+    searched image is unknown, queries have camera 0 and gallery images 1, so that no match is filtered.
+    """
+
+    name: str
+    kind: str  # miniature | partial | full
+    train: pd.DataFrame
+    targets: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
+    domains: list[str]
+    metadata: dict = field(default_factory=dict)
+
+
+def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
+    """Assemble a protocol from the manifests below the folder `manifests`.
+
+    Raises:
+        UserError: a manifest or split set is missing, a count is not the expected one, people or images
+            are shared between training and search, a domain has one identity, or data are partial where
+            the protocol needs full ones.
+    """
+    names = sorted({part.dataset for part in (*config.sources, *config.targets)})
+    tables = {name: _load(Path(manifests) / name) for name in names}
+    kind = _kind(config, tables)
+    train, domains, keys = _training(config, tables)
+    crossing.check_counts(
+        config.name, "training set", config.expect, {"domains": len(domains), **_sizes(train)}
+    )
+    targets = {target.name: _target(config.name, target, tables[target.dataset]) for target in config.targets}
+    searched = _searched(targets, tables)
+    crossing.check_separate(config.name, train.assign(person_key=keys), searched)
+    warnings = crossing.overlaps(names, tables)
+    metadata = {
+        "name": config.name,
+        "title": config.title,
+        "kind": kind,
+        "domains": domains,
+        "targets": {
+            target.name: {"dataset": target.dataset, "split_set": target.split_set}
+            for target in config.targets
+        },
+        "counts": {"domains": len(domains), **_sizes(train)},
+        "content": {name: tables[name].attrs["content"] for name in names},
+        "kinds": {name: tables[name].attrs["kind"] for name in names},
+        "generators": {name: json.loads(tables[name].attrs["generators"]) for name in names},
+        "choices": dict(config.choices),
+        "warnings": warnings,
+    }
+    return Protocol(config.name, kind, train, targets, domains, metadata)
+
+
+def write(path: Path | str, protocol: Protocol) -> None:
+    """Write one parquet file; the same protocol gives the same bytes."""
+    frames = [protocol.train.assign(part="train", target=None, split=None)]
+    for target, splits in protocol.targets.items():
+        for number, pair in enumerate(splits):
+            for part, frame in zip(("query", "gallery"), pair, strict=True):
+                frames.append(frame.assign(part=part, target=target, split=number, domain=None))
+    tables = [pa.Table.from_pandas(frame[SCHEMA.names], SCHEMA, preserve_index=False) for frame in frames]
+    table = pa.concat_tables(tables).unify_dictionaries()
+    table = table.replace_schema_metadata({"protocol": json.dumps(protocol.metadata)})
+    with whole(path) as part:
+        pq.write_table(table, part, compression="zstd", version="2.6")
+
+
+def read_protocol(path: Path | str) -> Protocol:
+    """Read what `write` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is not a protocol.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no protocol here; make it with `dgreid protocol protocol={path.stem}`.")
+    try:
+        table = pq.read_table(path)
+        metadata = json.loads(table.schema.metadata[b"protocol"])
+    except (pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a protocol file; delete it and make the protocol again.") from error
+    words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    frame = table.cast(pa.schema(words)).to_pandas()
+    train = frame[frame.part == "train"][COLUMNS].astype({"domain": np.int64}).reset_index(drop=True)
+    rest = frame[frame.part != "train"]
+    groups = dict(list(rest.groupby(["target", "split", "part"], sort=False)))
+    targets: dict[str, list] = {name: [] for name in metadata["targets"]}
+    for name in targets:
+        while (name, len(targets[name]), "query") in groups:
+            number = len(targets[name])
+            pair = (groups[name, number, part] for part in ("query", "gallery"))
+            targets[name].append(tuple(g[SEARCH_COLUMNS].reset_index(drop=True) for g in pair))
+    return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
+
+
+def _load(folder: Path) -> pd.DataFrame:
+    """A manifest with its row numbers; `attrs["folder"]` says where its splits are."""
+    frame = read_manifest(folder)
+    frame["row"] = np.arange(len(frame))
+    frame.attrs["folder"] = str(folder)
+    return frame
+
+
+def _kind(config: ProtocolConfig, tables: dict[str, pd.DataFrame]) -> str:
+    kinds = {name: table.attrs["kind"] for name, table in tables.items()}
+    partial = sorted(name for name, kind in kinds.items() if kind == "partial")
+    if partial and not config.allow_partial:
+        raise UserError(
+            f"protocol {config.name}: {', '.join(partial)} is a partial copy (it lacks "
+            f"{', '.join(json.loads(tables[partial[0]].attrs['missing'])) or 'images'}); adopt a whole one, "
+            "or choose a protocol with allow_partial."
+        )
+    if len(set(kinds.values())) > 1 and "miniature" in kinds.values():
+        log.warning("protocol %s mixes drawn and real data; its results count as miniature.", config.name)
+    return next((kind for kind in ("miniature", "partial") if kind in kinds.values()), "full")
+
+
+def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Training rows, domain names and, row by row, person keys."""
+    parts, domains = [], []
+    for source in config.sources:
+        rows = _source_rows(config.name, source, tables[source.dataset])
+        rows["domain"], names = _domains(config.name, source, rows)
+        rows["domain"] += len(domains)
+        domains += names
+        parts.append(rows)
+    train = pd.concat(parts, ignore_index=True)
+    if train.image_id.duplicated().any():
+        twice = train.image_id[train.image_id.duplicated()].iloc[0]
+        raise UserError(f"protocol {config.name}: {twice} is in two sources.")
+    ranks = {key: rank for rank, key in enumerate(sorted(train.person_key.unique()))}
+    train["identity"] = train.person_key.map(ranks).astype(np.int64)
+    train["camera"] = train.camera.fillna(0).astype(np.int64)
+    for number, name in enumerate(domains):
+        people = train.identity[train.domain == number].nunique()
+        if people < 2:
+            raise UserError(
+                f"protocol {config.name}: the domain {name} has {people} identity; training needs at least "
+                "two in every domain, so drop the source or give it more people."
+            )
+    keys, train = train.person_key.tolist(), train[COLUMNS]
+    train.attrs = {}  # a manifest's provenance, not the protocol's
+    return train, domains, keys
+
+
+def _source_rows(protocol: str, source: SourceConfig, table: pd.DataFrame) -> pd.DataFrame:
+    if source.split_set is None:
+        rows = table[table.kind == "person"].copy()
+    else:
+        rows = _split_rows(protocol, table, source.split_set)[0, source.role]
+    strangers = rows[rows.kind != "person"]
+    if len(strangers):  # R11
+        raise UserError(
+            f"protocol {protocol}: {strangers.image_id.iloc[0]} is {strangers.kind.iloc[0]}; it cannot train."
+        )
+    if not len(rows):
+        raise UserError(f"protocol {protocol}: {source.dataset} has no training images.")
+    return rows
+
+
+def _domains(protocol: str, source: SourceConfig, rows: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+    """Domain numbers from 0 within this source, and their names."""
+    if source.domain_by == "dataset":
+        return pd.Series(0, rows.index, dtype=np.int64), [source.dataset]
+    if rows.camera.isna().any():
+        raise UserError(
+            f"protocol {protocol}: {source.dataset} has images of unknown camera; use domain_by: dataset."
+        )
+    cameras = sorted(rows.camera.unique())
+    numbers = rows.camera.map({camera: n for n, camera in enumerate(cameras)}).astype(np.int64)
+    return numbers, [f"{source.dataset}/c{camera + 1}" for camera in cameras]
+
+
+def _split_rows(protocol: str, table: pd.DataFrame, split_set: str) -> dict[tuple[int, str], pd.DataFrame]:
+    """Manifest rows per (split, role) of a split set, in the split's order."""
+    dataset = table.attrs["dataset"]
+    splits = read_splits(table.attrs["folder"])
+    known = sorted(splits.split_set.unique())
+    if split_set not in known:
+        if table.attrs["kind"] == "partial":
+            missing = ", ".join(json.loads(table.attrs["missing"]))
+            raise UserError(
+                f"protocol {protocol}: {dataset} has no splits {split_set}, this copy lacks {missing}."
+            )
+        raise unknown(f"split set of {dataset}", split_set, known)
+    chosen = splits[splits.split_set == split_set].sort_values(["split", "role", "order"], kind="stable")
+    by_id = table.set_index("image_id", drop=False)
+    by_id.index.name = None
+    return {
+        (int(number), role): by_id.loc[group.image_id].reset_index(drop=True)
+        for (number, role), group in chosen.groupby(["split", "role"])
+    }
+
+
+def _target(protocol: str, target: TargetConfig, table: pd.DataFrame) -> list[tuple]:
+    rows = _split_rows(protocol, table, target.split_set)
+    numbers = sorted({number for number, _ in rows})
+    if target.splits is not None and target.splits > len(numbers):
+        raise UserError(f"protocol {protocol}: {target.name} has {len(numbers)} splits, not {target.splits}.")
+    codes = {key: code for code, key in enumerate(sorted(table.person_key.dropna().unique()))}
+    pairs = []
+    for number in numbers[: target.splits]:
+        if (number, "query") not in rows or (number, "gallery") not in rows:
+            raise UserError(
+                f"protocol {protocol}: this copy of {target.dataset} has no query or no gallery images."
+            )
+        query, gallery = (
+            _searched_rows(rows[number, role], codes, unknown_camera)
+            for unknown_camera, role in enumerate(("query", "gallery"))
+        )
+        crossing.check_counts(
+            protocol,
+            f"{target.name} split {number}",
+            target.expect,
+            {"query": len(query), "gallery": len(gallery)},
+        )
+        crossing.check_matches(f"protocol {protocol}: {target.name} split {number}", query, gallery)
+        pairs.append((query, gallery))
+    return pairs
+
+
+def _searched_rows(rows: pd.DataFrame, codes: dict[str, int], unknown_camera: int) -> pd.DataFrame:
+    rows = rows[rows.kind != "junk"]
+    rows = rows.assign(
+        identity=rows.person_key.map(codes).fillna(-1).astype(np.int64),
+        camera=rows.camera.fillna(unknown_camera).astype(np.int64),
+    )
+    rows = rows[SEARCH_COLUMNS].reset_index(drop=True)
+    rows.attrs = {}
+    return rows
+
+
+def _searched(targets: dict, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every image that is searched anywhere, with its person key."""
+    frames = [frame for splits in targets.values() for pair in splits for frame in pair]
+    if not frames:
+        return pd.DataFrame(columns=["image_id", "pixel_sha256", "person_key"])
+    rows = pd.concat(frames).drop_duplicates("image_id")
+    keys = pd.concat([table.set_index("image_id").person_key for table in tables.values()])
+    return rows.assign(person_key=keys.reindex(rows.image_id).to_numpy())
+
+
+def _sizes(train: pd.DataFrame) -> dict[str, int]:
+    return {"ids": int(train.identity.nunique()), "images": len(train)}

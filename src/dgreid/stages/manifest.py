@@ -1,0 +1,23 @@
+"""Stage manifest: adopted images of one data set -> data/manifests/NAME."""
+
+from pathlib import Path
+
+from dgreid.config import load_dataset
+from dgreid.datasets import parse
+from dgreid.datasets.archive import RAW, images_root, read_record
+from dgreid.datasets.manifest import build, write_manifest
+
+MANIFESTS = Path("data/manifests")
+
+
+def manifest(dataset: str) -> Path:
+    """Parse, decode, check and write the manifest of a data set; returns its folder.
+
+    Raises:
+        UserError: the data set was not adopted, or something in it is not as it should be.
+    """
+    config = load_dataset(dataset)
+    root = images_root(dataset)
+    folder = MANIFESTS / dataset
+    write_manifest(folder, *build(config, root, parse(config, root), read_record(RAW / dataset)))
+    return folder

@@ -1,0 +1,97 @@
+"""The whole state of a run in one file, so that a killed run goes on as if nothing had happened."""
+
+import hashlib
+import json
+import logging
+import pickle
+import platform
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dgreid
+from dgreid.config import RunConfig, threads
+from dgreid.files import sha256, whole
+from dgreid.methods.base import Method
+
+log = logging.getLogger(__name__)
+
+
+def fingerprint(config: RunConfig, protocol: Path, device: torch.device) -> str:
+    """A hash of all that decides the bits of a run: configuration, data, code, versions, threads, device."""
+    package = Path(dgreid.__file__).parent
+    sources = {str(path.relative_to(package)): sha256(path) for path in sorted(package.rglob("*.py"))}
+    weights = Path(config.recipe.weights)
+    facts = [
+        config.model_dump(mode="json"),
+        sha256(protocol),
+        sha256(weights) if weights.is_file() else config.recipe.weights,
+        sources,
+        [platform.python_version(), torch.__version__, np.__version__],
+        [str(device), threads()],
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class Checkpoint:
+    """The resuming file of one run, in a folder of its own; a file of another fingerprint counts as none."""
+
+    def __init__(self, path: Path, fingerprint: str):
+        self.path, self.fingerprint = path, fingerprint
+
+    def save(self, method: Method, progress: dict[str, Any]) -> None:
+        """Write weights, optimisers, random states and the loop's `progress`: whole, or not at all."""
+        state = {
+            "fingerprint": self.fingerprint,
+            "method": method.state_dict(),
+            "optimisers": {name: each.state_dict() for name, each in method.optimisers.items()},
+            "random": random_state(),
+            "progress": progress,
+        }
+        with whole(self.path) as part:
+            torch.save(state, part)
+
+    def load(self, method: Method) -> dict[str, Any] | None:
+        """Put method and random states back and return `progress`; None where there is nothing to resume."""
+        if not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            log.warning("%s cannot be read (%s): starting over.", self.path, error)
+            return None
+        if state["fingerprint"] != self.fingerprint:
+            log.info("%s belongs to other code, data or settings: starting over.", self.path)
+            return None
+        method.load_state_dict(state["method"])
+        for name, each in method.optimisers.items():
+            each.load_state_dict(state["optimisers"][name])
+        set_random_state(state["random"])
+        return state["progress"]
+
+    def remove(self) -> None:
+        """Forget the run, once it is complete."""
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+def random_state() -> dict[str, Any]:
+    """The global random states of Python, numpy and torch, in types that load without pickle."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": [name, keys.tolist(), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Undo of `random_state`."""
+    random.setstate(state["python"])
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(state["torch"])
+    torch.cuda.set_rng_state_all(state["cuda"])

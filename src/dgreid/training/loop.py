@@ -1,0 +1,127 @@
+"""The training loop: batches in, optimiser steps, a history, a checkpoint now and then."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from dgreid.errors import UserError
+from dgreid.images.loader import Key
+from dgreid.methods.base import Batch, Method, Training
+from dgreid.training.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+ROWS = 100  # of history.csv, about
+
+
+def fit(
+    method: Method,
+    load: Callable[[list[Key]], Iterator[Batch]],
+    training: Training,
+    checkpoint: Checkpoint,
+    checkpoint_every: int,
+    title: str = "",
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Train `method` to the end, from its checkpoint if there is one.
+
+    Args:
+        load: gives the batches of the (stream, number) keys, in order, on the training device.
+        checkpoint_every: iterations.
+
+    Returns:
+        The history (one row per `training.iterations` / 100 iterations: mean losses, learning rate) and the
+        cost (seconds and images of this and earlier, interrupted attempts).
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    progress = checkpoint.load(method) or {
+        "iteration": 0,
+        "taken": {name: 0 for name in method.samplers},  # batches of each stream
+        "history": [],
+        "seconds": 0.0,
+        "images": 0,
+    }
+    start, taken, history = progress["iteration"], dict(progress["taken"]), progress["history"]
+    images, began = progress["images"], time.perf_counter() - progress["seconds"]
+    if start:
+        log.info("%s: going on from iteration %d.", title, start)
+    period = max(1, training.iterations // ROWS)  # iterations per row
+    sums: dict[str, torch.Tensor] = progress.get("sums", {})
+
+    source = load(keys(method, range(start, training.iterations), taken))
+    method.train()
+    bar = tqdm(
+        range(start, training.iterations),
+        initial=start,
+        total=training.iterations,
+        desc=title,
+        unit="it",
+        disable=None,
+    )
+    for iteration in bar:
+        batches = {name: [next(source) for _ in range(n)] for name, n in method.draws(iteration).items()}
+        losses = method.step(batches, iteration)
+        for name, loss in losses.items():  # summed where they are: reading them would wait for the device
+            sums[name] = sums.get(name, 0) + loss.double()
+        for name, drawn in batches.items():
+            taken[name] += len(drawn)
+            images += sum(len(batch.images) for batch in drawn)
+
+        done = iteration + 1
+        if done % period == 0 or done == training.iterations:
+            row = _row(method, sums, done, training, len(history) * period)
+            history.append(row)
+            sums = {}
+            rate = images / (time.perf_counter() - began)
+            shown = {name: f"{row[name]:.3g}" for name in losses}
+            bar.set_postfix(shown | {"img/s": f"{rate:.0f}"}, refresh=False)
+        if done % checkpoint_every == 0 and done < training.iterations:
+            _require_finite(sums, done, training)
+            seconds = time.perf_counter() - began
+            progress = {"iteration": done, "taken": taken, "history": history, "sums": sums}
+            checkpoint.save(method, progress | {"seconds": seconds, "images": images})
+    cost = {"seconds": time.perf_counter() - began, "images": images}
+    return pd.DataFrame(history), cost
+
+
+def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
+    """Every batch the iterations will take, in order, after `taken` of each stream."""
+    upcoming, order = dict(taken), []
+    for iteration in iterations:
+        for name, count in method.draws(iteration).items():
+            order += [(name, upcoming[name] + i) for i in range(count)]
+            upcoming[name] += count
+    return order
+
+
+def _row(
+    method: Method, sums: dict[str, torch.Tensor], done: int, training: Training, before: int
+) -> dict[str, Any]:
+    """One line of the history: the mean of each logged scalar since iteration `before`."""
+    means = _require_finite(sums, done, training, count=done - before)
+    first = next(iter(method.optimisers.values()))
+    return {
+        "iteration": done,
+        "epoch": round(done / training.iterations_per_epoch, 4),
+        "learning_rate": first.param_groups[0]["lr"],
+        **means,
+    }
+
+
+def _require_finite(
+    sums: dict[str, torch.Tensor], done: int, training: Training, count: int = 1
+) -> dict[str, float]:
+    means = {name: float(total) / count for name, total in sums.items()}
+    for name, mean in means.items():
+        if not abs(mean) < float("inf"):
+            raise UserError(
+                f"the loss '{name}' became {mean} by iteration {done} of {training.iterations}: lower "
+                "recipe.learning_rate_factor or method.learning_rate."
+            )
+    return means

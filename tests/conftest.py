@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder with real images and weights, where this machine has one."""
+    folder = Path(os.environ.get("DGREID_SHARED", ROOT.parent / "shared"))
+    if not (folder / "datasets").is_dir():
+        pytest.skip("no real images here (DGREID_SHARED)")
+    return folder
+
+
+@pytest.fixture
+def root(monkeypatch):
+    """Run inside the project root, where params/ is."""
+    monkeypatch.chdir(ROOT)
+    return ROOT

@@ -1,0 +1,184 @@
+import hashlib
+import json
+import shutil
+import tarfile
+import zipfile
+
+import pytest
+
+from dgreid.config import DatasetConfig
+from dgreid.datasets import archive
+from dgreid.errors import UserError
+
+
+def pack(folder, file):
+    with zipfile.ZipFile(file, "w") as target:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                target.write(path, path.relative_to(folder))
+    return file
+
+
+@pytest.fixture
+def market(layouts, tmp_path):
+    """A zip of the tiny Market-1501."""
+    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "Market-1501-v15.09.15.zip")
+
+
+def nothing_left(raw):
+    return not raw.exists() or list(raw.iterdir()) == []
+
+
+def test_zip_is_extracted_recognised_and_recorded(market, config, tmp_path):
+    root = archive.adopt(config("market1501"), market, tmp_path / "raw")
+    assert root == tmp_path / "raw/market1501/files/Market-1501-v15.09.15"
+    assert (root / "query/0003_c4s3_000341_02.jpg").is_file()
+    record = json.loads((tmp_path / "raw/market1501/adopted.json").read_text())
+    assert record["source"] == market.name
+    assert record["sha256"] == hashlib.sha256(market.read_bytes()).hexdigest()
+    assert record["kind"] == "full"
+    assert record["counts"]["train_images"] == 6
+    assert record["counts"]["junk"] == 1
+    assert record["acknowledged"] is False
+
+
+def test_tar_and_an_archive_within_an_archive(market, config, tmp_path):
+    outer = tmp_path / "outer.tar.gz"
+    with tarfile.open(outer, "w:gz") as file:
+        file.add(market, "release/Market.zip")
+        file.add(__file__, "release/readme.txt")
+    root = archive.adopt(config("market1501"), outer, tmp_path / "raw")
+    assert (root / "query").is_dir()
+
+
+def test_folder_is_linked_or_copied(layouts, config, tmp_path):
+    folder = layouts("grid", "underground_reid")
+    linked = archive.adopt(config("grid"), folder, tmp_path / "raw")
+    assert (tmp_path / "raw/grid/files").is_symlink()
+    assert linked.resolve() == folder / "underground_reid"
+    copied = archive.adopt(config("grid"), folder, tmp_path / "raw", mode="copy")
+    shutil.rmtree(folder)
+    assert (copied / "probe").is_dir()
+
+
+def test_adopting_again_replaces_and_keeps_the_linked_folder(layouts, config, market, tmp_path):
+    folder = layouts("market1501", "Market-1501-v15.09.15")
+    archive.adopt(config("market1501"), folder, tmp_path / "raw")
+    archive.adopt(config("market1501"), market, tmp_path / "raw")
+    assert not (tmp_path / "raw/market1501/files").is_symlink()
+    assert (folder / "Market-1501-v15.09.15/query").is_dir()
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["market1501"]
+
+
+def test_wrong_data_set_says_what_was_expected(market, config, tmp_path):
+    with pytest.raises(
+        UserError, match=r"Market-1501-v15\.09\.15\.zip does not look like GRID; expected underground"
+    ):
+        archive.adopt(config("grid"), market, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_a_look_alike_is_told_by_its_names(layouts, config, tmp_path):
+    with pytest.raises(UserError, match="not named as in DukeMTMC-reID"):
+        archive.adopt(config("dukemtmc"), layouts("market1501"), tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_unsafe_archive_leaves_nothing(config, tmp_path):
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("query/0002_c1s1_000451_03.jpg", b"1")
+        file.writestr("../../evil.txt", b"2")
+    with pytest.raises(UserError, match="refused"):
+        archive.adopt(config("market1501"), bad, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+    assert not (tmp_path / "evil.txt").exists()
+
+
+def test_failure_keeps_the_earlier_copy(market, config, tmp_path):
+    archive.adopt(config("market1501"), market, tmp_path / "raw")
+    truncated = tmp_path / "truncated.zip"
+    truncated.write_bytes(market.read_bytes()[:-100])
+    with pytest.raises(UserError, match="truncated"):
+        archive.adopt(config("market1501"), truncated, tmp_path / "raw")
+    assert (tmp_path / "raw/market1501/adopted.json").is_file()
+
+
+def test_wrong_counts_are_refused(market, config, tmp_path):
+    wanted = config("market1501", expect={"train_images": 6, "images": 18})
+    with pytest.raises(UserError, match="images 17 instead of 18"):
+        archive.adopt(wanted, market, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_md5_counts_only_for_the_published_file_name(market, config, tmp_path):
+    named = config("market1501", md5="0" * 32, archive=market.name)
+    with pytest.raises(UserError, match="md5"):
+        archive.adopt(named, market, tmp_path / "raw")
+    other = market.rename(tmp_path / "mine.zip")
+    assert archive.adopt(named, other, tmp_path / "raw").is_dir()
+    right = config("market1501", md5=hashlib.md5(other.read_bytes()).hexdigest(), archive="mine.zip")
+    assert archive.adopt(right, other, tmp_path / "raw").is_dir()
+
+
+@pytest.mark.parametrize("access", ["withdrawn", "request"])
+def test_restricted_data_need_an_acknowledgement(market, config, tmp_path, access):
+    restricted = config("market1501", access=access)
+    with pytest.raises(UserError, match="--acknowledge"):
+        archive.adopt(restricted, market, tmp_path / "raw")
+    archive.adopt(restricted, market, tmp_path / "raw", acknowledge=True)
+    assert archive.read_record(tmp_path / "raw/market1501")["acknowledged"] is True
+
+
+def test_dukemtmc_ships_as_withdrawn(root):
+    from dgreid.config import load_dataset
+
+    assert load_dataset("dukemtmc").access == "withdrawn"
+
+
+def test_source_that_is_not_there_or_in_the_way(market, config, tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        archive.adopt(config("market1501"), tmp_path / "absent.zip", tmp_path / "raw")
+    archive.adopt(config("market1501"), market, tmp_path / "raw")
+    with pytest.raises(UserError, match="lies inside"):
+        archive.adopt(config("market1501"), tmp_path / "raw/market1501/files", tmp_path / "raw")
+    with pytest.raises(UserError, match="link or by copy"):
+        archive.adopt(config("market1501"), market, tmp_path / "raw", mode="move")
+
+
+@pytest.fixture
+def drawn(monkeypatch, market, tmp_path):
+    """A drawn data set whose archive lies in archives/."""
+    node = {"name": "mini", "title": "Mini", "parser": "market1501", "access": "drawn"}
+    monkeypatch.setattr(archive, "load_dataset", lambda name: DatasetConfig(**node))
+    (tmp_path / "archives").mkdir()
+    return shutil.copy(market, tmp_path / "archives/mini.zip")
+
+
+def test_images_root_adopts_a_drawn_archive_once_and_again_when_redrawn(drawn, draw, tmp_path, monkeypatch):
+    calls = []
+    adopt = archive.adopt
+    monkeypatch.setattr(archive, "adopt", lambda *args, **kw: calls.append(args) or adopt(*args, **kw))
+    first = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
+    assert archive.images_root("mini", tmp_path / "raw", tmp_path / "archives") == first
+    assert len(calls) == 1
+    folder = draw(tmp_path / "new", ["query/0003_c4s3_000341_02.jpg"])
+    pack(folder, drawn)
+    again = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
+    assert len(calls) == 2
+    assert [path.name for path in again.iterdir()] == ["query"]
+
+
+def test_images_root_without_data_says_what_to_do(root, tmp_path):
+    with pytest.raises(UserError, match="dgreid adopt market1501 --from PATH"):
+        archive.images_root("market1501", tmp_path / "raw", tmp_path / "archives")
+    with pytest.raises(UserError, match="dgreid synthesize dataset=mini_grid"):
+        archive.images_root("mini_grid", tmp_path / "raw", tmp_path / "archives")
+
+
+def test_images_root_whose_linked_folder_is_gone(root, layouts, config, tmp_path):
+    folder = layouts("grid")
+    archive.adopt(config("grid"), folder, tmp_path / "raw")
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match="is gone"):
+        archive.images_root("grid", tmp_path / "raw", tmp_path / "archives")

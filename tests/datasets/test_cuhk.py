@@ -1,0 +1,160 @@
+"""CUHK01, CUHK02, CUHK03."""
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from dgreid.datasets import cuhk01, cuhk02, cuhk03
+from dgreid.datasets.images import open_image
+from dgreid.errors import UserError
+
+PEOPLE = (3, 2, 1, 1, 1)  # per pair
+EMPTY = {(0, 0, 3), (1, 1, 9)}  # pair, person, column
+
+
+def test_cuhk01_image_number_gives_the_camera(draw, tmp_path):
+    draw(tmp_path, [f"campus/0971{i:03d}.png" for i in (1, 2, 3, 4)])
+    images = cuhk01.parse(cuhk01.find(tmp_path), {}).images
+    assert [(image.person, image.camera, image.camera_raw) for image in images] == [
+        ("0971", 0, "A"), ("0971", 0, "A"), ("0971", 1, "B"), ("0971", 1, "B"),
+    ]  # fmt: skip
+    assert cuhk01.NAME.match("0971005.png") is None
+
+
+def test_cuhk02_numbers_restart_in_each_pair(layouts):
+    parsed = cuhk02.parse(layouts("cuhk02"), {})
+    assert len({image.person for image in parsed.images}) == 10
+    image = next(image for image in parsed.images if image.path == "P4/cam2/001_2.png")
+    assert (image.person, image.camera, image.view, image.camera_raw) == ("4:001", 7, 1, "P4/cam2")
+
+
+def test_cuhk02_searches_the_last_pair(layouts):
+    splits = cuhk02.parse(layouts("cuhk02"), {}).splits
+    assert {role: len(paths) for (_, _, role), paths in splits.items()} == {
+        "train": 32,
+        "query": 4,
+        "gallery": 4,
+    }
+
+
+def test_cuhk02_without_a_pair_is_partial(draw, tmp_path):
+    draw(tmp_path, ["P1/cam1/001_1.png", "P1/cam2/001_1.png"])
+    parsed = cuhk02.parse(tmp_path, {})
+    assert parsed.missing[:2] == ("P2/cam1", "P2/cam2")
+    assert parsed.splits == {}
+
+
+def pixels(pair, person, column):
+    value = 40 * pair + 10 * person + column
+    return np.stack([np.full((5 + column, 3), value + channel, np.uint8) for channel in range(3)], axis=-1)
+
+
+@pytest.fixture
+def mat(tmp_path):
+    """A small cuhk-03.mat with MATLAB's reversed axes and two empty cells."""
+    with h5py.File(tmp_path / "cuhk-03.mat", "w") as file:
+        for variant in ("detected", "labeled"):
+            pairs = np.empty((1, 5), h5py.ref_dtype)
+            for pair, count in enumerate(PEOPLE):
+                cells = np.empty((10, count), h5py.ref_dtype)
+                for person in range(count):
+                    for column in range(10):
+                        empty = (pair, person, column) in EMPTY
+                        data = np.zeros(2, np.uint64) if empty else pixels(pair, person, column).T
+                        cells[column, person] = file.create_dataset(
+                            f"r/{variant}{pair}_{person}_{column}", data=data
+                        ).ref
+                pairs[0, pair] = file.create_dataset(f"r/{variant}{pair}", data=cells).ref
+            file.create_dataset(variant, data=pairs)
+        tests = [file.create_dataset(f"r/test{t}", data=np.array([[1, 1 + t], [2, 1]], float).T).ref
+                 for t in range(2)]  # fmt: skip
+        file.create_dataset("testsets", data=np.array([tests], h5py.ref_dtype))
+    return tmp_path
+
+
+def test_cuhk03_names_cameras_and_global_identities(mat):
+    parsed = cuhk03.parse(cuhk03.find(mat), {})
+    assert len(parsed.images) == 10 * sum(PEOPLE) - 2  # empty cells are skipped, the rest of the row stays
+    by_name = {image.name: image for image in parsed.images}
+    assert "1_001_1_04.png" not in by_name
+    assert "1_001_1_05.png" in by_name
+    image = by_name["2_001_2_06.png"]
+    assert image.path == "cuhk-03.mat#detected[2][1,6]"
+    assert (image.person, image.camera, image.camera_raw, image.view) == ("0844", 3, "2/2", 1)
+
+
+def test_cuhk03_pixels_have_the_right_axes(mat):
+    image = open_image(mat, "cuhk-03.mat#detected[2][2,5]")
+    assert np.array_equal(np.asarray(image), pixels(1, 1, 4))
+
+
+def test_cuhk03_reference_that_is_not_there(mat):
+    with pytest.raises(UserError, match="not in"):
+        open_image(mat, "cuhk-03.mat#detected[2][9,5]")
+
+
+def test_cuhk03_classic_test_sets(mat):
+    parsed = cuhk03.parse(mat, {"variant": "labeled"})
+    assert sorted({key[:2] for key in parsed.splits}) == [
+        ("cuhk03/classic_labeled", 0), ("cuhk03/classic_labeled", 1),
+    ]  # fmt: skip
+    query, train = (parsed.splits["cuhk03/classic_labeled", 1, role] for role in ("query", "train"))
+    assert {path.split("[")[1] + path.split("[")[2].split(",")[0] for path in query} == {"1]2", "2]1"}
+    assert len(query) + len(train) == len(parsed.images)
+
+
+def test_cuhk03_unknown_variant(mat):
+    with pytest.raises(UserError, match="did you mean 'labeled'"):
+        cuhk03.parse(mat, {"variant": "labelled"})
+
+
+def test_cuhk03_is_not_any_hdf5_file(tmp_path):
+    (tmp_path / "cuhk-03.mat").write_bytes(b"<html>sign in</html>")
+    with pytest.raises(UserError, match="not a whole MATLAB"):
+        cuhk03.parse(tmp_path, {})
+    with h5py.File(tmp_path / "cuhk-03.mat", "w") as file:
+        file["other"] = 1
+    with pytest.raises(UserError, match="not the released"):
+        cuhk03.parse(tmp_path, {})
+
+
+def test_cuhk03_new_protocol_file_is_verified_and_used(mat, monkeypatch):
+    file = mat / "cuhk03_new_protocol_config_detected.mat"
+    names = ["1_001_1_01.png", "1_001_2_06.png", "2_001_1_01.png", "2_001_2_06.png", "2_001_2_07.png"]
+    cells = np.empty((5, 1), object)
+    cells[:, 0] = names
+    index = {"train_idx": [1, 2], "query_idx": [3], "gallery_idx": [4, 5]}
+    savemat(file, {"filelist": cells} | {key: np.array(value, np.uint16) for key, value in index.items()})
+    with pytest.raises(UserError, match="not the published file"):
+        cuhk03.parse(mat, {})
+    monkeypatch.setattr(cuhk03, "md5", lambda path: cuhk03.NP_MD5[path.name])
+    splits = cuhk03.parse(mat, {}).splits
+    assert splits["cuhk03/np_detected", 0, "query"] == ["cuhk-03.mat#detected[2][1,1]"]
+    assert splits["cuhk03/np_detected", 0, "gallery"] == [
+        "cuhk-03.mat#detected[2][1,6]", "cuhk-03.mat#detected[2][1,7]",
+    ]  # fmt: skip
+
+
+def test_cuhk03_png_files_are_the_same_images(mat, tmp_path):
+    parsed = cuhk03.parse(mat, {})
+    png = tmp_path / "png"
+    (png / "images_detected").mkdir(parents=True)
+    for image in parsed.images:
+        open_image(mat, image.path).save(png / "images_detected" / image.name)
+    again = cuhk03.parse(cuhk03.find(png), {})
+    key = [(image.name, image.person, image.camera) for image in parsed.images]
+    assert [(image.name, image.person, image.camera) for image in again.images] == key
+
+
+def test_cuhk03_ready_made_folders_have_the_global_identities(draw, tmp_path):
+    draw(tmp_path, [
+        "cuhk03-np/detected/bounding_box_train/0843_c1_1.png",
+        "cuhk03-np/detected/query/0844_c2_6.png",
+        "cuhk03-np/detected/bounding_box_test/0844_c1_1.png",
+    ])  # fmt: skip
+    parsed = cuhk03.parse(cuhk03.find(tmp_path), {})
+    assert [(image.person, image.camera, image.role) for image in parsed.images] == [
+        ("0843", 0, "train"), ("0844", 3, "query"), ("0844", 2, "gallery"),
+    ]  # fmt: skip
+    assert ("cuhk03/np_detected", 0, "query") in parsed.splits

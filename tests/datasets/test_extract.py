@@ -1,0 +1,118 @@
+import io
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from dgreid.datasets.extract import extract
+from dgreid.errors import UserError
+
+BAD_NAMES = ["../evil.txt", "/etc/evil.txt", "ok/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
+
+
+def zipped(path, *members):
+    with zipfile.ZipFile(path, "w") as file:
+        for member, content in members:
+            file.writestr(member, content)
+    return path
+
+
+def tarred(path, *members, mode="w"):
+    with tarfile.open(path, mode) as file:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(content)
+            member.linkname = "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            file.addfile(member, io.BytesIO(content))
+    return path
+
+
+def refused(archive, to, match):
+    with pytest.raises(UserError, match=match) as error:
+        extract(archive, to)
+    assert not to.exists()
+    assert sorted(path.name for path in to.parent.iterdir()) == [archive.name]
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tar(tmp_path, mode):
+    archive = tarred(tmp_path / "a.tar", ("x/y.txt", tarfile.REGTYPE, b"hello"), mode=mode)
+    extract(archive, tmp_path / "out")
+    assert (tmp_path / "out/x/y.txt").read_bytes() == b"hello"
+
+
+def test_zip_without_the_clutter_of_macos(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("x/y.jpg", b"1"), ("__MACOSX/x/._y.jpg", b"2"), ("x/._y.jpg", b"3"))
+    extract(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["y.jpg"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_zip_member_outside(tmp_path, name):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1"), (name, b"2"))
+    refused(archive, tmp_path / "out", "outside the folder")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_tar_member_outside(tmp_path, name):
+    archive = tarred(tmp_path / "a.tar", ("good.txt", tarfile.REGTYPE, b""), (name, tarfile.REGTYPE, b""))
+    refused(archive, tmp_path / "out", "outside the folder")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_tar_link_or_device(tmp_path, kind):
+    archive = tarred(tmp_path / "a.tar", ("good.txt", tarfile.REGTYPE, b""), ("bad", kind, b""))
+    refused(archive, tmp_path / "out", "link or a device")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR])
+def test_zip_link_or_device(tmp_path, kind):
+    link = zipfile.ZipInfo("bad")
+    link.external_attr = (kind | 0o777) << 16
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1"), (link, "/etc/passwd"))
+    refused(archive, tmp_path / "out", "link or a device")
+
+
+def test_truncated_zip(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1" * 1000))
+    archive.write_bytes(archive.read_bytes()[:-30])
+    refused(archive, tmp_path / "out", "truncated download")
+
+
+def test_damaged_zip(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1" * 1000))
+    content = bytearray(archive.read_bytes())
+    content[500] ^= 255
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match="truncated or damaged"):
+        extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_truncated_tar(tmp_path, mode):
+    content = bytes(range(256)) * 400
+    archive = tarred(tmp_path / "a.tar", ("good.txt", tarfile.REGTYPE, content), mode=mode)
+    archive.write_bytes(archive.read_bytes()[: 500 if mode == "w:gz" else 60_000])
+    refused(archive, tmp_path / "out", "truncated or damaged")
+
+
+def test_web_page_instead_of_an_archive(tmp_path):
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"\n<!DOCTYPE html><html>Sign in</html>")
+    refused(archive, tmp_path / "out", "a web page")
+
+
+def test_encrypted_zip(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1"))
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag in the central directory
+    archive.write_bytes(content)
+    refused(archive, tmp_path / "out", "encrypted")
+
+
+def test_more_than_the_disk_holds(tmp_path, monkeypatch):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1" * 1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    refused(archive, tmp_path / "out", "GB free")

@@ -1,0 +1,77 @@
+import re
+
+import pytest
+
+from dgreid.datasets import parser, parsers
+from dgreid.datasets.records import match_names
+from dgreid.errors import UserError
+
+NESTINGS = {
+    "market1501": [
+        "Market-1501-v15.09.15",
+        "market1501/Market-1501-v15.09.15",
+        "Market-1501",
+        "market",
+        "",
+        "any/name",
+    ],
+    "viper": ["VIPeR", "viper/VIPeR", ""],
+    "prid2011": ["prid_2011/single_shot", "prid2011/prid_2011/single_shot", "single_shot"],
+    "grid": ["underground_reid", "grid/underground_reid", "GRID", ""],
+    "ilids": ["i-LIDS_Pedestrian", "ilids/i-LIDS_Pedestrian", ""],
+    "cuhk02": ["Dataset", "cuhk02/Dataset", "cuhk02", ""],
+}
+
+
+@pytest.mark.parametrize(("name", "nesting"), [(n, each) for n, all in NESTINGS.items() for each in all])
+def test_root_is_found_at_every_usual_nesting(layouts, name, nesting):
+    folder = layouts(name, nesting)
+    assert parser(name).find(folder) == folder / nesting
+
+
+def test_ilids_images_folder(draw, tmp_path):
+    draw(tmp_path, ["QMUL-iLIDS/images/0001001.jpg"])
+    assert parser("ilids").find(tmp_path) == tmp_path / "QMUL-iLIDS"
+
+
+def test_single_shot_is_preferred_to_multi_shot(layouts, tmp_path, draw):
+    folder = layouts("prid2011", "prid_2011/single_shot")
+    draw(folder, ["prid_2011/multi_shot/cam_a/person_0001/0001.png", "prid_2011/multi_shot/cam_b/x/0001.png"])
+    assert parser("prid2011").find(folder).name == "single_shot"
+
+
+@pytest.mark.parametrize("name", parsers())
+def test_another_folder_is_refused_with_the_expected_tree(name, tmp_path):
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(UserError, match="expected") as error:
+        parser(name).find(tmp_path)
+    assert parser(name).TREE in str(error.value)
+
+
+def test_two_candidates_are_not_guessed_between(layouts, draw):
+    folder = layouts("market1501", "one")
+    draw(folder, ["two/query/0002_c1s1_000451_03.jpg"])
+    with pytest.raises(UserError, match="both look like"):
+        parser("market1501").find(folder)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        parser("grid").find(tmp_path / "absent")
+
+
+def test_unknown_parser_proposes_the_nearest():
+    with pytest.raises(UserError, match="market1501"):
+        parser("market1502")
+
+
+def test_unmatched_names_are_listed_and_other_files_ignored(draw, tmp_path):
+    draw(tmp_path, ["box/1.jpg", "box/2.jpg", "box/sub/3.jpg", "box/x.png"])
+    for name in ("Thumbs.db", "readme.txt", "._1.jpg"):
+        (tmp_path / "box" / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"2 of 4 image files .*sub/3\.jpg, x\.png"):
+        match_names(tmp_path, "box", re.compile(r"^\d\.jpg$"), "Test")
+    (tmp_path / "box/sub/3.jpg").unlink()
+    (tmp_path / "box/x.png").unlink()
+    found = match_names(tmp_path, "box", re.compile(r"^\d\.jpg$"), "Test")
+    assert [path for path, _ in found] == ["box/1.jpg", "box/2.jpg"]

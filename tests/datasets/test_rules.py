@@ -1,0 +1,182 @@
+"""Each rule is broken once."""
+
+import pytest
+
+from dgreid.datasets import rules
+from dgreid.datasets.records import Image, Parsed
+from dgreid.errors import UserError
+
+
+def image(path, person, camera=0, kind="person", role="none", **more):
+    return Image(
+        path, person if kind == "person" else None, person or "0000", kind, role=role, camera=camera, **more
+    )
+
+
+def row(each, pixel=None, size=(64, 128)):
+    return {
+        "path": each.path,
+        "person_key": each.person and f"m:{each.person}",
+        "kind": each.kind,
+        "camera": each.camera,
+        "pixel_sha256": pixel or each.path.encode(),
+        "width": size[0],
+        "height": size[1],
+    }
+
+
+@pytest.fixture
+def parsed():
+    """Person 1 trains, 2 is searched among 2 and a distractor."""
+    images = [
+        image("t1", "1", 0, role="train"),
+        image("t2", "1", 1, role="train"),
+        image("q", "2", 0, role="query"),
+        image("g", "2", 1, role="gallery"),
+        image("d", None, 0, kind="distractor", role="gallery"),
+        image("j", None, 0, kind="junk", role="gallery"),
+    ]
+    splits = {("m/official", 0, "train"): ["t1", "t2"]}
+    splits |= {("m/official", 0, "query"): ["q"], ("m/official", 0, "gallery"): ["g", "d"]}
+    return Parsed(images, splits)
+
+
+@pytest.fixture
+def market(config):
+    return config("market1501")
+
+
+def rows(parsed, **pixels):
+    return [row(each, pixels.get(each.path)) for each in parsed.images]
+
+
+def test_a_sound_data_set_passes_without_warnings(parsed, market):
+    assert rules.check_images(parsed.images, rows(parsed), market) == []
+    assert rules.check_splits(rows(parsed), parsed, market) == []
+
+
+def test_counts(parsed):
+    assert rules.counts(parsed) == {
+        "images": 6, "persons": 4, "ids": 2, "cameras": 2, "distractors": 1, "junk": 1,
+        "camera_1": 2, "camera_2": 2, "distractors_camera_1": 1,
+        "train_images": 2, "train_ids": 1, "train_camera_1": 1, "train_camera_2": 1,
+        "query_images": 1, "query_ids": 1, "query_camera_1": 1,
+        "gallery_images": 3, "gallery_ids": 1, "gallery_camera_2": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "expect", [{"images": 7}, {"junk": 2}, {"distractors": 0}, {"query_camera_2": 1}, {"train_ids": 2}]
+)
+def test_r3_r4_wrong_counts(parsed, config, expect):
+    with pytest.raises(UserError, match="not the published"):
+        rules.data_kind(config("market1501", expect=expect), parsed, "here")
+
+
+def test_kinds_of_data(parsed, config):
+    right = {"images": 6, "train_images": 2}
+    assert rules.data_kind(config("market1501", expect=right), parsed, "here") == "full"
+    assert rules.data_kind(config("market1501", access="drawn"), parsed, "here") == "miniature"
+    parsed.missing = ("query",)
+    more = {"images": 9, "train_images": 2, "query_images": 1}
+    assert rules.data_kind(config("market1501", expect=more), parsed, "here") == "partial"
+
+
+def test_the_parts_of_a_partial_copy_are_still_exact(parsed, config):
+    parsed.missing = ("validation",)
+    with pytest.raises(UserError, match="train_images 2 instead of 3"):
+        rules.data_kind(config("market1501", expect={"train_images": 3}), parsed, "here")
+    with pytest.raises(UserError, match="images 6 instead of 5"):  # a part cannot exceed the whole
+        rules.data_kind(config("market1501", expect={"images": 5}), parsed, "here")
+
+
+def test_wrong_counts_can_be_allowed_and_are_labelled(parsed, config):
+    allowed = config("market1501", expect={"images": 7}, options={"allow_partial": True})
+    assert rules.data_kind(allowed, parsed, "here") == "partial"
+
+
+@pytest.mark.parametrize("name", ["image", "train_camera_x", "nobody_camera_1", "camera_"])
+def test_a_count_that_does_not_exist(parsed, config, name):
+    with pytest.raises(UserError, match="unknown count"):
+        rules.data_kind(config("market1501", expect={name: 1}), parsed, "here")
+
+
+def test_r6_a_person_trains_and_is_searched(parsed, market):
+    parsed.splits["m/official", 0, "train"].append("g")
+    with pytest.raises(UserError, match="m:2 is in the training and in the test role"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+def test_r9_no_match_from_another_camera(parsed, market):
+    parsed.images[3].camera = 0
+    with pytest.raises(UserError, match="query q has no match"):
+        rules.check_splits(rows(parsed), parsed, market)
+    parsed.images[3].camera = None  # unknown: nothing is filtered
+    assert rules.check_splits(rows(parsed), parsed, market) == []
+
+
+def test_r10_query_without_the_person_in_the_gallery(parsed, market):
+    parsed.splits["m/official", 0, "gallery"].remove("g")
+    with pytest.raises(UserError, match="query q has no match"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+def test_r10_two_matches_in_a_single_shot_set(parsed, market):
+    parsed.images.append(image("g2", "2", 1))
+    parsed.splits = {("viper/x", 0, role): paths for (_, _, role), paths in parsed.splits.items()}
+    assert rules.check_splits(rows(parsed), parsed, market) == []
+    parsed.splits["viper/x", 0, "gallery"].append("g2")
+    with pytest.raises(UserError, match="has 2 matches, not one"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+@pytest.mark.parametrize(("path", "role"), [("j", "train"), ("d", "train"), ("d", "query"), ("j", "gallery")])
+def test_r11_junk_and_distractors_in_the_wrong_role(parsed, market, path, role):
+    parsed.splits["m/official", 0, role].append(path)
+    with pytest.raises(UserError, match=f"cannot be in role {role}"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+def test_r11_person_key_belongs_to_people(parsed, market):
+    parsed.images[4].person = "0000"
+    with pytest.raises(UserError, match="d is distractor with person key"):
+        rules.check_images(parsed.images, rows(parsed), market)
+
+
+def test_r13_the_same_pixels_under_two_identities(parsed, market):
+    warnings = rules.check_images(parsed.images, rows(parsed, t1=b"x", q=b"x"), market)
+    assert warnings == ["1 images occur under different identities, first ['m:1', 'm:2']"]
+    assert rules.check_images(parsed.images, rows(parsed, t1=b"x", t2=b"x"), market) == []
+
+
+@pytest.mark.parametrize("path", ["q", "g", "d"])
+def test_r14_the_same_pixels_train_and_are_searched(parsed, market, path):
+    with pytest.raises(UserError, match="t2 trains and is also in role"):
+        rules.check_splits(rows(parsed, t2=b"x", **{path: b"x"}), parsed, market)
+
+
+def test_r14_query_and_gallery_share_pixels(parsed, market):
+    (warning,) = rules.check_splits(rows(parsed, q=b"x", g=b"x"), parsed, market)
+    assert "1 images are query and, under another name, gallery" in warning
+
+
+def test_r15_size(parsed, config):
+    sized = config("market1501", options={"size": [64, 128]})
+    assert rules.check_images(parsed.images, rows(parsed), sized) == []
+    other = [row(each, size=(48, 128)) for each in parsed.images]
+    with pytest.raises(UserError, match="48 x 128 pixels, market1501 has 64 x 128"):
+        rules.check_images(parsed.images, other, sized)
+
+
+def test_r18_two_equal_splits(parsed, market):
+    parsed.splits |= {("m/official", 1, role): paths for (_, _, role), paths in list(parsed.splits.items())}
+    with pytest.raises(UserError, match="two of its 2 splits are the same"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+def test_r21_tiny_crops_and_people_twice_in_a_scene(market):
+    images = [image("a", "1", None, scene="s1"), image("b", "1", None, scene="s1")]
+    warnings = rules.check_images(images, [row(images[0], size=(1, 9)), row(images[1])], market)
+    assert [warning.split(",")[0] for warning in warnings] == [
+        "1 images are one pixel wide or high", "1 people occur twice in one scene",
+    ]  # fmt: skip

@@ -1,0 +1,127 @@
+"""VIPeR, PRID2011, GRID, i-LIDS: the four that are searched in the literature."""
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from dgreid.datasets import grid, ilids, prid2011, viper
+from dgreid.errors import UserError
+
+
+def roles(parsed, split_set, number):
+    return [parsed.splits[split_set, number, role] for role in ("train", "query", "gallery")]
+
+
+def person(path):
+    return path.split("/")[1][:3]
+
+
+def test_viper_splits_are_half_and_half_from_a_to_b(layouts):
+    parsed = viper.parse(layouts("viper"), {})
+    assert {image.person for image in parsed.images} == {"000", "003", "004", "500", "501", "873"}
+    assert parsed.images[0].attrs == {"angle": "45"}
+    assert len(parsed.splits) == 30
+    for number in range(10):
+        train, query, gallery = roles(parsed, "viper/rand10_a2b", number)
+        assert (len(train), len(query), len(gallery)) == (6, 3, 3)
+        assert all(path.startswith("cam_a") for path in query)
+        assert all(path.startswith("cam_b") for path in gallery)
+        assert [person(path) for path in query] == [person(path) for path in gallery]
+        assert not {person(path) for path in train} & {person(path) for path in query}
+    assert "PCG64(0)" in parsed.generators["viper/rand10_a2b"]
+
+
+def test_viper_without_images_of_a_camera_is_partial(layouts):
+    folder = layouts("viper")
+    for file in (folder / "cam_a").iterdir():
+        file.unlink()
+    parsed = viper.parse(folder, {})
+    assert (parsed.missing, parsed.splits) == (("cam_a",), {})
+
+
+def test_prid_same_number_means_another_person_above_the_shared_ones(layouts):
+    parsed = prid2011.parse(layouts("prid2011"), {"shared": 6})
+    people = {image.path: image.person for image in parsed.images}
+    assert people["cam_a/person_0006.png"] == people["cam_b/person_0006.png"] == "0006"
+    assert people["cam_a/person_0007.png"] == "a:0007"
+    assert people["cam_b/person_0007.png"] == "b:0007"
+    assert len(set(people.values())) == 6 + 3 + 6
+
+
+def test_prid_gallery_holds_the_strangers_of_camera_b(layouts):
+    parsed = prid2011.parse(layouts("prid2011"), {"shared": 6})
+    train, query, gallery = roles(parsed, "prid/rand10", 0)
+    assert (len(train), len(query), len(gallery)) == (6, 3, 3 + 6)
+    assert gallery[3:] == [f"cam_b/person_{number:04d}.png" for number in range(7, 13)]
+    assert all(path.startswith("cam_a") for path in query)
+
+
+def test_prid_shares_200_unless_told_otherwise(draw, tmp_path):
+    numbers = [1, 2, 3, 4, 5, 200, 201]
+    draw(tmp_path, [f"cam_{c}/person_{n:04d}.png" for c in "ab" for n in numbers])
+    people = {image.person for image in prid2011.parse(tmp_path, {}).images}
+    assert people == {"0001", "0002", "0003", "0004", "0005", "0200", "a:0201", "b:0201"}
+
+
+def test_grid_name_gives_camera_and_box(layouts):
+    parsed = grid.parse(layouts("grid"), {})
+    image = next(image for image in parsed.images if image.path.startswith("gallery/0001"))
+    assert (image.person, image.camera, image.frame, image.bbox) == ("0001", 1, 25010, (-3, 32, 90, 180))
+    strangers = [image for image in parsed.images if image.kind == "distractor"]
+    assert [image.person for image in strangers] == [None, None]
+
+
+def test_grid_follows_the_official_folds(layouts):
+    parsed = grid.parse(layouts("grid"), {})
+    train, query, gallery = roles(parsed, "grid/official10", 0)  # people 1, 2 and 3 train
+    assert len(train) == 6
+    assert [path[6:10] for path in query] == ["0004", "0005", "0006"]
+    assert [path[8:12] for path in gallery] == ["0004", "0005", "0006", "0000", "0000"]
+    assert len({number for _, number, _ in parsed.splits}) == 10
+
+
+def test_grid_folds_as_text_are_the_same(layouts):
+    folder = layouts("grid")
+    expected = grid.parse(folder, {}).splits
+    lines = [" ".join(map(str, fold)) for fold in grid.read_folds(folder)]
+    (folder / grid.PARTITIONS).unlink()
+    (folder / grid.FOLDS).write_text("\n".join(lines) + "\n")
+    assert grid.parse(folder, {}).splits == expected
+
+
+def test_grid_without_folds_is_partial(layouts):
+    folder = layouts("grid")
+    (folder / grid.PARTITIONS).unlink()
+    parsed = grid.parse(folder, {})
+    assert (parsed.missing, parsed.splits) == ((grid.PARTITIONS,), {})
+
+
+def test_grid_bad_folds(layouts):
+    folder = layouts("grid")
+    savemat(folder / grid.PARTITIONS, {"something": np.zeros(3)})
+    with pytest.raises(UserError, match="trainIdxAll"):
+        grid.parse(folder, {})
+    (folder / grid.PARTITIONS).unlink()
+    (folder / grid.FOLDS).write_text("1 2 99\n")
+    with pytest.raises(UserError, match="fold 1 names identities"):
+        grid.parse(folder, {})
+    (folder / grid.FOLDS).write_text("one two\n")
+    with pytest.raises(UserError, match="identity numbers"):
+        grid.parse(folder, {})
+
+
+def test_grid_distractor_is_no_probe(layouts, draw):
+    folder = draw(layouts("grid"), ["probe/0000_1_25004_107_32_106_221.jpeg"])
+    with pytest.raises(UserError, match="cannot be a probe"):
+        grid.parse(folder, {})
+
+
+def test_ilids_query_and_gallery_are_two_images_of_each_test_person(layouts):
+    parsed = ilids.parse(layouts("ilids"), {})
+    assert all(image.camera is None for image in parsed.images)
+    for number in range(10):
+        train, query, gallery = roles(parsed, "ilids/rand10", number)
+        assert len(query) == len(gallery) == 4  # 7 people: 3 train
+        assert [path[8:12] for path in query] == [path[8:12] for path in gallery]
+        assert not set(query) & set(gallery)
+        assert not {path[8:12] for path in train} & {path[8:12] for path in query}

@@ -1,0 +1,123 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dgreid.errors import UserError
+from dgreid.evaluation import rank, runner
+from dgreid.images.augment import normalise
+from dgreid.methods.base import Method
+from dgreid.protocols import Protocol
+
+CPU = torch.device("cpu")
+
+
+class Means(Method):
+    """Embeds an image by its mean colour; counts the images it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(3)
+        self.seen = 0
+
+    def embed(self, images):
+        self.seen += len(images)
+        return self.norm(images.mean(dim=(2, 3)))
+
+
+class Opposite(Means):
+    def similarity(self, query, gallery):
+        return -super().similarity(query, gallery)
+
+
+def frame(dataset, rows, camera):
+    return pd.DataFrame(
+        {
+            "dataset": dataset,
+            "image_id": [f"{dataset}/{row}" for row in rows],
+            "row": rows,
+            "identity": [row // 2 for row in rows],  # images 2k and 2k + 1 show person k
+            "camera": camera,
+        }
+    )
+
+
+@pytest.fixture
+def protocol():
+    rng = np.random.default_rng(0)
+    splits = []
+    for _ in range(3):
+        people = rng.permutation(20)[:8]
+        splits.append((frame("a", 2 * people, 0), frame("a", 2 * people[::-1] + 1, 1)))
+    mixed = pd.concat([frame("a", np.arange(1, 9, 2), 1), frame("b", np.arange(4), 1)], ignore_index=True)
+    targets = {"A": splits, "B": [(frame("a", np.arange(0, 8, 2), 0), mixed)]}
+    return Protocol("toy", "miniature", pd.DataFrame(), targets, [], {})
+
+
+@pytest.fixture
+def packs():
+    rng = np.random.default_rng(1)
+    return {name: rng.integers(0, 256, (40, 6, 4, 3), dtype=np.uint8) for name in ("a", "b")}
+
+
+def test_scores_equal_ranking_by_hand_and_images_are_embedded_once(protocol, packs, monkeypatch):
+    monkeypatch.setattr(runner, "BATCH", 5)
+    method = Means().train()
+    results = runner.run_protocol(method, protocol, packs.__getitem__, CPU)
+    used = {row for pair in protocol.targets["A"] for part in pair for row in part["row"]}
+    assert method.seen == len(used) + 8 + 4  # target B: eight images of a, four of b
+    assert not method.training and method.norm.num_batches_tracked == 0  # eval mode throughout
+    embedded = method.embed(normalise(torch.from_numpy(packs["a"]))).detach()
+    for (query, gallery), result in zip(protocol.targets["A"], results["A"], strict=True):
+        expected = rank(
+            embedded[query["row"].tolist()],
+            embedded[gallery["row"].tolist()],
+            *(part[column].to_numpy() for column in ("identity", "camera") for part in (query, gallery)),
+        )
+        np.testing.assert_array_equal(result.first_hit, expected.first_hit)
+
+
+def test_a_gallery_of_two_data_sets_takes_each_image_from_its_own(protocol, packs):
+    method = Means().eval()
+    _, gallery = protocol.targets["B"][0]
+    rows = {"a": np.arange(8), "b": np.arange(4)}
+    features = {name: runner.embed(method, packs[name], rows[name], CPU) for name in rows}
+    picked = runner.pick(gallery, rows, features)
+    torch.testing.assert_close(picked[:4], features["a"][[1, 3, 5, 7]])
+    torch.testing.assert_close(picked[4:], features["b"])
+
+
+def test_a_methods_own_similarity_is_used(protocol, packs, monkeypatch):
+    monkeypatch.setattr("dgreid.evaluation.ranking.CHUNK", 3)
+    plain = runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)["A"][0]
+    turned = runner.run_protocol(Opposite(), protocol, packs.__getitem__, CPU)["A"][0]
+    # eight gallery images, one match: the order is turned round
+    np.testing.assert_array_equal(turned.first_hit, 9 - plain.first_hit)
+
+
+def test_repeated_splits_are_refused(protocol, packs):
+    protocol.targets["A"].append(protocol.targets["A"][1])
+    with pytest.raises(UserError, match="split 3 repeats split 1"):
+        runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)
+    with pytest.raises(UserError, match="no splits"):
+        runner.check_splits("A", [])
+
+
+def test_summary(protocol, packs, caplog):
+    results = runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)
+    node = runner.summarise(results)
+    target = node["targets"]["A"]
+    splits = [split["rank1"] for split in target["splits"]]
+    assert target["rank1"] == pytest.approx(np.mean(splits), abs=1e-4)
+    assert target["rank1_std"] == pytest.approx(np.std(splits), abs=1e-4)  # population
+    assert all(split["mAP"] == split["mINP"] for split in target["splits"])  # one match per query
+    assert "rank1_std" not in node["targets"]["B"]  # one split has no spread
+    mean = (target["mAP"] + node["targets"]["B"]["mAP"]) / 2
+    assert node["average"]["mAP"] == pytest.approx(mean, abs=1e-4)
+    assert not caplog.records
+
+
+def test_equal_scores_of_different_splits_are_pointed_out(protocol, packs, caplog):
+    result = runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)["A"][0]
+    runner.summarise({"A": [result, result]})
+    assert "all 2 splits score the same" in caplog.text

@@ -1,0 +1,104 @@
+"""Every configuration in params/method on small backbones: a new YAML is part of it by being there."""
+
+import pytest
+import torch
+
+import tiny
+from dgreid.training.checkpoint import Checkpoint
+from dgreid.training.loop import fit
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["resnet_tiny", "mobilenet_v2_x0_25"])
+def backbone(request):
+    return request.param
+
+
+def pytest_generate_tests(metafunc):
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", tiny.names("method"))
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_there_are_methods():
+    assert {"erm", "metabin", "metabin_paper"} <= set(tiny.names("method"))
+
+
+def test_two_iterations(tmp_path, name, backbone):
+    run = tiny.config(name, backbone, epochs=1)
+    method, training, load = tiny.set_up(run)
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    history, cost = fit(method, load, training, Checkpoint(tmp_path / "last.pt", ""), 10)
+
+    assert list(history["iteration"]) == [1, 2]
+    losses = history.drop(columns=["iteration", "epoch", "learning_rate"])
+    assert losses.shape[1] and losses.map(lambda x: abs(x) < 1e4).all(axis=None)
+    assert cost["images"] >= 2 * 16
+    after = method.state_dict()
+    still = [key for key, value in before.items() if torch.equal(value, after[key])]
+    # all that learns moves, but for parts that have no influence yet: biases of a branch with weight 0
+    assert not [key for key in still if "bias" not in key and "num_batches" not in key], still
+    assert all(value.isfinite().all() for value in after.values())
+    for key, value in after.items():
+        if key.endswith(".balance"):
+            assert value.min() >= 0 and value.max() <= 1
+
+
+def test_embedding_and_similarity(name, backbone):
+    method, _, load = tiny.set_up(tiny.config(name, backbone))
+    images = next(load([(next(iter(method.samplers)), 0)])).images
+    method.eval()
+    with torch.no_grad():
+        features = method.embed(images)
+        scores = method.similarity(features[:3], features)
+        alone = method.embed(images[:1])
+    assert features.ndim == 2 and len(features) == 16
+    assert scores.shape == (3, 16) and scores.isfinite().all()
+    assert (scores.diagonal() >= scores.max(1).values - 1e-5).all()  # nobody is closer than oneself
+    torch.testing.assert_close(alone, features[:1], atol=1e-4, rtol=1e-3)  # no batch statistics at test time
+
+
+def test_resumed_equals_uninterrupted(tmp_path, name):
+    run = tiny.config(name, epochs=2)
+    whole, training, load = tiny.set_up(run)
+    history, _ = fit(whole, load, training, Checkpoint(tmp_path / "a.pt", "x"), 100)
+
+    class Killed(Exception):
+        pass
+
+    def failing(keys):  # dies in the third of four iterations
+        method = interrupted
+        allowed = sum(sum(method.draws(i).values()) for i in range(3)) - 1
+        for number, batch in enumerate(load(keys)):
+            if number == allowed:
+                raise Killed
+            yield batch
+
+    interrupted, *_ = tiny.set_up(run)
+    checkpoint = Checkpoint(tmp_path / "b.pt", "x")
+    with pytest.raises(Killed):
+        fit(interrupted, failing, training, checkpoint, 2)
+    resumed, *_ = tiny.set_up(run)
+    torch.manual_seed(12345)  # the state comes from the file, not from this process
+    again, _ = fit(resumed, load, training, checkpoint, 2)
+    assert same(whole.state_dict(), resumed.state_dict())
+    assert again.equals(history)
+
+
+def test_a_method_is_saved_whole(name):
+    """A trained method's state, loaded into a fresh one, embeds the same."""
+    run = tiny.config(name)
+    method, _, load = tiny.set_up(run)
+    order = [(key, n) for key, count in method.draws(0).items() for n in range(count)]
+    source = load(order)
+    drawn = {key: [next(source) for _ in range(count)] for key, count in method.draws(0).items()}
+    method.train().step(drawn, 0)
+    fresh, *_ = tiny.set_up(tiny.config(name, seed=1))
+    fresh.load_state_dict(method.state_dict())
+    images = drawn[next(iter(drawn))][0].images
+    with torch.no_grad():
+        assert torch.equal(method.eval().embed(images), fresh.eval().embed(images))

@@ -1,0 +1,165 @@
+"""Weight files into backbones: names of three layouts, exactness, refusals."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dgreid.config import BackboneConfig
+from dgreid.errors import UserError
+from dgreid.networks import weights
+from dgreid.networks.backbones import build
+
+SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
+IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
+
+TINY = BackboneConfig(name="resnet_tiny", architecture="resnet_tiny", last_stride=2)
+MOBILE = BackboneConfig(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2)
+
+
+def randomise_norms(network):
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                getattr(module, name).data.uniform_(0.5, 1.5)
+    return network
+
+
+def same_outputs(ours, theirs, size=(64, 32)):
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        expected = theirs.eval()(x)
+        torch.testing.assert_close(
+            ours.eval()(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item()
+        )
+
+
+@pytest.fixture
+def models():
+    return pytest.importorskip("dgreid.networks.vision").models
+
+
+def test_torchvision_mobilenet_v2_gives_the_same_features(models, tmp_path):
+    theirs = randomise_norms(models.mobilenet_v2(weights=None))
+    save_file(theirs.state_dict(), tmp_path / "v2.safetensors")
+    same_outputs(build(MOBILE, str(tmp_path / "v2.safetensors")), theirs.features)
+
+
+@pytest.mark.skipif(not IMAGENET.exists(), reason="no ImageNet weights beside the project")
+def test_imagenet_mobilenet_v2_gives_torchvisions_features(models, caplog):
+    caplog.set_level("INFO")
+    theirs = models.mobilenet_v2(weights=None)
+    state = weights.read(IMAGENET)
+    theirs.features.load_state_dict(
+        {n.removeprefix("features."): v for n, v in state.items() if n.startswith("features.")}
+    )
+    ours = build(MOBILE, str(IMAGENET))
+    same_outputs(ours, theirs.features, size=(256, 128))
+    assert "torchvision layout" in caplog.text and "identity" in caplog.text
+    norm = ours.blocks[0].expand.bn
+    assert torch.equal(norm.running_var + norm.eps, torch.ones(32))
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_torchvision_resnet_gives_the_same_features(models, tmp_path, depth):
+    theirs = randomise_norms(getattr(models, f"resnet{depth}")(weights=None))
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "r.pth")
+    config = BackboneConfig(name="r", architecture="resnet", depth=depth, last_stride=2)
+    ours = build(config, str(tmp_path / "r.pth"))
+    same_outputs(ours, nn.Sequential(*list(theirs.children())[:-2]))
+
+
+def test_torchreid_layout(tmp_path):
+    """A network written down in torchreid's names, in its order of modules."""
+    ours = randomise_norms(build(MOBILE))
+    table = {new: old for old, new in weights._torchreid_table().items()}
+    theirs = {}
+    for name, value in ours.state_dict().items():
+        module, _, tensor = name.rpartition(".")
+        theirs[f"module.{table[module]}.{tensor}"] = value
+    theirs["module.classifier.weight"] = torch.zeros(1000, 1280)
+    for known in ("conv2.0.conv1.conv.weight", "conv7.2.dwconv2.bn.running_var", "conv8.0.conv3.1.bias"):
+        assert f"module.{known}" in theirs
+    torch.save(theirs, tmp_path / "reid.pt")
+    loaded = build(MOBILE, str(tmp_path / "reid.pt"))
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+def test_own_names_round_trip(tmp_path):
+    network = randomise_norms(build(TINY))
+    save_file(network.state_dict(), tmp_path / "tiny.safetensors")
+    loaded = build(TINY, str(tmp_path / "tiny.safetensors"))
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    state = build(TINY).state_dict()
+    state["conv1.weight"] = torch.zeros(16, 3, 5, 5)
+    del state["bn1.weight"]
+    state["extra"] = torch.zeros(1)
+    save_file(state, tmp_path / "tiny.safetensors")
+    with pytest.raises(UserError) as error:
+        build(TINY, str(tmp_path / "tiny.safetensors"))
+    for part in (
+        "bn1.weight missing",
+        "extra unknown",
+        "conv1.weight is (16, 3, 5, 5) instead of (16, 3, 3, 3)",
+    ):
+        assert part in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        build(TINY, str(tmp_path / "none.pt"))
+    for name, content in (("a.bin", b""), ("a.safetensors", b"junk"), ("a.pt", b"junk"), ("b.pt", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=r"unknown suffix|not a readable"):
+            build(TINY, str(tmp_path / name))
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(UserError, match="save a state_dict"):
+        build(TINY, str(tmp_path / "list.pt"))
+
+
+def test_a_pickle_with_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "done"),))
+
+    torch.save({"x": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="not a readable weight file"):
+        build(TINY, str(tmp_path / "evil.pt"))
+    assert not (tmp_path / "done").exists()
+
+
+def test_imagenet_prefers_a_local_file_and_else_says_where_it_belongs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="put the file at data/weights/resnet_tiny_imagenet"):
+        build(TINY, "imagenet")
+    network = build(TINY)
+    weights.FOLDER.mkdir(parents=True)
+    save_file(network.state_dict(), weights.FOLDER / "resnet_tiny_imagenet.safetensors")
+    assert torch.equal(build(TINY, "imagenet").conv1.weight, network.conv1.weight)
+
+
+def test_a_failed_download_says_where_the_file_belongs(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(
+        UserError, match=r"no route to host\): put the file at data/weights/mobilenet_v2_x1_0"
+    ):
+        build(MOBILE, "imagenet")
+
+
+def test_none_leaves_the_drawn_weights():
+    torch.manual_seed(0)
+    drawn = build(TINY)
+    torch.manual_seed(0)
+    assert torch.equal(build(TINY, "none").conv1.weight, drawn.conv1.weight)

@@ -1,0 +1,100 @@
+import json
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import save_file
+
+from dgreid import protocols
+from dgreid.config import load_run
+from dgreid.errors import UserError
+from dgreid.methods.base import Training
+from dgreid.stages import evaluate, train
+
+WORDS = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
+
+
+def save(method, path):
+    save_file({name: tensor.contiguous() for name, tensor in method.state_dict().items()}, path)
+
+
+@pytest.fixture
+def config(root):
+    return load_run(WORDS)
+
+
+@pytest.fixture
+def project(config, tmp_path, monkeypatch):
+    """A folder with a protocol of two splits and an untrained network as the run."""
+    method = train.build(config, Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2))
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 64, 32, 3), dtype=np.uint8)
+    pack = SimpleNamespace(open=lambda dataset, image: pixels)
+    monkeypatch.setattr(evaluate, "Pack", pack)
+
+    def frame(rows, camera):
+        columns = {"dataset": "toy", "image_id": [str(row) for row in rows], "path": "", "row": rows}
+        people = {
+            "identity": [row // 2 for row in rows],
+            "camera": camera,
+            "pixel_sha256": [bytes(32)] * len(rows),
+        }
+        return pd.DataFrame(columns | people)
+
+    splits = [(frame(range(a, a + 10, 2), 0), frame(range(a + 1, a + 11, 2), 1)) for a in (0, 10)]
+    training = frame(range(4), 0).assign(domain=0)
+    metadata = {"name": "miniature", "kind": "miniature", "domains": ["toy"], "targets": {"Toy": {}}}
+    protocol = protocols.Protocol("miniature", "miniature", training, {"Toy": splits}, ["toy"], metadata)
+    path = train.PROTOCOLS / "miniature.parquet"
+    path.parent.mkdir(parents=True)
+    protocols.write(path, protocol)
+
+    folder = train.RUNS / config.run
+    folder.mkdir(parents=True)
+    save(method, folder / "model.safetensors")
+    facts = train.record(config, Training(4, 2, 2, 2), protocol.domains, metadata, path)
+    (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
+    (folder / "cost.json").write_text('{"seconds": 1.5}')
+    return tmp_path
+
+
+def test_metrics_file(project, config, caplog):
+    path = evaluate.evaluate(config)
+    assert path == evaluate.METRICS / "erm-resnet_tiny-miniature-s0.json"
+    node = json.loads(path.read_text())
+    assert (node["data"], node["protocol"], node["provenance"]) == ("miniature", "miniature", "baseline")
+    assert node["seed"] == 0 and node["cost"] == {"seconds": 1.5}
+    target = node["targets"]["Toy"]
+    assert target["queries"] == 5 and len(target["splits"]) == 2
+    assert 20 <= target["mAP"] <= 100  # one match among five: at worst on place five
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_scores_are_reproducible(project, config):
+    first = evaluate.evaluate(config).read_bytes()
+    assert evaluate.evaluate(config).read_bytes() == first
+
+
+def test_only_numbers_that_dvc_compares_are_outside_lists(project, config):
+    # DVC leaves lists out of `metrics diff`: splits stay in the file and out of the way
+    node = json.loads(evaluate.evaluate(config).read_text())
+    assert isinstance(node["targets"]["Toy"]["splits"], list)
+    assert all(isinstance(value, float) for value in node["average"].values())
+
+
+def test_another_configuration_is_pointed_out_and_the_trained_one_kept(project, root, monkeypatch, caplog):
+    monkeypatch.chdir(root)
+    other = load_run([*WORDS, "method.margin=0.5"])
+    monkeypatch.chdir(project)
+    evaluate.evaluate(other)
+    assert "trained with another configuration" in caplog.text
+
+
+def test_a_missing_run_names_the_command(root, tmp_path, monkeypatch):
+    config = load_run([*WORDS, "seed=7"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"dgreid train method=erm .*protocol=miniature seed=7"):
+        evaluate.evaluate(config)

@@ -1,0 +1,141 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import tiny
+from dgreid import protocols
+from dgreid.errors import UserError
+from dgreid.files import sha256
+from dgreid.images import pack
+from dgreid.stages.train import restore, train
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import tiny
+from pathlib import Path
+from dgreid.images import pack
+from dgreid.stages.train import train
+pack.images_root = lambda name: Path("pictures")
+train(tiny.config(sys.argv[2], **eval(sys.argv[3])))
+"""
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A working folder with pictures, their manifest and a protocol that trains on them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pack, "images_root", lambda name: Path("pictures"))
+    frame, packs = tiny.crowd()
+    Path("pictures").mkdir()
+    paths = [f"{row:03d}.png" for row in range(len(frame))]
+    for path, pixels in zip(paths, packs["crowd"].images, strict=True):
+        Image.fromarray(pixels).save(Path("pictures") / path)
+    digests = [bytes([row]) * 32 for row in range(len(frame))]
+    manifest = Path("data/manifests/crowd")
+    manifest.mkdir(parents=True)
+    pd.DataFrame({"path": paths, "pixel_sha256": digests}).to_parquet(manifest / "images.parquet")
+    frame = frame.assign(image_id=paths, path=paths, camera=0, pixel_sha256=digests)
+    domains = [f"d{number}" for number in range(4)]
+    metadata = {"name": "tiny", "kind": "miniature", "domains": domains, "targets": {}}
+    protocol = protocols.Protocol("tiny", "miniature", frame, {}, domains, metadata)
+    protocols.write(Path("data/protocols/tiny.parquet"), protocol)
+    return tmp_path
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in ("model.safetensors", "run.yaml", "history.csv")}
+
+
+def test_a_run_is_complete_and_says_what_it_was(world):
+    run = tiny.config("metabin")
+    folder = train(run)
+    assert folder == Path("data/runs/metabin-resnet_tiny-tiny-s0")
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors",
+        "run.yaml",
+        "history.csv",
+        "cost.json",
+    }
+    facts = yaml.safe_load((folder / "run.yaml").read_text())
+    assert facts["training"] == {"classes": 16, "domains": 4, "iterations": 4, "iterations_per_epoch": 2}
+    assert facts["data"]["kind"] == "miniature" and facts["domains"] == ["d0", "d1", "d2", "d3"]
+    assert facts["data"]["protocol_sha256"] == sha256("data/protocols/tiny.parquet")
+    assert facts["config"]["method"]["inner_step"] == "relative"
+    assert facts["versions"]["torch"] == torch.__version__
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["iteration"]) == [1, 2, 3, 4]
+    assert {"learning_rate", "cross_entropy", "triplet", "meta_train", "meta_test"} <= set(history.columns)
+    cost = json.loads((folder / "cost.json").read_text())
+    assert cost["images"] == (10 + 3 + 4) * 16  # base batches, ten at first, and a meta batch each
+    assert cost["images_per_second"] > 0 and cost["peak_memory_bytes"] > 1e7 and cost["parameters"] > 1e5
+    assert not Path("data/checkpoints", run.run, "last.pt").exists()
+
+
+def test_a_restored_method_is_the_trained_one(world):
+    run = tiny.config("metabin")
+    folder = train(run)
+    method, facts = restore(folder)
+    assert not method.training and facts["run"] == run.run
+    gates = method.state_dict()["network.backbone.bn1.balance"]
+    assert (gates != 1).any()  # not a fresh network
+    again, _ = restore(folder)
+    images = torch.randn(2, 3, 32, 16)
+    with torch.no_grad():
+        assert torch.equal(method.embed(images), again.embed(images))
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(world):
+    first = hashes(train(tiny.config("erm")))
+    assert hashes(train(tiny.config("erm"))) == first
+    assert hashes(train(tiny.config("erm", seed=1)))["model.safetensors"] != first["model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["erm", "metabin"])
+def test_killed_and_resumed_equals_uninterrupted(world, name):
+    recipe = {"epochs": 15, "iterations_per_epoch": 3, "checkpoint_every": 7}
+    run = tiny.config(name, **recipe)
+    expected = hashes(train(run))
+    folder = Path("data/runs") / run.run
+    folder.rename("uninterrupted")
+
+    checkpoint = Path("data/checkpoints") / run.run / "last.pt"
+    words = [sys.executable, "-c", KILLED, str(Path(tiny.__file__).parent), name, repr(recipe)]
+    process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.time() + 60
+    while not checkpoint.exists() and time.time() < deadline and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL  # it was still at work
+    assert checkpoint.exists() and not folder.exists()
+    started = torch.load(checkpoint, weights_only=True)["progress"]["iteration"]
+    assert 0 < started < 45
+
+    assert hashes(train(run)) == expected
+    assert (
+        json.loads((folder / "cost.json").read_text())["images"]
+        == json.loads(Path("uninterrupted/cost.json").read_text())["images"]
+    )
+
+
+def test_a_loss_that_is_not_finite_ends_in_a_sentence_and_writes_nothing(world):
+    run = tiny.config("erm", learning_rate_factor=1e30, epochs=5)
+    with pytest.raises(UserError, match=r"became (nan|inf) by iteration .*learning_rate"):
+        train(run)
+    assert not Path("data/runs").exists() or not list(Path("data/runs").iterdir())
+
+
+def test_missing_protocol_names_the_command(world):
+    Path("data/protocols/tiny.parquet").unlink()
+    with pytest.raises(UserError, match="dgreid protocol protocol=tiny"):
+        train(tiny.config("erm"))

@@ -1,0 +1,82 @@
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from dgreid.errors import UserError
+from dgreid.graph import Graph
+
+SPEC = {
+    "vars": ["matrix.yaml"],
+    "stages": {
+        "table": {
+            "foreach": "${sets}",
+            "do": {
+                "cmd": "x",
+                "deps": ["${item.source}", "code"],
+                "params": [{"p/${key}.yaml": None}],
+                "outs": ["t/${key}.csv"],
+            },
+        },
+        "run": {
+            "foreach": "${runs}",
+            "do": {
+                "cmd": "x",
+                "deps": ["t"],
+                "outs": ["r/${item}/model"],
+                "metrics": [{"m/${item}.json": {"cache": False}}],
+            },
+        },
+        "report": {"cmd": "x", "deps": ["m"], "outs": ["${name}.html"]},
+    },
+}
+MATRIX = {
+    "name": "n",
+    "sets": {"a": {"source": "raw/a.zip"}, "b": {"source": "raw/b.zip"}},
+    "runs": ["r1", "r2"],
+}
+
+
+@pytest.fixture
+def graph(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("raw/a.zip", "raw/b.zip", "code/x.py", "code/notes.txt", "p/a.yaml", "p/b.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(SPEC))
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(MATRIX))
+    return Graph("dvc.yaml")
+
+
+def inputs(graph, stage, item=""):
+    return graph.inputs(stage)(SimpleNamespace(item=item))
+
+
+def test_outputs_are_patterns_and_targets_are_files(graph):
+    assert graph.outputs("run") == ["r/{item}/model", "m/{item}.json"]
+    assert graph.targets("table") == ["t/a.csv", "t/b.csv"]
+    assert graph.targets("report") == ["n.html"]
+
+
+def test_a_folder_stands_for_what_is_made_in_it_or_for_its_source_files(graph):
+    assert inputs(graph, "report") == ["m/r1.json", "m/r2.json"]
+    assert inputs(graph, "run", "r1") == ["t/a.csv", "t/b.csv"]
+    assert inputs(graph, "table", "b") == ["raw/b.zip", "code/x.py", "p/b.yaml"]
+
+
+def test_a_missing_raw_file_is_one_sentence_with_a_remedy(graph, tmp_path):
+    MATRIX_ = {**MATRIX, "sets": {"grid": {"source": "data/raw/grid/adopted.json"}}}
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(MATRIX_))
+    with pytest.raises(UserError, match="dgreid adopt grid --from PATH"):
+        inputs(Graph("dvc.yaml"), "table", "grid")
+
+
+def test_the_shell_line_waits_for_locks_and_passes_the_threads(graph):
+    line = graph.repro("run")
+    assert "dvc --wait-for-lock repro --single-item run@{wildcards.item}" in line
+    assert "DGREID_THREADS={threads}" in line and "--quiet" not in line
+    assert graph.repro("report").split(" > ")[0].endswith("report")
+
+
+def test_wildcards_match_items_only(graph):
+    assert graph.constraint() == "a|b|r1|r2"

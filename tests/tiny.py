@@ -1,0 +1,87 @@
+"""A crowd of random pictures and the configuration of runs on it, small enough for unit tests."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import OmegaConf
+
+from dgreid import methods
+from dgreid.config import ImageConfig, RecipeConfig, RunConfig
+from dgreid.images import samplers
+from dgreid.images.loader import Key, TrainingImages, batches
+from dgreid.methods.base import Batch, Method, Training
+from dgreid.stages.train import build
+
+HEIGHT, WIDTH = 32, 16
+PARAMS = Path(__file__).parents[1] / "params"
+
+
+def read(group: str, name: str) -> dict:
+    return {**OmegaConf.to_container(OmegaConf.load(PARAMS / group / f"{name}.yaml")), "name": name}
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (PARAMS / group).glob("*.yaml"))
+
+
+def options(method: str, **changes):
+    node = {**read("method", method), **changes}
+    return methods.module(node["code"]).Options(**node)
+
+
+def recipe(**changes) -> RecipeConfig:
+    base = dict(name="tiny", epochs=2, iterations_per_epoch=2, identities_per_domain=2, images_per_identity=2)
+    return RecipeConfig(**{**base, "warmup_epochs": 0, "weights": "none", **changes})
+
+
+def config(method: str, backbone: str = "resnet_tiny", seed: int = 0, changes: dict | None = None, **recipes):
+    source = {"recipe": "tiny", "image": "tiny", "sources": [{"dataset": "crowd"}], "targets": []}
+    return RunConfig(
+        method=options(method, **(changes or {})),
+        backbone=read("backbone", backbone),
+        protocol={"name": "tiny", "title": "", **source},
+        recipe=recipe(**recipes),
+        image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, padding=2),
+        seed=seed,
+    )
+
+
+class MemoryPack:
+    """Stands for an opened pack."""
+
+    def __init__(self, images: np.ndarray):
+        self.images = images
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.images[rows]
+
+
+def crowd(domains: int = 4, people: int = 4, each: int = 3) -> tuple[pd.DataFrame, dict[str, MemoryPack]]:
+    """Training rows (dataset, row, identity, domain) and their pictures: coloured noise per person."""
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(domains * people), each)
+    colour = rng.uniform(40, 215, (domains * people, 1, 1, 3))
+    images = colour[identity] + rng.normal(0, 30, (len(identity), HEIGHT, WIDTH, 3))
+    rows = {"dataset": "crowd", "row": np.arange(len(identity)), "identity": identity}
+    frame = pd.DataFrame({**rows, "domain": identity // people})
+    return frame, {"crowd": MemoryPack(images.clip(0, 255).astype(np.uint8))}
+
+
+def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iterator[Batch]]]:
+    """A fresh method, its training set, and what the loop calls to get batches."""
+    torch.manual_seed(run.seed)
+    frame, packs = crowd()
+    identities, domains = frame["identity"].to_numpy(), frame["domain"].to_numpy()
+    each = run.recipe.iterations_per_epoch
+    training = Training(len(set(identities)), len(set(domains)), run.recipe.epochs * each, each)
+    method = build(run, training)
+    sizes = run.recipe.identities_per_domain, run.recipe.images_per_identity
+    streams = {
+        name: samplers.make(sampler.kind, identities, domains, *sizes, name, run.seed)
+        for name, sampler in method.samplers.items()
+    }
+    images = TrainingImages(frame, packs, run.image, streams, run.seed)
+    return method, training, lambda keys: batches(images, keys, torch.device("cpu"))

@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from dgreid.errors import UserError
+from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.training.checkpoint import Checkpoint
+from dgreid.training.loop import fit, keys
+
+
+class Counting(Method):
+    """Logs the iteration as its loss; takes two batches of `a` and, every other iteration, one of `b`."""
+
+    def __init__(self, bad: int = -1):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.optimisers = {"main": torch.optim.SGD([self.weight], lr=0.5)}
+        self.samplers = {"a": Sampler("pk"), "b": Sampler("pk_per_domain")}
+        self.seen, self.bad = [], bad
+
+    def draws(self, iteration):
+        return {"a": 2, "b": iteration % 2}
+
+    def step(self, batches, iteration):
+        self.seen.append({name: [int(batch.images) for batch in drawn] for name, drawn in batches.items()})
+        return {"loss": torch.tensor(float("nan") if iteration == self.bad else float(iteration))}
+
+
+def numbers(order):
+    """Batches that hold their own number."""
+    for _, number in order:
+        yield Batch(torch.full((1,), number), torch.zeros(1), torch.zeros(1))
+
+
+def test_streams_advance_by_what_was_drawn():
+    order = keys(Counting(), range(0, 3), {"a": 0, "b": 0})
+    assert order == [("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("a", 4), ("a", 5)]
+    assert keys(Counting(), range(1, 2), {"a": 2, "b": 0}) == order[2:5]
+
+
+def test_a_method_gets_the_batches_it_declared(tmp_path):
+    method = Counting()
+    fit(method, numbers, Training(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100)
+    assert method.seen == [{"a": [0, 1], "b": []}, {"a": [2, 3], "b": [0]}, {"a": [4, 5], "b": []}]
+
+
+def test_history_rows_are_means_of_all_iterations(tmp_path):
+    history, cost = fit(Counting(), numbers, Training(2, 2, 1003, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
+    assert list(history["iteration"]) == [*range(10, 1001, 10), 1003]
+    assert history["loss"].iloc[0] == 4.5  # mean of 0..9
+    assert history["loss"].iloc[-1] == 1001  # mean of 1000..1002
+    assert history["epoch"].iloc[-1] == 100.3 and (history["learning_rate"] == 0.5).all()
+    assert cost["images"] == 2 * 1003 + 501 and cost["seconds"] > 0
+
+
+@pytest.mark.parametrize("bad", [0, 5, 9])
+def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
+    checkpoint = Checkpoint(tmp_path / "c.pt", "")
+    with pytest.raises(UserError, match="'loss' became nan by iteration"):
+        fit(Counting(bad), numbers, Training(2, 2, 1000, 1), checkpoint, 7)
+    if checkpoint.path.exists():
+        assert torch.load(checkpoint.path, weights_only=True)["progress"]["iteration"] <= bad
