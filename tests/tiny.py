@@ -77,7 +77,7 @@ def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iter
     identities, domains = frame["identity"].to_numpy(), frame["domain"].to_numpy()
     each = run.recipe.iterations_per_epoch
     training = Training(len(set(identities)), len(set(domains)), run.recipe.epochs * each, each)
-    method = build(run, training)
+    method = build(run.method, run.backbone, run.recipe, training)
     sizes = run.recipe.identities_per_domain, run.recipe.images_per_identity
     streams = {
         name: samplers.make(sampler.kind, identities, domains, *sizes, name, run.seed)

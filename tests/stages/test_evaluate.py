@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from dgreid import protocols
 from dgreid.config import load_run
 from dgreid.errors import UserError
+from dgreid.files import sha256
 from dgreid.methods.base import Training
 from dgreid.stages import evaluate, train
 
@@ -29,7 +30,8 @@ def config(root):
 @pytest.fixture
 def project(config, tmp_path, monkeypatch):
     """A folder with a protocol of two splits and an untrained network as the run."""
-    method = train.build(config, Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2))
+    training = Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2)
+    method = train.build(config.method, config.backbone, config.recipe, training)
     monkeypatch.chdir(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 64, 32, 3), dtype=np.uint8)
     pack = SimpleNamespace(open=lambda dataset, image: pixels)
@@ -45,17 +47,17 @@ def project(config, tmp_path, monkeypatch):
         return pd.DataFrame(columns | people)
 
     splits = [(frame(range(a, a + 10, 2), 0), frame(range(a + 1, a + 11, 2), 1)) for a in (0, 10)]
-    training = frame(range(4), 0).assign(domain=0)
+    rows = frame(range(4), 0).assign(domain=0)
     metadata = {"name": "miniature", "kind": "miniature", "domains": ["toy"], "targets": {"Toy": {}}}
-    protocol = protocols.Protocol("miniature", "miniature", training, {"Toy": splits}, ["toy"], metadata)
-    path = train.PROTOCOLS / "miniature.parquet"
-    path.parent.mkdir(parents=True)
+    metadata |= {"kinds": {"toy": "miniature"}, "content": {"toy": "0"}, "counts": {}, "choices": {}}
+    protocol = protocols.Protocol("miniature", "miniature", rows, {"Toy": splits}, ["toy"], metadata)
+    path = train.PROTOCOLS / "miniature"
     protocols.write(path, protocol)
 
     folder = train.RUNS / config.run
     folder.mkdir(parents=True)
     save(method, folder / "model.safetensors")
-    facts = train.record(config, Training(4, 2, 2, 2), protocol.domains, metadata, path)
+    facts = train.record(config, training, method, {"sha256": sha256(path / "train.parquet")})
     (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
     (folder / "cost.json").write_text('{"seconds": 1.5}')
     return tmp_path
@@ -85,16 +87,24 @@ def test_only_numbers_that_dvc_compares_are_outside_lists(project, config):
     assert all(isinstance(value, float) for value in node["average"].values())
 
 
-def test_another_configuration_is_pointed_out_and_the_trained_one_kept(project, root, monkeypatch, caplog):
+def test_a_model_is_not_scored_under_another_configuration(project, root, monkeypatch):
     monkeypatch.chdir(root)
     other = load_run([*WORDS, "method.margin=0.5"])
     monkeypatch.chdir(project)
-    evaluate.evaluate(other)
-    assert "trained with another configuration" in caplog.text
+    with pytest.raises(UserError, match="trained with another method than asked for"):
+        evaluate.evaluate(other)
+    assert not evaluate.METRICS.exists()
 
 
-def test_a_missing_run_names_the_command(root, tmp_path, monkeypatch):
+def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
+    rows = train.PROTOCOLS / "miniature" / "train.parquet"
+    rows.write_bytes(rows.read_bytes() + b"0")
+    with pytest.raises(UserError, match="another training data"):
+        evaluate.evaluate(config)
+
+
+def test_a_missing_run_is_named(root, tmp_path, monkeypatch):
     config = load_run([*WORDS, "seed=7"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"dgreid train method=erm .*protocol=miniature seed=7"):
+    with pytest.raises(UserError, match="erm-resnet_tiny-miniature-s7 holds no trained model"):
         evaluate.evaluate(config)

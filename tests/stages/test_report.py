@@ -35,7 +35,8 @@ def project(root, tmp_path, monkeypatch):
     for name in ("erm", "metabin"):
         config = load_run([f"method={name}", "backbone=resnet_tiny", "protocol=miniature"])
         training = Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2)
-        runs[config.run] = config, train.build(config, training), training
+        method = train.build(config.method, config.backbone, config.recipe, training)
+        runs[config.run] = config, method, training
     monkeypatch.chdir(tmp_path)
     shutil.copytree(root / "data" / "reference", "data/reference")
     choices = {}
@@ -43,7 +44,7 @@ def project(root, tmp_path, monkeypatch):
         folder = train.RUNS / run
         folder.mkdir(parents=True)
         save(method, folder / "model.safetensors")
-        facts = {"config": config.model_dump(mode="json"), "training": training._asdict()}
+        facts = train.record(config, training, method, {})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts))
         node = {
             "data": "miniature",

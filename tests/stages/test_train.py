@@ -47,9 +47,10 @@ def world(tmp_path, monkeypatch):
     pd.DataFrame({"path": paths, "pixel_sha256": digests}).to_parquet(manifest / "images.parquet")
     frame = frame.assign(image_id=paths, path=paths, camera=0, pixel_sha256=digests)
     domains = [f"d{number}" for number in range(4)]
-    metadata = {"name": "tiny", "kind": "miniature", "domains": domains, "targets": {}}
+    metadata = {"name": "tiny", "kind": "miniature", "domains": domains, "targets": {}, "counts": {}}
+    metadata |= {"kinds": {"crowd": "miniature"}, "content": {"crowd": "0"}, "choices": {}}
     protocol = protocols.Protocol("tiny", "miniature", frame, {}, domains, metadata)
-    protocols.write(Path("data/protocols/tiny.parquet"), protocol)
+    protocols.write(Path("data/protocols/tiny"), protocol)
     return tmp_path
 
 
@@ -69,8 +70,8 @@ def test_a_run_is_complete_and_says_what_it_was(world):
     }
     facts = yaml.safe_load((folder / "run.yaml").read_text())
     assert facts["training"] == {"classes": 16, "domains": 4, "iterations": 4, "iterations_per_epoch": 2}
-    assert facts["data"]["kind"] == "miniature" and facts["domains"] == ["d0", "d1", "d2", "d3"]
-    assert facts["data"]["protocol_sha256"] == sha256("data/protocols/tiny.parquet")
+    assert facts["data"]["kind"] == "miniature" and facts["data"]["domains"] == ["d0", "d1", "d2", "d3"]
+    assert facts["data"]["sha256"] == sha256("data/protocols/tiny/train.parquet")
     assert facts["config"]["method"]["inner_step"] == "relative"
     assert facts["versions"]["torch"] == torch.__version__
     history = pd.read_csv(folder / "history.csv")
@@ -136,6 +137,6 @@ def test_a_loss_that_is_not_finite_ends_in_a_sentence_and_writes_nothing(world):
 
 
 def test_missing_protocol_names_the_command(world):
-    Path("data/protocols/tiny.parquet").unlink()
+    Path("data/protocols/tiny/train.parquet").unlink()
     with pytest.raises(UserError, match="dgreid protocol protocol=tiny"):
         train(tiny.config("erm"))

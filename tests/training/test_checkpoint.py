@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import tiny
+from dgreid.stages.train import chosen
 from dgreid.training.checkpoint import Checkpoint, fingerprint, random_state, set_random_state
 
 
@@ -47,13 +48,15 @@ def test_random_states_come_back():
     assert (random.random(), np.random.rand(), torch.rand(1)) == first
 
 
-def test_fingerprint_sees_settings_and_data(tmp_path):
-    protocol = tmp_path / "tiny.parquet"
-    protocol.write_bytes(b"rows")
-    cpu = torch.device("cpu")
-    first = fingerprint(tiny.config("erm"), protocol, cpu)
-    assert fingerprint(tiny.config("erm"), protocol, cpu) == first
-    assert fingerprint(tiny.config("erm", epochs=3), protocol, cpu) != first
-    assert fingerprint(tiny.config("erm", changes={"margin": 0.2}), protocol, cpu) != first
-    protocol.write_bytes(b"other rows")
-    assert fingerprint(tiny.config("erm"), protocol, cpu) != first
+def test_fingerprint_sees_settings_data_and_weights(method):
+    def of(data="rows", **changes):
+        return fingerprint(chosen(tiny.config("erm", **changes)), data, method, torch.device("cpu"))
+
+    first = of()
+    assert of() == first
+    assert of(epochs=3) != first
+    assert of(changes={"margin": 0.2}) != first
+    assert of("other rows") != first
+    with torch.no_grad():
+        method.network.classifier.weight[0, 0] += 1
+    assert of() != first

@@ -1,0 +1,1 @@
+"""What a rule of the pipeline runs: one function per stage."""

@@ -2,15 +2,17 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from dgreid.config import ImageConfig, RunConfig
+from dgreid.config import RunConfig
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import run_protocol, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.protocols import read_protocol
-from dgreid.stages.train import PROTOCOLS, RUNS, prepare, restore
+from dgreid.stages.train import PROTOCOLS, RUNS, chosen, prepare, restore
 
 log = logging.getLogger(__name__)
 
@@ -20,44 +22,29 @@ METRICS = Path("reports/metrics")
 def evaluate(config: RunConfig) -> Path:
     """Search with a trained run and write its scores, in percent.
 
-    The network is the one that was trained: its configuration is read from the run's own run.yaml.
-
     Raises:
-        UserError: the run or its protocol is missing, or the protocol has no targets.
+        UserError: the run was not trained, or with other settings or data; the protocol has no targets.
     """
-    folder = RUNS / config.run
-    if not (folder / "model.safetensors").is_file():
-        words = (f"{g}={getattr(config, g).name}" for g in ("method", "backbone", "protocol"))
-        raise UserError(
-            f"{folder} holds no trained model: run `dgreid train {' '.join(words)} seed={config.seed}` first."
-        )
     device = prepare(config.seed)
-    path = PROTOCOLS / f"{config.protocol.name}.parquet"
-    protocol = read_protocol(path)
+    method, facts = restore(RUNS / config.run)
+    check_same(config, facts)
+    protocol = read_protocol(PROTOCOLS / config.protocol.name)
     if not protocol.targets:
         raise UserError(f"protocol {protocol.name} has no targets to search.")
-    method, facts = restore(folder)
-    if facts["config"] != config.model_dump(mode="json"):
-        log.warning("%s: trained with another configuration than the one given; it is kept.", config.run)
-    if facts["data"]["protocol_sha256"] != sha256(path):
-        log.warning("%s: the protocol %s has changed since training.", config.run, protocol.name)
-
-    trained = facts["config"]
-    image = ImageConfig.model_validate(trained["image"])
-    results = run_protocol(method.to(device), protocol, lambda name: Pack.open(name, image), device)
+    results = run_protocol(method.to(device), protocol, lambda name: Pack.open(name, config.image), device)
     node = {
         "run": config.run,
         "data": protocol.kind,
         "protocol": protocol.name,
-        "method": trained["method"]["name"],
-        "title": trained["method"]["title"],
-        "provenance": trained["method"]["provenance"],
-        "backbone": trained["backbone"]["name"],
-        "recipe": trained["recipe"]["name"],
-        "image": trained["image"]["name"],
-        "seed": trained["seed"],
+        "method": config.method.name,
+        "title": config.method.title,
+        "provenance": config.method.provenance,
+        "backbone": config.backbone.name,
+        "recipe": config.recipe.name,
+        "image": config.image.name,
+        "seed": config.seed,
         **summarise(results),
-        "cost": json.loads((folder / "cost.json").read_text()),
+        "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
     }
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(json.dumps(node, indent=2) + "\n")
@@ -66,3 +53,20 @@ def evaluate(config: RunConfig) -> Path:
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
     )
     return METRICS / f"{config.run}.json"
+
+
+def check_same(config: RunConfig, facts: Mapping[str, Any]) -> None:
+    """Refuse to score a model under another name than its own.
+
+    Raises:
+        UserError: the run was trained with other settings or on other data than asked for.
+    """
+    asked = chosen(config)
+    different = [key for key, value in asked.items() if facts["config"].get(key) != value]
+    if facts["data"]["sha256"] != sha256(PROTOCOLS / config.protocol.name / "train.parquet"):
+        different.append("training data")
+    if different:
+        raise UserError(
+            f"{config.run} was trained with another {' and another '.join(different)} than asked for: give "
+            f"the keys it was trained with, or train it again (`dvc repro train@{config.run}`)."
+        )

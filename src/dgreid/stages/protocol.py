@@ -1,4 +1,4 @@
-"""Stage protocol: manifests -> data/protocols/NAME.parquet."""
+"""Stage protocol: manifests -> data/protocols/NAME/{train,targets}.parquet."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ PROTOCOLS = Path("data/protocols")
 
 
 def protocol(name: str) -> Path:
-    """Assemble, check and write a protocol; returns its file.
+    """Assemble, check and write a protocol; returns its folder.
 
     Raises:
         UserError: a manifest is missing, or the data break a rule (see `dgreid.protocols.build`).
     """
-    path = PROTOCOLS / f"{name}.parquet"
-    protocols.write(path, protocols.build(load_protocol(name), MANIFESTS))
-    return path
+    folder = PROTOCOLS / name
+    protocols.write(folder, protocols.build(load_protocol(name), MANIFESTS))
+    return folder

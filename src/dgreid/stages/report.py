@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import yaml
 from safetensors import safe_open
 
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.reporting import latex, page, tables
 from dgreid.reporting.figures import Layers, write_balance
-from dgreid.stages.train import RUNS, restore
+from dgreid.stages.train import RUNS
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,6 @@ def read_balance(folder: Path) -> Layers:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise UserError(f"{folder} holds no trained model: train the run, or fetch it with `dvc checkout`.")
+    names = yaml.safe_load((folder / "run.yaml").read_text())["balances"]
     with safe_open(path, "np") as file:
-        names = [name for name in file.keys() if name.endswith(".balance")]  # noqa: SIM118
-        values = {name: np.asarray(file.get_tensor(name), np.float64) for name in names}
-    if not values:
-        return []
-    # the file sorts names; the network knows which layer comes first
-    ordered = [name for name, _ in restore(folder)[0].named_parameters() if name in values]
-    return [(name.removesuffix(".balance"), values[name]) for name in ordered]
+        return [(name.removesuffix(".balance"), file.get_tensor(name).astype(np.float64)) for name in names]

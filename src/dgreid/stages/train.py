@@ -19,14 +19,15 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from dgreid import methods
-from dgreid.config import RunConfig, threads
+from dgreid.config import BackboneConfig, MethodOptions, RecipeConfig, RunConfig, threads
+from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images import samplers
 from dgreid.images.loader import TrainingImages, batches
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.networks import backbones
-from dgreid.protocols import read_protocol
+from dgreid.protocols import read_training
 from dgreid.training.checkpoint import Checkpoint, fingerprint
 from dgreid.training.loop import fit
 
@@ -44,13 +45,14 @@ def train(config: RunConfig) -> Path:
         UserError: missing data, more domains or identities asked than there are, a loss that is not finite.
     """
     device = prepare(config.seed)
-    path = PROTOCOLS / f"{config.protocol.name}.parquet"
-    protocol = read_protocol(path)
-    training = plan(protocol.train, config)
-    method = build(config, training).to(device)
+    rows, data = read_training(PROTOCOLS / config.protocol.name)
+    data["sha256"] = sha256(PROTOCOLS / config.protocol.name / "train.parquet")
+    training = plan(rows, config)
+    method = build(config.method, config.backbone, config.recipe, training).to(device)
 
-    images = training_images(protocol.train, config, method)
-    checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", fingerprint(config, path, device))
+    images = training_images(rows, config, method)
+    mark = fingerprint(chosen(config), data["sha256"], method, device)
+    checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     history, cost = fit(
         method,
         lambda keys: batches(images, keys, device),
@@ -65,7 +67,7 @@ def train(config: RunConfig) -> Path:
         state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
         save_file(state, folder / "model.safetensors")
         history.to_csv(folder / "history.csv", index=False)
-        facts = record(config, training, protocol.domains, protocol.metadata, path)
+        facts = record(config, training, method, data)
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device), indent=2) + "\n")
     checkpoint.remove()
@@ -97,19 +99,34 @@ def plan(train: pd.DataFrame, config: RunConfig) -> Training:
     return Training(classes, domains, recipe.epochs * per_epoch, per_epoch)
 
 
-def build(config: RunConfig, training: Training, weights: str | None = None) -> Method:
-    """The run's method as it is before training, on the CPU; `weights` replaces the recipe's."""
-    backbone = backbones.build(config.backbone, config.recipe.weights if weights is None else weights)
-    return methods.module(config.method.code).METHOD(config.method, backbone, config.recipe, training)
+def build(
+    options: MethodOptions,
+    backbone: BackboneConfig,
+    recipe: RecipeConfig,
+    training: Training,
+    weights: str | None = None,
+) -> Method:
+    """A method as it is before training, on the CPU; `weights` replaces the recipe's."""
+    network = backbones.build(backbone, recipe.weights if weights is None else weights)
+    return methods.module(options.code).METHOD(options, network, recipe, training)
 
 
 def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
-    """A trained method in eval mode, on the CPU, and the facts of its run.yaml."""
+    """A trained method in eval mode, on the CPU, and the facts of its run.yaml.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise UserError(
+            f"{folder} holds no trained model: train the run first, or fetch it with `dvc checkout`."
+        )
     facts = yaml.safe_load((folder / "run.yaml").read_text())
     node = facts["config"]
     options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
-    config = RunConfig.model_validate({**node, "method": options})
-    method = build(config, Training(**facts["training"]), weights="none")
+    backbone = BackboneConfig.model_validate(node["backbone"])
+    recipe = RecipeConfig.model_validate(node["recipe"])
+    method = build(options, backbone, recipe, Training(**facts["training"]), weights="none")
     method.load_state_dict(load_file(folder / "model.safetensors"))
     return method.eval(), facts
 
@@ -132,25 +149,27 @@ def training_images(train: pd.DataFrame, config: RunConfig, method: Method) -> T
     return TrainingImages(train, packs, config.image, streams, config.seed)
 
 
-def record(
-    config: RunConfig,
-    training: Training,
-    domains: list[str],
-    metadata: Mapping[str, Any],
-    protocol: Path,
-) -> dict[str, Any]:
-    """What run.yaml says: all that decides the result, nothing that differs between repetitions."""
-    node = config.model_dump(mode="json")
+def record(config: RunConfig, training: Training, method: Method, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.yaml says: all that decides the result, nothing that differs between repetitions.
+
+    Of the protocol only what concerns training: targets may change without a new training.
+    """
+    node = chosen(config)
     return {
         "run": config.run,
         "config": node,
         "training": training._asdict(),
-        "domains": list(domains),
-        "data": {"protocol_sha256": sha256(protocol), **plain(metadata)},
+        "data": dict(data),
+        "balances": [name for name, _ in method.named_parameters() if name.endswith(".balance")],
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}
         | {"python": platform.python_version()},
     }
+
+
+def chosen(config: RunConfig) -> dict[str, Any]:
+    """The resolved configuration of a run, its protocol by name."""
+    return config.model_dump(mode="json") | {"protocol": config.protocol.name}
 
 
 def expenses(cost: Mapping[str, float], method: Method, device: torch.device) -> dict[str, Any]:
@@ -166,8 +185,3 @@ def expenses(cost: Mapping[str, float], method: Method, device: torch.device) ->
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
     }
-
-
-def plain(value: Any) -> Any:
-    """Metadata in YAML's own types."""
-    return json.loads(json.dumps(value, default=str))

@@ -7,6 +7,7 @@ import pickle
 import platform
 import random
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,28 @@ import numpy as np
 import torch
 
 import dgreid
-from dgreid.config import RunConfig, threads
+from dgreid.config import threads
 from dgreid.files import sha256, whole
 from dgreid.methods.base import Method
 
 log = logging.getLogger(__name__)
 
 
-def fingerprint(config: RunConfig, protocol: Path, device: torch.device) -> str:
-    """A hash of all that decides the bits of a run: configuration, data, code, versions, threads, device."""
+def fingerprint(settings: Mapping[str, Any], data: str, method: Method, device: torch.device) -> str:
+    """A hash of all that decides the bits of a run.
+
+    Configuration, data (the hash of the training rows, which name every image by its pixels), untrained
+    weights, code, versions, threads, device.
+    """
     package = Path(dgreid.__file__).parent
     sources = {str(path.relative_to(package)): sha256(path) for path in sorted(package.rglob("*.py"))}
-    weights = Path(config.recipe.weights)
+    weights = hashlib.sha256()
+    for name, tensor in method.state_dict().items():
+        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
     facts = [
-        config.model_dump(mode="json"),
-        sha256(protocol),
-        sha256(weights) if weights.is_file() else config.recipe.weights,
+        settings,
+        data,
+        weights.hexdigest(),
         sources,
         [platform.python_version(), torch.__version__, np.__version__],
         [str(device), threads()],

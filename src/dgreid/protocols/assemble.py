@@ -1,4 +1,4 @@
-"""Protocols: exactly who trains and who is searched in whom, checked and written down as one table.
+"""Assembling a protocol from manifests: who trains, who is searched in whom, and every check of both.
 
 Reads manifests only. Training labels are the sorted rank of the person key over the sources; nothing
 depends on file or dictionary order. Rules R6-R12 of several data sets at once are enforced here.
@@ -6,55 +6,18 @@ depends on file or dictionary order. Rules R6-R12 of several data sets at once a
 
 import json
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dgreid.config import ProtocolConfig, SourceConfig, TargetConfig
 from dgreid.datasets import crossing
 from dgreid.datasets.manifest import read_manifest, read_splits
 from dgreid.errors import UserError, unknown
-from dgreid.files import whole
+from dgreid.protocols.tables import COLUMNS, SEARCH_COLUMNS, Protocol, worst
 
 log = logging.getLogger(__name__)
-SCHEMA = pa.schema(
-    [
-        ("part", pa.dictionary(pa.int8(), pa.string())),  # train | query | gallery
-        ("target", pa.dictionary(pa.int8(), pa.string())),  # null in the training part
-        ("split", pa.int16()),  # null in the training part
-        ("dataset", pa.dictionary(pa.int8(), pa.string())),
-        ("image_id", pa.string()),
-        ("path", pa.string()),
-        ("row", pa.int64()),  # in the data set's images.parquet, and so in its pack
-        ("identity", pa.int64()),
-        ("camera", pa.int64()),
-        ("domain", pa.int64()),  # null outside the training part
-        ("pixel_sha256", pa.binary(32)),
-    ]
-)
-COLUMNS = ["dataset", "image_id", "path", "row", "identity", "camera", "domain", "pixel_sha256"]
-SEARCH_COLUMNS = [column for column in COLUMNS if column != "domain"]
-
-
-@dataclass
-class Protocol:
-    """Training rows and, per target and split, query and gallery rows.
-
-    Every frame has the columns dataset, image_id, path, row, identity, camera, pixel_sha256; `train`
-    also has domain, an index into `domains`. A distractor has identity -1. Where the camera of a
-    searched image is unknown, queries have camera 0 and gallery images 1, so that no match is filtered.
-    """
-
-    name: str
-    kind: str  # miniature | partial | full
-    train: pd.DataFrame
-    targets: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
-    domains: list[str]
-    metadata: dict = field(default_factory=dict)
 
 
 def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
@@ -95,48 +58,6 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
     return Protocol(config.name, kind, train, targets, domains, metadata)
 
 
-def write(path: Path | str, protocol: Protocol) -> None:
-    """Write one parquet file; the same protocol gives the same bytes."""
-    frames = [protocol.train.assign(part="train", target=None, split=None)]
-    for target, splits in protocol.targets.items():
-        for number, pair in enumerate(splits):
-            for part, frame in zip(("query", "gallery"), pair, strict=True):
-                frames.append(frame.assign(part=part, target=target, split=number, domain=None))
-    tables = [pa.Table.from_pandas(frame[SCHEMA.names], SCHEMA, preserve_index=False) for frame in frames]
-    table = pa.concat_tables(tables).unify_dictionaries()
-    table = table.replace_schema_metadata({"protocol": json.dumps(protocol.metadata)})
-    with whole(path) as part:
-        pq.write_table(table, part, compression="zstd", version="2.6")
-
-
-def read_protocol(path: Path | str) -> Protocol:
-    """Read what `write` wrote.
-
-    Raises:
-        UserError: there is no such file, or it is not a protocol.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no protocol here; make it with `dgreid protocol protocol={path.stem}`.")
-    try:
-        table = pq.read_table(path)
-        metadata = json.loads(table.schema.metadata[b"protocol"])
-    except (pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a protocol file; delete it and make the protocol again.") from error
-    words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
-    frame = table.cast(pa.schema(words)).to_pandas()
-    train = frame[frame.part == "train"][COLUMNS].astype({"domain": np.int64}).reset_index(drop=True)
-    rest = frame[frame.part != "train"]
-    groups = dict(list(rest.groupby(["target", "split", "part"], sort=False)))
-    targets: dict[str, list] = {name: [] for name in metadata["targets"]}
-    for name in targets:
-        while (name, len(targets[name]), "query") in groups:
-            number = len(targets[name])
-            pair = (groups[name, number, part] for part in ("query", "gallery"))
-            targets[name].append(tuple(g[SEARCH_COLUMNS].reset_index(drop=True) for g in pair))
-    return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
-
-
 def _load(folder: Path) -> pd.DataFrame:
     """A manifest with its row numbers; `attrs["folder"]` says where its splits are."""
     frame = read_manifest(folder)
@@ -156,7 +77,7 @@ def _kind(config: ProtocolConfig, tables: dict[str, pd.DataFrame]) -> str:
         )
     if len(set(kinds.values())) > 1 and "miniature" in kinds.values():
         log.warning("protocol %s mixes drawn and real data; its results count as miniature.", config.name)
-    return next((kind for kind in ("miniature", "partial") if kind in kinds.values()), "full")
+    return worst(kinds.values())
 
 
 def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[str], list[str]]:

@@ -1,0 +1,133 @@
+"""A protocol as two tables, so that a new target costs no training: who trains, and who is searched."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dgreid.errors import UserError
+from dgreid.files import whole
+
+TRAIN, TARGETS = "train.parquet", "targets.parquet"
+SCHEMA = pa.schema(
+    [
+        ("part", pa.dictionary(pa.int8(), pa.string())),  # train | query | gallery
+        ("target", pa.dictionary(pa.int8(), pa.string())),  # null in the training part
+        ("split", pa.int16()),  # null in the training part
+        ("dataset", pa.dictionary(pa.int8(), pa.string())),
+        ("image_id", pa.string()),
+        ("path", pa.string()),
+        ("row", pa.int64()),  # in the data set's images.parquet, and so in its pack
+        ("identity", pa.int64()),
+        ("camera", pa.int64()),
+        ("domain", pa.int64()),  # null outside the training part
+        ("pixel_sha256", pa.binary(32)),
+    ]
+)
+COLUMNS = ["dataset", "image_id", "path", "row", "identity", "camera", "domain", "pixel_sha256"]
+SEARCH_COLUMNS = [column for column in COLUMNS if column != "domain"]
+
+
+@dataclass
+class Protocol:
+    """Training rows and, per target and split, query and gallery rows.
+
+    Every frame has the columns dataset, image_id, path, row, identity, camera, pixel_sha256; `train`
+    also has domain, an index into `domains`. A distractor has identity -1. Where the camera of a
+    searched image is unknown, queries have camera 0 and gallery images 1, so that no match is filtered.
+    """
+
+    name: str
+    kind: str  # miniature | partial | full
+    train: pd.DataFrame
+    targets: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
+    domains: list[str]
+    metadata: dict = field(default_factory=dict)
+
+
+def write(folder: Path | str, protocol: Protocol) -> None:
+    """Write train.parquet and targets.parquet; the same protocol gives the same bytes."""
+    train = protocol.train.assign(part="train", target=None, split=None)
+    searched = [
+        frame.assign(part=part, target=target, split=number, domain=None)
+        for target, splits in protocol.targets.items()
+        for number, pair in enumerate(splits)
+        for part, frame in zip(("query", "gallery"), pair, strict=True)
+    ]
+    _write(Path(folder) / TRAIN, [train], _training_metadata(protocol))
+    _write(Path(folder) / TARGETS, searched, protocol.metadata)
+
+
+def read_training(folder: Path | str) -> tuple[pd.DataFrame, dict]:
+    """The training rows and their metadata (name, kind, domains, counts, content hash of each source).
+
+    Raises:
+        UserError: there is no such file, or it is not a protocol.
+    """
+    frame, metadata = _read(Path(folder) / TRAIN)
+    return frame[COLUMNS].astype({"domain": np.int64}).reset_index(drop=True), metadata
+
+
+def read_protocol(folder: Path | str) -> Protocol:
+    """Read what `write` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is not a protocol.
+    """
+    train, _ = read_training(folder)
+    frame, metadata = _read(Path(folder) / TARGETS)
+    groups = dict(list(frame.groupby(["target", "split", "part"], sort=False)))
+    targets: dict[str, list] = {name: [] for name in metadata["targets"]}
+    for name in targets:
+        while (name, len(targets[name]), "query") in groups:
+            number = len(targets[name])
+            pair = (groups[name, number, part] for part in ("query", "gallery"))
+            targets[name].append(tuple(g[SEARCH_COLUMNS].reset_index(drop=True) for g in pair))
+    return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
+
+
+def _write(path: Path, frames: list[pd.DataFrame], metadata: dict) -> None:
+    tables = [pa.Table.from_pandas(frame[SCHEMA.names], SCHEMA, preserve_index=False) for frame in frames]
+    table = pa.concat_tables(tables or [SCHEMA.empty_table()]).unify_dictionaries()
+    table = table.replace_schema_metadata({"protocol": json.dumps(metadata)})
+    with whole(path) as part:
+        pq.write_table(table, part, compression="zstd", version="2.6")
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, dict]:
+    if not path.is_file():
+        name = path.parent.name
+        raise UserError(f"{path}: no protocol here; make it with `dgreid protocol protocol={name}`.")
+    try:
+        table = pq.read_table(path)
+        metadata = json.loads(table.schema.metadata[b"protocol"])
+    except (pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a protocol file; delete it and make the protocol again.") from error
+    words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(words)).to_pandas(), metadata
+
+
+def _training_metadata(protocol: Protocol) -> dict:
+    """What concerns training alone: targets must leave no trace in it."""
+    whole_story = protocol.metadata
+    sources = sorted(protocol.train["dataset"].unique())
+    kinds = {name: whole_story["kinds"][name] for name in sources}
+    return {
+        "name": protocol.name,
+        "kind": worst(kinds.values()),
+        "domains": protocol.domains,
+        "counts": whole_story["counts"],
+        "content": {name: whole_story["content"][name] for name in sources},
+        "kinds": kinds,
+        "choices": whole_story["choices"],
+    }
+
+
+def worst(kinds: Iterable[str]) -> str:
+    """The data kind of what is made of several: one drawn or incomplete part decides."""
+    return next((kind for kind in ("miniature", "partial") if kind in set(kinds)), "full")
