@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help reproduce test lint benchmark
+.PHONY: help reproduce test lint benchmark results
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -15,8 +15,12 @@ test: .venv/installed ## fresh machine: .venv, pinned dependencies, then pytest
 lint: .venv/installed ## ruff and snakefmt
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
 
-benchmark: .venv/installed ## speed against the plain way, in one run
-	for file in ranking bin_layer packing; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+benchmark: .venv/installed ## speed against the plain way, in one run; writes docs/results/benchmarks.md
+	for file in ranking bin_layer packing summary; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+results: ## copy the current selection's table and figure to docs/, where git keeps them
+	name=$$(sed -n 's/^name: //p' params/matrix.yaml) && mkdir -p docs/results docs/figures && \
+	cp reports/tables/$$name.md docs/results/ && cp reports/figures/$$name-balance.png docs/figures/
 
 # torch first and by itself: pip then finds the build that fits this machine, and the rest is happy with it
 .venv/installed: pyproject.toml constraints.txt
