@@ -1,7 +1,7 @@
 """Trained weights into a backbone: `none`, `imagenet`, or the path of a file.
 
-`imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the backbone's, then asks
-torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; everything has to fit.
+`imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the network's, such as
+mobilenet_v2_x1_0 or resnet50 whatever its strides, then asks torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; everything has to fit.
 """
 
 import logging
@@ -34,7 +34,7 @@ def load(network: nn.Module, config: BackboneConfig, weights: str) -> None:
         return
     if weights != "imagenet":
         state, source = read(Path(weights)), weights
-    elif local := next((path for path in _candidates(config.name) if path.exists()), None):
+    elif local := next((path for path in _candidates(config) if path.exists()), None):
         state, source = read(local), str(local)
     else:
         state, source = _download(config), "torchvision's download"
@@ -164,13 +164,16 @@ def _torchreid_table() -> dict[str, str]:
     return table | {f"{head}.conv": "head.conv", f"{head}.bn": "head.bn"}
 
 
-def _candidates(name: str) -> list[Path]:
+def _candidates(config: BackboneConfig) -> list[Path]:
+    width = f"{config.width:.2f}".removesuffix("0").replace(".", "_")
+    names = {"mobilenet_v2": f"mobilenet_v2_x{width}", "resnet": f"resnet{config.depth}"}
+    name = names.get(config.architecture, config.name)
     return [FOLDER / f"{name}_imagenet{suffix}" for suffix in SUFFIXES]
 
 
 def _download(config: BackboneConfig) -> dict[str, Tensor]:
     """torchvision's own ImageNet weights (version 1, the recipe papers started from)."""
-    where = _candidates(config.name)[0]
+    where = _candidates(config)[0]
     net = {"mobilenet_v2": "mobilenet_v2", "resnet": f"resnet{config.depth}"}.get(config.architecture)
     if net is None or (net == "mobilenet_v2" and config.width != 1):
         raise UserError(f"no ImageNet weights of {config.name} to download: put the file at {where}.")
