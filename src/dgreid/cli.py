@@ -79,6 +79,16 @@ def _parser() -> argparse.ArgumentParser:
         "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
     )
 
+    embed = add(
+        "embed",
+        _embed,
+        "embed a folder of person crops with a trained run",
+        "dgreid embed --run metabin-resnet_tiny-miniature-s0 --images crops --out crops.parquet",
+    )
+    embed.add_argument("--run", required=True, help="a folder name in data/runs")
+    embed.add_argument("--images", required=True, type=Path, help="a folder of person crops, any depth")
+    embed.add_argument("--out", required=True, type=Path, help="parquet file: path, embedding")
+
     for name, (summary, example) in _STAGES.items():
         stage = add(name, _stage, summary, example)
         stage.add_argument("keys", nargs="*", metavar="key=value")
@@ -92,6 +102,12 @@ def _adopt(arguments: argparse.Namespace) -> None:
     config = load_dataset(arguments.dataset)
     mode = "copy" if arguments.copy else "link"
     adopt(config, arguments.source, arguments.to, mode=mode, acknowledge=arguments.acknowledge)
+
+
+def _embed(arguments: argparse.Namespace) -> None:
+    from dgreid.embedding import embed
+
+    logging.info("%s", embed(arguments.run, arguments.images, arguments.out))
 
 
 def _select(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 """Trained weights into a backbone: `none`, `imagenet`, or the path of a file.
 
 `imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the network's, such as
-mobilenet_v2_x1_0 or resnet50 whatever its strides, then asks torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; everything has to fit.
+mobilenet_v2_x1_0 or resnet50 whatever its strides, then asks torchvision. A MobileNetV2 file may use our own
+names, torchvision's or torchreid's; everything has to fit.
 """
 
 import logging
