@@ -1,7 +1,7 @@
 # Targets and includes only. dvc.yaml owns the graph; see workflow/rules and src/dgreid/graph.py.
 from snakemake.utils import min_version
 
-from dgreid.graph import Graph
+from dgreid.graph import Graph, gpus_per_job
 
 min_version("9.1")
 
@@ -23,6 +23,9 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    # any other trigger redoes what `dvc repro` has done
-    if {str(trigger) for trigger in workflow.rerun_triggers} != {"mtime"}:
-        raise WorkflowError("start snakemake in the project root: profiles/default is needed.")
+    # any other trigger or a checksum of its own makes snakemake redo, or miss, what `dvc repro` has done
+    triggers = {str(trigger) for trigger in workflow.rerun_triggers}
+    if triggers != {"mtime"} or workflow.dag_settings.max_checksum_file_size:
+        raise WorkflowError(
+            "start snakemake in the project root: profiles/default is needed."
+        )

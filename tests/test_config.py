@@ -70,3 +70,20 @@ def test_a_wrong_word_is_one_sentence(root, words, sentence):
 def test_an_unknown_dataset_names_the_nearest(root):
     with pytest.raises(UserError, match="did you mean 'market1501'"):
         config.load_dataset("market1051")
+
+
+@pytest.mark.parametrize(
+    ("group", "model", "spared"),
+    [
+        ("recipe", config.RecipeConfig, {"name"}),
+        ("image", config.ImageConfig, {"name"}),
+        ("backbone", config.BackboneConfig, {"name", "width", "depth"}),  # one of the two, by architecture
+    ],
+)
+def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):
+    # DVC tracks the files: a default in the code could change without anything being trained again
+    import yaml
+
+    for name in config.choices(group):
+        written = yaml.safe_load((config.PARAMS / group / f"{name}.yaml").read_text())
+        assert set(written) >= set(model.model_fields) - spared, name

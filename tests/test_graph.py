@@ -61,7 +61,7 @@ def test_outputs_are_patterns_and_targets_are_files(graph):
 def test_a_folder_stands_for_what_is_made_in_it_or_for_its_source_files(graph):
     assert inputs(graph, "report") == ["m/r1.json", "m/r2.json"]
     assert inputs(graph, "run", "r1") == ["t/a.csv", "t/b.csv"]
-    assert inputs(graph, "table", "b") == ["raw/b.zip", "code/x.py", "p/b.yaml"]
+    assert inputs(graph, "table", "b") == ["raw/b.zip", "code/notes.txt", "code/x.py", "p/b.yaml"]
 
 
 def test_a_missing_raw_file_is_one_sentence_with_a_remedy(graph, tmp_path):

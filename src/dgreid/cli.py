@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,20 +20,28 @@ _EXAMPLES = """examples:
   dgreid select open_small && snakemake --cores all
   dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'
   dgreid train method=metabin backbone=resnet_tiny protocol=miniature seed=0
-  dgreid train method=erm backbone=resnet_tiny protocol=miniature method.learning_rate=0.02
+  dgreid train method=erm backbone=resnet_tiny protocol=miniature seed=3
 """
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 1 after a user error (one sentence on stderr)."""
-    arguments = _parser().parse_args(words)
+    words = sys.argv[1:] if words is None else list(words)
+    parser, commands = _parser()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        if words and not words[0].startswith("-") and words[0] not in commands:
+            raise unknown("command", words[0], commands)
+        arguments = parser.parse_args(words)
         if not Path("params").is_dir():
             raise UserError("there is no params/ here: run dgreid from the project's root folder.")
         arguments.command(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # the last resort: a full disk, a missing permission
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}; mend that and run it again.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on.", file=sys.stderr)
@@ -40,7 +49,8 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser and the names of its commands."""
     parser = argparse.ArgumentParser(
         prog="dgreid",
         description="Domain-generalizable person re-identification as a reproducible pipeline.",
@@ -92,16 +102,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, (summary, example) in _STAGES.items():
         stage = add(name, _stage, summary, example)
         stage.add_argument("keys", nargs="*", metavar="key=value")
-    return parser
+    return parser, list(commands.choices)
 
 
 def _adopt(arguments: argparse.Namespace) -> None:
     from dgreid.config import load_dataset
-    from dgreid.datasets.archive import adopt
+    from dgreid.datasets.archive import adopt, check_link, link
 
     config = load_dataset(arguments.dataset)
     mode = "copy" if arguments.copy else "link"
+    check_link(config.name, arguments.to)
     adopt(config, arguments.source, arguments.to, mode=mode, acknowledge=arguments.acknowledge)
+    link(config.name, arguments.to)
 
 
 def _embed(arguments: argparse.Namespace) -> None:
@@ -113,8 +125,20 @@ def _embed(arguments: argparse.Namespace) -> None:
 def _select(arguments: argparse.Namespace) -> None:
     from dgreid.matrix import MATRIX, select
 
-    matrix = select(arguments.matrix, {key: yaml.safe_load(value) for key, value in _pairs(arguments.keys)})
+    matrix = select(arguments.matrix, {key: _value(key, value) for key, value in _pairs(arguments.keys)})
     logging.info("%s: %d runs, data sets %s", MATRIX, len(matrix["runs"]), ", ".join(matrix["datasets"]))
+    for name, item in matrix["datasets"].items():
+        if name not in matrix["drawn"] and not Path(item["source"]).is_file():
+            logging.info("%s is not here yet: run `dgreid adopt %s --from PATH`.", name, name)
+
+
+def _value(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"{key}={value} is not a value or a list: write for example '{key}=[0,1]'."
+        ) from error
 
 
 def _stage(arguments: argparse.Namespace) -> None:
@@ -141,7 +165,30 @@ def _item(arguments: argparse.Namespace) -> None:
             raise unknown("key", name, [key])
     if key not in chosen:
         raise UserError(f"which {key}? Write `dgreid {arguments.name} {key}=NAME`.")
-    getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(chosen[key])
+    made = getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(chosen[key])
+    if summary := {"manifest": _manifest_summary, "protocol": _protocol_summary}.get(arguments.name):
+        logging.info("%s: %s", made, summary(made))
+
+
+def _manifest_summary(folder: Path) -> str:
+    import json
+
+    from dgreid.datasets import read_manifest
+
+    facts = read_manifest(folder).attrs
+    counts = {"ids": 0, **json.loads(facts["counts"])}
+    listed = ", ".join(f"{counts[what]} {what}" for what in ("images", "ids", "cameras"))
+    return f"{listed} ({facts['kind']} data)"
+
+
+def _protocol_summary(folder: Path) -> str:
+    from dgreid.protocols import read_protocol
+
+    protocol = read_protocol(folder)
+    counts = protocol.metadata["counts"]
+    trained = f"{counts['ids']} ids, {counts['images']} images, {counts['domains']} domains"
+    searched = ", ".join(f"{name} x {len(splits)}" for name, splits in protocol.targets.items())
+    return f"{trained}; targets and splits: {searched or 'none'} ({protocol.kind} data)"
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -187,8 +187,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     protocol = load_protocol(chosen["protocol"])
     chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
     for group, name in chosen.items():
-        if name not in choices(group):
-            raise unknown(group, name, choices(group))
+        _read(group, name)  # Hydra's own errors do not name the file
     # a dotted key is added where it is absent: our own schema then names the nearest known key
     values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
     try:
@@ -196,7 +195,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
             node = OmegaConf.to_container(composed, resolve=True)
     except (OmegaConfBaseException, HydraException, YAMLError) as error:
-        raise UserError(f"params/ cannot be composed: {str(error).splitlines()[0]}") from error
+        raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
         node[group]["name"] = name
     code = node["method"].setdefault("code", chosen["method"])
@@ -206,7 +205,9 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
 
 def _pair(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
-    if not equals or key.split(".")[0] not in (*GROUPS, "seed"):
+    if not equals:
+        raise UserError(f"'{word}' is not of the form key=value, such as method=metabin or seed=0.")
+    if key.split(".")[0] not in (*GROUPS, "seed"):
         raise unknown("key", key, (*GROUPS, "seed"))
     return key, value
 
@@ -237,7 +238,30 @@ def _read(group: str, name: str) -> dict:
     path = PARAMS / group / f"{name}.yaml"
     if not path.exists():
         raise unknown(group, name, choices(group))
-    return {**(OmegaConf.to_container(OmegaConf.load(path)) or {}), "name": name}
+    return {**read_yaml(path), "name": name}
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping that a YAML file holds, numbers read as Hydra reads them; an empty file is an empty one.
+
+    Raises:
+        UserError: not readable, not YAML, or not a mapping.
+    """
+    try:
+        node = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}; mend the file.") from error
+    if not isinstance(node, dict):
+        raise UserError(f"{path} holds a list where `key: value` lines are needed; mend the file.")
+    return node
+
+
+def reason(error: Exception) -> str:
+    """What an exception says, in one line; of a YAML error the problem and its line number."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem and mark:
+        return f"{problem} in line {mark.line + 1}"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def threads() -> int:
@@ -245,4 +269,7 @@ def threads() -> int:
 
     One by default, so that both front ends give the same bits: sums depend on the thread count.
     """
-    return int(os.environ.get("DGREID_THREADS", "1"))
+    value = os.environ.get("DGREID_THREADS", "1")
+    if not (value.isdecimal() and int(value)):
+        raise UserError(f"DGREID_THREADS={value} in the environment is not a number of threads: 1 or more.")
+    return int(value)

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +16,40 @@ def whole(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
 
     Works for a file or a folder (create one at the yielded path). An existing target is replaced.
-    A killed process leaves a `.tmp-*` entry, which nothing takes for the result.
+    A killed process leaves a `.tmp-*` entry, which nothing takes for the result and which the next write of
+    the same target on the same host removes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".tmp-{path.name}-", dir=path.parent))
+    prefix = f".tmp-{path.name}-{socket.gethostname()}-"
+    _sweep(path.parent, prefix)
+    room = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
     try:
         part = room / path.name
         yield part
-        if part.is_dir() and path.exists():
+        if part.is_dir() and not part.is_symlink() and os.path.lexists(path):
             os.replace(path, room / "old")  # a folder cannot be replaced in one call
         os.replace(part, path)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what processes of this host that are gone left behind; another host's cannot be asked."""
+    left = re.compile(re.escape(prefix) + r"(?P<process>\d+)-\w+")
+    for entry in sorted(folder.iterdir()):
+        if (match := left.fullmatch(entry.name)) and not _is_alive(int(match["process"])):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 only asks
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def sha256(path: Path | str) -> str:

@@ -6,6 +6,7 @@ front ends share one ledger (dvc.lock) and one content-addressed cache.
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,14 @@ class Graph:
                 f"stage {stage} needs {path}, which is missing and which no stage makes: {_remedy(path)}"
             )
         if Path(path).is_dir():
-            return sorted(
-                str(file) for file in Path(path).rglob("*") if file.suffix in {".py", ".csv", ".j2", ".html"}
-            )
+            held = [file for file in Path(path).rglob("*") if "__pycache__" not in file.parts]
+            return sorted(map(str, held))  # folders too: theirs is the date of a file that was removed
         return [path]
+
+
+def gpus_per_job() -> int:
+    """One where the machine has an NVIDIA driver, else none, so that GPUs limit only who has them."""
+    return int(shutil.which("nvidia-smi") is not None)
 
 
 def _remedy(path: str) -> str:

@@ -41,7 +41,8 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     path = config.PARAMS / "matrices" / f"{name}.yaml"
     if not path.exists():
         raise unknown("matrix", name, config.choices("matrices"))
-    node = {"name": name, **yaml.safe_load(path.read_text())}
+    selection = config.validate(Selection, {"name": name, **config.read_yaml(path)}, str(path))
+    node = selection.model_dump(mode="json")
     for key, value in overrides.items():
         if key not in (*AXES, "recipe", "image"):
             raise unknown("axis", key, (*AXES, "recipe", "image"))
@@ -64,7 +65,7 @@ def expand(selection: Selection) -> dict[str, Any]:
             words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
             run = config.load_run(words)
             protocols[protocol] = run.protocol
-            runs[run.run] = {
+            item = {
                 "method": method,
                 "code": run.method.code,
                 "backbone": backbone,
@@ -73,6 +74,12 @@ def expand(selection: Selection) -> dict[str, Any]:
                 "image": run.image.name,
                 "seed": seed,
             }
+            if (other := runs.setdefault(run.run, item)) != item:
+                raise UserError(
+                    f"matrix '{selection.name}' asks for {run.run} twice, with recipe {other['recipe']} and "
+                    f"image {other['image']}, and with {item['recipe']} and {item['image']}: one name cannot "
+                    "stand for both, so drop one, or give it a protocol of its own."
+                )
     if not runs:
         raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")
     names = sorted(
@@ -98,4 +105,7 @@ def read() -> dict[str, Any]:
     """The current matrix."""
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
-    return yaml.safe_load(MATRIX.read_text())
+    node = config.read_yaml(MATRIX)
+    if not isinstance(node.get("runs"), dict) or "name" not in node:
+        raise UserError(f"{MATRIX} is not what `dgreid select NAME` writes: write it again.")
+    return node

@@ -3,23 +3,19 @@ import csv
 import numpy as np
 from PIL import Image
 
-from dgreid.reporting.figures import NOTHING, layer_table, write_balance
+from dgreid.evaluation.balance import layer_row
+from dgreid.reporting.figures import NOTHING, write_balance
 
-LAYERS = [("stem", np.array([0.0, 0.5, 1.0, 1.0])), ("block.norm", np.linspace(0.2, 0.6, 5))]
-
-
-def test_distribution_per_layer():
-    first, second = layer_table({"run": LAYERS})
-    assert (first["layer"], first["name"], first["channels"]) == (1, "stem", 4)
-    assert (first["mean"], first["q50"], first["at_0"], first["at_1"]) == (0.625, 0.75, 0.25, 0.5)
-    assert (second["layer"], second["q50"], second["at_1"]) == (2, 0.4, 0.0)
+LAYERS = [
+    layer_row(1, "stem", np.array([0.0, 0.5, 1.0, 1.0])),
+    layer_row(2, "block.norm", np.linspace(0.2, 0.6, 5)),
+]
+LINES = [{"run": run, **row} for run in ("r0", "r1", "r2") for row in LAYERS]
 
 
 def test_same_numbers_give_the_same_bytes(tmp_path):
     for folder in ("a", "b"):
-        write_balance(
-            {"r0": LAYERS, "r1": LAYERS, "r2": LAYERS[:1]}, {}, tmp_path / folder / "x-balance", "Toy"
-        )
+        write_balance(LINES[:-1], {}, tmp_path / folder / "x-balance", "Toy")
     for suffix in ("csv", "png", "pdf"):
         first = (tmp_path / "a" / f"x-balance.{suffix}").read_bytes()
         assert first == (tmp_path / "b" / f"x-balance.{suffix}").read_bytes()
@@ -28,7 +24,7 @@ def test_same_numbers_give_the_same_bytes(tmp_path):
 
 
 def test_without_balance_the_files_say_so(tmp_path):
-    write_balance({}, {}, tmp_path / "x-balance", "Toy")
+    write_balance([], {}, tmp_path / "x-balance", "Toy")
     with (tmp_path / "x-balance.csv").open() as file:
         assert list(csv.DictReader(file)) == []
     assert Image.open(tmp_path / "x-balance.png").size[0] > 100

@@ -140,3 +140,9 @@ def test_missing_protocol_names_the_command(world):
     Path("data/protocols/tiny/train.parquet").unlink()
     with pytest.raises(UserError, match="dgreid protocol protocol=tiny"):
         train(tiny.config("erm"))
+
+
+def test_a_network_that_the_last_update_broke_is_not_saved(world):
+    with pytest.raises(UserError, match=r"is not finite; lower recipe\.learning_rate_factor"):
+        train(tiny.config("erm", epochs=1, iterations_per_epoch=1, learning_rate_factor=1e40))
+    assert not list(Path("data").glob("runs/*"))

@@ -3,6 +3,7 @@ import torch
 
 from dgreid.errors import UserError
 from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.training import loop
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit, keys
 
@@ -59,3 +60,12 @@ def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
         fit(Counting(bad), numbers, Training(2, 2, 1000, 1), checkpoint, 7)
     if checkpoint.path.exists():
         assert torch.load(checkpoint.path, weights_only=True)["progress"]["iteration"] <= bad
+
+
+def test_without_a_terminal_a_line_now_and_then_tells_the_losses(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(loop, "LOG", 0)
+    caplog.set_level("INFO")
+    fit(Counting(), numbers, Training(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100, title="mine")
+    assert [line.split(", img/s")[0] for line in caplog.messages] == [
+        f"mine: iteration {done} of 3: loss {done - 1}" for done in (1, 2, 3)
+    ]

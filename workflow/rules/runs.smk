@@ -9,7 +9,7 @@ rule train:
         "logs/train/{item}.log",
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_per_job(),
     shell:
         graph.repro("train")
 
@@ -23,6 +23,6 @@ rule evaluate:
         "logs/evaluate/{item}.log",
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_per_job(),
     shell:
         graph.repro("evaluate")

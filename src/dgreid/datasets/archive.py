@@ -68,6 +68,30 @@ def adopt(
     return target / record["root"]
 
 
+def check_link(name: str, to: Path | str) -> None:
+    """Refuse to hide a real folder behind the link that `link` makes; asked before anything is adopted."""
+    entry = RAW / name
+    if not _is_raw(to) and entry.exists() and not entry.is_symlink():
+        raise UserError(
+            f"{entry} is a folder, so it cannot become a link to {Path(to) / name}: move it away, or adopt "
+            "without --to to replace it."
+        )
+
+
+def link(name: str, to: Path | str) -> None:
+    """Make data/raw/NAME, where every later stage looks, lead to a data set adopted elsewhere."""
+    if _is_raw(to):
+        return
+    check_link(name, to)
+    with whole(RAW / name) as part:
+        part.symlink_to((Path(to) / name).resolve(), target_is_directory=True)
+    log.info("%s leads to %s.", RAW / name, Path(to) / name)
+
+
+def _is_raw(to: Path | str) -> bool:
+    return Path(to).resolve() == RAW.resolve()
+
+
 def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
     """The folder that the paths of a manifest are relative to.
 

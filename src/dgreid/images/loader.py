@@ -1,6 +1,5 @@
 """From training rows to batches on the device, in the background where the device is a GPU."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dgreid.config import ImageConfig
+from dgreid.config import ImageConfig, threads
 from dgreid.images.augment import augment, normalise
 from dgreid.images.pack import Pack
 from dgreid.images.samplers import Stream, generator
@@ -63,10 +62,10 @@ def batches(
 
     Args:
         workers: processes that prepare batches ahead; 0: this one does it, when asked. None: 0 on a CPU,
-            where the cores are busy training, up to 8 beside a GPU.
+            where the cores are busy training, `config.threads()` beside a GPU.
     """
     if workers is None:
-        workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if device.type == "cuda" else 0
+        workers = threads() if device.type == "cuda" else 0
     source: Iterable[Pixels] = (images[key] for key in keys)
     if workers:
         source = DataLoader(

@@ -21,6 +21,7 @@ from dgreid.datasets.manifest import read_manifest
 from dgreid.files import whole
 
 MANIFESTS, PACKS = Path("data/manifests"), Path("data/packs")
+FORMAT = "Pillow bicubic, RGB, 1"  # how `load` makes pixels; a change makes new packs
 CHUNK = 256  # images decoded at a time: the memory a build takes beyond the file's pages
 
 
@@ -74,8 +75,8 @@ def load(root: Path, path: str, image: ImageConfig) -> np.ndarray:
 
 
 def _key(manifest: pd.DataFrame) -> str:
-    """Twelve hex digits that change when any image or the order of images does."""
-    return hashlib.sha256(repr(list(manifest["pixel_sha256"])).encode()).hexdigest()[:12]
+    """Twelve hex digits that change when any image, their order or the way to resize them does."""
+    return hashlib.sha256(repr([FORMAT, *manifest["pixel_sha256"]]).encode()).hexdigest()[:12]
 
 
 def _build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:

@@ -10,28 +10,18 @@ from matplotlib.figure import Figure
 
 from dgreid.files import whole
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FIELDS = ("run", "layer", "name", "channels", "mean", "q05", "q25", "q50", "q75", "q95", "at_0", "at_1")
 BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in grey
 NOTHING = "No run of this selection has balance parameters."
 
-Layers = Sequence[tuple[str, np.ndarray]]  # (name, (C,) balance) in forward order
 
+def write_balance(lines: Sequence[Mapping], titles: Mapping[str, str], stem: Path, title: str) -> None:
+    """Write `stem`.csv, .png and .pdf: one panel per run; all three also when there is nothing to show.
 
-def layer_table(balances: Mapping[str, Layers]) -> list[dict]:
-    """Per run and layer the distribution of the balance over channels, numbers rounded to six places."""
-    lines = []
-    for run, layers in balances.items():
-        for number, (name, balance) in enumerate(layers, 1):
-            values = [balance.mean(), *np.quantile(balance, QUANTILES), (balance <= 0).mean()]
-            values = [round(float(value), 6) for value in (*values, (balance >= 1).mean())]
-            lines.append(dict(zip(FIELDS, (run, number, name, len(balance), *values), strict=True)))
-    return lines
-
-
-def write_balance(balances: Mapping[str, Layers], titles: Mapping[str, str], stem: Path, title: str) -> None:
-    """Write `stem`.csv, .png and .pdf: one panel per run; all three also when there is nothing to show."""
-    lines = layer_table(balances)
+    Args:
+        lines: rows of `dgreid.evaluation.balance.balance_table`, with the run's name as `run`.
+        titles: of the panels, by run.
+    """
     with whole(stem.with_name(stem.name + ".csv")) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()

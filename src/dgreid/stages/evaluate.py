@@ -8,6 +8,7 @@ from typing import Any
 
 from dgreid.config import RunConfig
 from dgreid.errors import UserError
+from dgreid.evaluation.balance import balance_table
 from dgreid.evaluation.runner import run_protocol, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
@@ -44,6 +45,7 @@ def evaluate(config: RunConfig) -> Path:
         "image": config.image.name,
         "seed": config.seed,
         **summarise(results),
+        "balance": balance_table(method),
         "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
     }
     with whole(METRICS / f"{config.run}.json") as part:

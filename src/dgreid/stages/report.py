@@ -5,15 +5,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import yaml
-from safetensors import safe_open
-
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.reporting import latex, page, tables
-from dgreid.reporting.figures import Layers, write_balance
-from dgreid.stages.train import RUNS
+from dgreid.reporting.figures import write_balance
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +33,14 @@ def report(matrix: Mapping) -> None:
         with whole(REPORTS / "tables" / file) as part:
             part.write_text(text)
 
-    balances = {run: layers for run in metrics if (layers := read_balance(RUNS / run))}
+    balance = [{"run": run, **row} for run, node in metrics.items() for row in node["balance"]]
     kinds = ", ".join(sorted({block.data for block in content}))
     labels = {
         run: f"{node['title']}, {node['backbone']}, seed {node['seed']}" for run, node in metrics.items()
     }
-    write_balance(balances, labels, REPORTS / "figures" / f"{name}-balance", f"{title} ({kinds} data)")
+    write_balance(balance, labels, REPORTS / "figures" / f"{name}-balance", f"{title} ({kinds} data)")
     with whole(REPORTS / "index.html") as part:
-        part.write_text(page.page(name, title, content, list(metrics), bool(balances)))
+        part.write_text(page.page(name, title, content, list(metrics), bool(balance)))
     log.info("reports/index.html: %d runs", len(metrics))
 
 
@@ -56,13 +51,3 @@ def read_metrics(run: str, choice: Mapping) -> dict:
         words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
         raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
     return json.loads(path.read_text())
-
-
-def read_balance(folder: Path) -> Layers:
-    """The balance of every layer of a trained run, in forward order; empty where it has none."""
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise UserError(f"{folder} holds no trained model: train the run, or fetch it with `dvc checkout`.")
-    names = yaml.safe_load((folder / "run.yaml").read_text())["balances"]
-    with safe_open(path, "np") as file:
-        return [(name.removesuffix(".balance"), file.get_tensor(name).astype(np.float64)) for name in names]

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dgreid import methods
 from dgreid.config import BackboneConfig, MethodOptions, RecipeConfig, RunConfig, threads
+from dgreid.device import claim
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images import samplers
@@ -62,9 +64,10 @@ def train(config: RunConfig) -> Path:
         title=config.run,
     )
 
+    state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
+    check_finite(state, config.run)
     with whole(RUNS / config.run) as folder:
         folder.mkdir()
-        state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
         save_file(state, folder / "model.safetensors")
         history.to_csv(folder / "history.csv", index=False)
         facts = record(config, training, method, data)
@@ -75,10 +78,20 @@ def train(config: RunConfig) -> Path:
     return RUNS / config.run
 
 
+def check_finite(state: Mapping[str, torch.Tensor], run: str) -> None:
+    """Refuse to save a network that the last update broke: its losses were never seen."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError(
+                f"{run}: after training {name} is not finite; lower recipe.learning_rate_factor or "
+                "method.learning_rate."
+            )
+
+
 def prepare(seed: int) -> torch.device:
     """Seed everything, ask for deterministic kernels, set the threads; the device to train on."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on CUDA
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = claim()
     torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, hides nothing here
@@ -115,19 +128,26 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     """A trained method in eval mode, on the CPU, and the facts of its run.yaml.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder holds no run, or a damaged one.
     """
     if not (folder / "model.safetensors").is_file():
         raise UserError(
             f"{folder} holds no trained model: train the run first, or fetch it with `dvc checkout`."
         )
-    facts = yaml.safe_load((folder / "run.yaml").read_text())
-    node = facts["config"]
-    options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
-    backbone = BackboneConfig.model_validate(node["backbone"])
-    recipe = RecipeConfig.model_validate(node["recipe"])
-    method = build(options, backbone, recipe, Training(**facts["training"]), weights="none")
-    method.load_state_dict(load_file(folder / "model.safetensors"))
+    damaged = "damaged or of another version: train the run again."
+    try:
+        facts = yaml.safe_load((folder / "run.yaml").read_text())
+        node, training = facts["config"], Training(**facts["training"])
+        options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
+        backbone = BackboneConfig.model_validate(node["backbone"])
+        recipe = RecipeConfig.model_validate(node["recipe"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: its run.yaml is missing, {damaged}") from error
+    method = build(options, backbone, recipe, training, weights="none")
+    try:
+        method.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: other tensors than asked for
+        raise UserError(f"{folder}: its model.safetensors is {damaged}") from error
     return method.eval(), facts
 
 
@@ -160,7 +180,6 @@ def record(config: RunConfig, training: Training, method: Method, data: Mapping[
         "config": node,
         "training": training._asdict(),
         "data": dict(data),
-        "balances": [name for name, _ in method.named_parameters() if name.endswith(".balance")],
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}
         | {"python": platform.python_version()},
@@ -175,13 +194,13 @@ def chosen(config: RunConfig) -> dict[str, Any]:
 def expenses(cost: Mapping[str, float], method: Method, device: torch.device) -> dict[str, Any]:
     """What cost.json says: time, speed, memory, size."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else kilobytes * 1024
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else kilobytes * 1024
     return {
         "seconds": round(cost["seconds"], 2),
         "images": int(cost["images"]),
         "images_per_second": round(cost["images"] / cost["seconds"], 2),
         "peak_memory_bytes": int(peak),
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
     }

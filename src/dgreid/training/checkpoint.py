@@ -29,7 +29,10 @@ def fingerprint(settings: Mapping[str, Any], data: str, method: Method, device: 
     weights, code, versions, threads, device.
     """
     package = Path(dgreid.__file__).parent
-    sources = {str(path.relative_to(package)): sha256(path) for path in sorted(package.rglob("*.py"))}
+    files = [package / "losses.py", package / "stages" / "train.py"]
+    for folder in ("images", "methods", "networks", "training"):
+        files += (package / folder).rglob("*.py")
+    sources = {str(path.relative_to(package)): sha256(path) for path in sorted(files)}
     weights = hashlib.sha256()
     for name, tensor in method.state_dict().items():
         weights.update(name.encode() + tensor.cpu().numpy().tobytes())

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from dgreid.training.checkpoint import Checkpoint
 log = logging.getLogger(__name__)
 
 ROWS = 100  # of history.csv, about
+LOOK, LOG = 2, 30  # seconds between two looks at the losses: on a terminal, in a log file
 
 
 def fit(
@@ -64,6 +65,7 @@ def fit(
         unit="it",
         disable=None,
     )
+    next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
     for iteration in bar:
         batches = {name: [next(source) for _ in range(n)] for name, n in method.draws(iteration).items()}
         losses = method.step(batches, iteration)
@@ -78,9 +80,10 @@ def fit(
             row = _row(method, sums, done, training, len(history) * period)
             history.append(row)
             sums = {}
+        if time.perf_counter() >= next_look:  # reading losses waits for the device: seldom
+            next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
             rate = images / (time.perf_counter() - began)
-            shown = {name: f"{row[name]:.3g}" for name in losses}
-            bar.set_postfix(shown | {"img/s": f"{rate:.0f}"}, refresh=False)
+            _show(bar, losses, rate, f"{title}: iteration {done} of {training.iterations}")
         if done % checkpoint_every == 0 and done < training.iterations:
             _require_finite(sums, done, training)
             seconds = time.perf_counter() - began
@@ -88,6 +91,15 @@ def fit(
             checkpoint.save(method, progress | {"seconds": seconds, "images": images})
     cost = {"seconds": time.perf_counter() - began, "images": images}
     return pd.DataFrame(history), cost
+
+
+def _show(bar: tqdm, losses: Mapping[str, torch.Tensor], rate: float, where: str) -> None:
+    """The latest losses and the speed: beside the bar, or as a line where there is none."""
+    shown = {name: f"{float(loss):.3g}" for name, loss in losses.items()} | {"img/s": f"{rate:.0f}"}
+    if bar.disable:
+        log.info("%s: %s", where, ", ".join(f"{name} {value}" for name, value in shown.items()))
+    else:
+        bar.set_postfix(shown, refresh=False)
 
 
 def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
