@@ -1,9 +1,12 @@
+import errno
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+import tiny_project
 from dgreid import cli, matrix
 
 
@@ -25,6 +28,11 @@ def test_help_shows_examples_and_every_command():
         (["select", "minature"], "did you mean 'miniature'"),
         (["select", "miniature", "sceds=[1]"], "did you mean 'seeds'"),
         (["select", "miniature", "seeds=[]"], "has no runs"),
+        (["select", "miniature", "seeds=[0,"], "seeds=[0, is not a value"),
+        (["select", "miniature", "seeds=[a]"], "'a'"),
+        (["trian", "method=erm"], "unknown command 'trian': did you mean 'train'"),
+        (["train", "method"], "'method' is not of the form key=value"),
+        (["manifest", "dataset"], "'dataset' is not of the form key=value"),
         (["report", "x=1"], "takes no keys"),
         (["adopt", "grid", "--from", "/nowhere/grid.zip"], "/nowhere/grid.zip"),
     ],
@@ -49,3 +57,78 @@ def test_select_writes_every_run_with_its_own_choices(root, tmp_path, monkeypatc
     assert written["runs"]["erm-resnet_tiny-miniature-s7"]["code"] == "erm"
     assert written["datasets"]["mini_grid"]["source"] == "data/archives/mini_grid.zip"
     assert set(written["drawn"]) == set(written["datasets"])
+
+
+def test_select_says_which_data_are_still_to_be_brought(root, tmp_path, monkeypatch, caplog):
+    shutil.copytree("params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "data/raw/grid/adopted.json"
+    here.parent.mkdir(parents=True)
+    here.touch()
+    with caplog.at_level("INFO"):
+        assert cli.main(["select", "open_small"]) == 0
+    asked = [line for line in caplog.messages if "--from PATH" in line]
+    names = set(yaml.safe_load((tmp_path / "params/matrix.yaml").read_text())["datasets"]) - {"grid"}
+    assert [line.split("adopt ")[1].split()[0] for line in asked] == sorted(names)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        assert cli.main(["select", "miniature"]) == 0
+    assert "--from PATH" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "data/x"), "data/x: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "data/y"), "data/y: Permission denied"),
+        (OSError("odd"), "odd"),
+    ],
+)
+def test_a_fault_of_the_machine_is_one_sentence(root, monkeypatch, capsys, error, sentence):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr(matrix, "select", lambda *_: fail("x"))
+    assert cli.main(["select", "miniature"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {sentence}; ") and said.count("\n") == 1
+
+
+@pytest.fixture
+def crops(root, tmp_path, monkeypatch):
+    """A project in tmp_path with two data sets of a few random crops in VIPeR's and Market's layout."""
+    tiny_project.make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_data_adopted_elsewhere_are_found_through_a_link(crops):
+    entry = crops / "data/raw/wide"
+    for place in ("one", "two"):
+        words = ["adopt", "wide", "--from", str(crops / "source/wide"), "--to", str(crops / place)]
+        assert cli.main(words) == 0
+        assert entry.is_symlink() and entry.resolve() == crops / place / "wide"
+    assert cli.main(["manifest", "dataset=wide"]) == 0
+    assert (crops / "data/manifests/wide/images.parquet").is_file()
+    # adopted here, the link gives way to the folder, and what it led to stays
+    assert cli.main(["adopt", "wide", "--from", str(crops / "source/wide")]) == 0
+    assert not entry.is_symlink() and (entry / "adopted.json").is_file()
+    assert (crops / "two/wide/adopted.json").is_file()
+
+
+def test_a_folder_in_data_raw_is_not_replaced_by_a_link(crops, capsys):
+    assert cli.main(["adopt", "wide", "--from", "source/wide"]) == 0
+    assert cli.main(["adopt", "wide", "--from", "source/wide", "--to", "elsewhere"]) == 1
+    assert "data/raw/wide is a folder" in capsys.readouterr().err
+    assert not (crops / "elsewhere").exists() and (crops / "data/raw/wide/adopted.json").is_file()
+
+
+def test_manifest_and_protocol_say_what_they_made(crops, caplog):
+    with caplog.at_level("INFO"):
+        for word in ("adopt wide --from source/wide", "manifest dataset=wide", "protocol protocol=alone"):
+            assert cli.main(word.split()) == 0
+    assert "data/manifests/wide: 32 images, 8 ids, 2 cameras (miniature data)" in caplog.messages
+    assert (
+        "data/protocols/alone: 8 ids, 32 images, 1 domains; targets and splits: none (miniature data)"
+        in caplog.messages
+    )

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from dgreid import config
@@ -58,7 +60,8 @@ def test_the_protocol_proposes_recipe_and_image_and_the_user_overrides(root):
         ([*BASE, "recipe.epochs=many"], "recipe.epochs: .*'many'"),
         ([*BASE, "seed=-1"], "seed"),
         ([*BASE, "recipe.epochs=[1"], "cannot be composed"),
-        ([*BASE, "word"], "unknown key 'word'"),
+        ([*BASE, "word"], "'word' is not of the form key=value"),
+        ([*BASE, "recipe=../recipe/metabin"], "unknown recipe"),
     ],
 )
 def test_a_wrong_word_is_one_sentence(root, words, sentence):
@@ -87,3 +90,48 @@ def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):
     for name in config.choices(group):
         written = yaml.safe_load((config.PARAMS / group / f"{name}.yaml").read_text())
         assert set(written) >= set(model.model_fields) - spared, name
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [1,\n  2\n", "cannot be read: expected .* in line 3"),
+        ("- a\n- b\n", "holds a list"),
+        ("word", "title: Field required"),
+        ("\0", "cannot be read"),
+        ("", "title: Field required"),
+    ],
+)
+@pytest.mark.parametrize("group", ["dataset", "protocol"])
+def test_a_broken_file_is_named(tmp_path, monkeypatch, group, text, sentence):
+    monkeypatch.setattr(config, "PARAMS", tmp_path)
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(text)
+    load = {"dataset": config.load_dataset, "protocol": config.load_protocol}[group]
+    with pytest.raises(UserError, match=sentence) as caught:
+        load("mine")
+    assert "mine" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("group", ["recipe", "method"])
+def test_a_list_where_a_run_needs_a_mapping(root, tmp_path, monkeypatch, group):
+    shutil.copytree("params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    name = {"method": "erm", "recipe": "metabin"}[group]
+    (tmp_path / f"params/{group}/{name}.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match=f"{group}/{name}.yaml holds a list"):
+        config.load_run([*BASE, "recipe=metabin"])
+
+
+@pytest.mark.parametrize("value", ["two", "0", "-1", "1.5", ""])
+def test_threads_must_be_a_number(monkeypatch, value):
+    monkeypatch.setenv("DGREID_THREADS", value)
+    with pytest.raises(UserError, match=f"DGREID_THREADS={value} .*1 or more"):
+        config.threads()
+
+
+def test_threads_are_one_unless_told(monkeypatch):
+    monkeypatch.delenv("DGREID_THREADS", raising=False)
+    assert config.threads() == 1
+    monkeypatch.setenv("DGREID_THREADS", "3")
+    assert config.threads() == 3

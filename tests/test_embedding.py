@@ -26,7 +26,7 @@ def project(tmp_path, monkeypatch):
         {name: value.contiguous() for name, value in method.state_dict().items()},
         folder / "model.safetensors",
     )
-    (folder / "run.yaml").write_text(yaml.safe_dump(train.record(config, training, method, {})))
+    (folder / "run.yaml").write_text(yaml.safe_dump(train.record(config, training, {})))
     rng = np.random.default_rng(0)
     for name in ("b.png", "deep/a.JPG", "deep/note.txt"):
         path = tmp_path / "crops" / name

@@ -235,10 +235,9 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
 
 
 def _read(group: str, name: str) -> dict:
-    path = PARAMS / group / f"{name}.yaml"
-    if not path.exists():
+    if name not in choices(group):
         raise unknown(group, name, choices(group))
-    return {**read_yaml(path), "name": name}
+    return {**read_yaml(PARAMS / group / f"{name}.yaml"), "name": name}
 
 
 def read_yaml(path: Path) -> dict:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dgreid import config
+from dgreid import config, methods
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
 
@@ -68,6 +68,7 @@ def expand(selection: Selection) -> dict[str, Any]:
             item = {
                 "method": method,
                 "code": run.method.code,
+                "uses": methods.foundation(run.method.code),
                 "backbone": backbone,
                 "protocol": protocol,
                 "recipe": run.recipe.name,

@@ -57,7 +57,7 @@ def project(config, tmp_path, monkeypatch):
     folder = train.RUNS / config.run
     folder.mkdir(parents=True)
     save(method, folder / "model.safetensors")
-    facts = train.record(config, training, method, {"sha256": sha256(path / "train.parquet")})
+    facts = train.record(config, training, {"sha256": sha256(path / "train.parquet")})
     (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
     (folder / "cost.json").write_text('{"seconds": 1.5}')
     return tmp_path

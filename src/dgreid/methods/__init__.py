@@ -1,5 +1,6 @@
 """One file per system. A file `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
 
+import ast
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,18 @@ from dgreid.errors import unknown
 def names() -> list[str]:
     """The modules in this folder that hold a method."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "base")
+
+
+def foundation(name: str) -> str:
+    """The method module that this one imports, `__init__` if none: its runs depend on that file too."""
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dgreid.methods"):
+            named = [node.module.rpartition(".")[2], *(alias.name for alias in node.names)]
+            for candidate in named:
+                if candidate in names():
+                    return candidate
+    return "__init__"
 
 
 def module(name: str) -> ModuleType:

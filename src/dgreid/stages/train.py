@@ -30,7 +30,7 @@ from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.networks import backbones
 from dgreid.protocols import read_training
-from dgreid.training.checkpoint import Checkpoint, fingerprint
+from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def train(config: RunConfig) -> Path:
     method = build(config.method, config.backbone, config.recipe, training).to(device)
 
     images = training_images(rows, config, method)
+    start = state_hash(method)  # random, or the weight file that was found
     mark = fingerprint(chosen(config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     history, cost = fit(
@@ -70,7 +71,7 @@ def train(config: RunConfig) -> Path:
         folder.mkdir()
         save_file(state, folder / "model.safetensors")
         history.to_csv(folder / "history.csv", index=False)
-        facts = record(config, training, method, data)
+        facts = record(config, training, data | {"initial_weights": start})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device), indent=2) + "\n")
     checkpoint.remove()
@@ -169,7 +170,7 @@ def training_images(train: pd.DataFrame, config: RunConfig, method: Method) -> T
     return TrainingImages(train, packs, config.image, streams, config.seed)
 
 
-def record(config: RunConfig, training: Training, method: Method, data: Mapping[str, Any]) -> dict[str, Any]:
+def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> dict[str, Any]:
     """What run.yaml says: all that decides the result, nothing that differs between repetitions.
 
     Of the protocol only what concerns training: targets may change without a new training.

@@ -33,18 +33,23 @@ def fingerprint(settings: Mapping[str, Any], data: str, method: Method, device: 
     for folder in ("images", "methods", "networks", "training"):
         files += (package / folder).rglob("*.py")
     sources = {str(path.relative_to(package)): sha256(path) for path in sorted(files)}
-    weights = hashlib.sha256()
-    for name, tensor in method.state_dict().items():
-        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
     facts = [
         settings,
         data,
-        weights.hexdigest(),
+        state_hash(method),
         sources,
         [platform.python_version(), torch.__version__, np.__version__],
         [str(device), threads()],
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def state_hash(method: Method) -> str:
+    """A hash of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in method.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class Checkpoint:
