@@ -8,7 +8,7 @@ from typing import Any
 
 from dgreid.config import RunConfig
 from dgreid.errors import UserError
-from dgreid.evaluation.runner import run_protocol, summarise
+from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.protocols import read_protocol
@@ -43,7 +43,7 @@ def evaluate(config: RunConfig) -> Path:
         "recipe": config.recipe.name,
         "image": config.image.name,
         "seed": config.seed,
-        **summarise(results),
+        **summarise(results, single_match(protocol)),
         "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
     }
     with whole(METRICS / f"{config.run}.json") as part:
