@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
     )
 
+    add("protocols", _protocols, "list every protocol, and which of its data are here", "dgreid protocols")
+
     for name, (summary, example) in _STAGES.items():
         stage = add(name, _stage, summary, example)
         stage.add_argument("keys", nargs="*", metavar="key=value")
@@ -99,6 +101,12 @@ def _select(arguments: argparse.Namespace) -> None:
 
     matrix = select(arguments.matrix, {key: yaml.safe_load(value) for key, value in _pairs(arguments.keys)})
     logging.info("%s: %d runs, data sets %s", MATRIX, len(matrix["runs"]), ", ".join(matrix["datasets"]))
+
+
+def _protocols(arguments: argparse.Namespace) -> None:
+    from dgreid.protocols.listing import protocols_table
+
+    print(protocols_table())
 
 
 def _stage(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The shipped protocols: their counts are sums of published ones, and each assembles from data so laid out."""
+"""The shipped protocols: their counts are sums of published ones; each assembles from data so laid out."""
 
 import io
 import zipfile
@@ -197,7 +197,7 @@ def test_every_published_protocol_assembles_from_its_layouts(root, manifests):
         assert list(protocol.targets) == [target.name for target in shipped.targets]
         splits = {name: len(pairs) for name, pairs in protocol.targets.items()}
         assert set(splits.values()) <= {1, 10}
-        with pytest.raises(UserError, match="training set: .* instead of"):
+        with pytest.raises(UserError, match=r"training set: .* instead of"):
             build(shipped, manifests)  # so small a copy cannot pass for the papers' data
 
 
@@ -231,7 +231,7 @@ def protocol(sources, dataset, split_set):
     ],
 )
 def test_r7_all_images_of_a_set_and_its_own_test_people(manifests, source, target):
-    with pytest.raises(UserError, match="the person of .* also trains"):
+    with pytest.raises(UserError, match=r"the person of .* also trains"):
         build(protocol([source], *target), manifests)
 
 
