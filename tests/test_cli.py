@@ -26,6 +26,10 @@ def test_help_shows_examples_and_every_command():
         (["select", "miniature", "sceds=[1]"], "did you mean 'seeds'"),
         (["select", "miniature", "seeds=[]"], "has no runs"),
         (["report", "x=1"], "takes no keys"),
+        (["download", "viper"], "dgreid adopt viper --from PATH"),
+        (["download", "dukemtmc"], "withdrawn"),
+        (["inspect", "vipr"], "did you mean 'viper'"),
+        (["splits", "import", "viper", "--from", "/nowhere/splits.json", "--name", "A-B"], "small letters"),
         (["adopt", "grid", "--from", "/nowhere/grid.zip"], "/nowhere/grid.zip"),
     ],
 )

@@ -70,6 +70,26 @@ def _parser() -> argparse.ArgumentParser:
     adopt.add_argument(
         "--acknowledge", action="store_true", help="confirm the terms of a restricted data set"
     )
+    adopt.add_argument("--replace", action="store_true", help="take another archive than the one before")
+
+    download = add(
+        "download", _download, "say where a data set is asked for (none is fetched)", "dgreid download viper"
+    )
+    download.add_argument("dataset", help="a name in params/dataset")
+
+    inspect = add("inspect", _inspect, "summarise a manifest and draw it", "dgreid inspect mini_grid")
+    inspect.add_argument("dataset", help="a name in params/dataset")
+
+    splits = add(
+        "splits",
+        _splits,
+        "import somebody's splits.json as a further split set",
+        "dgreid splits import prid2011 --from splits.json --name theirs",
+    )
+    splits.add_argument("action", choices=["import"])
+    splits.add_argument("dataset", help="a name in params/dataset")
+    splits.add_argument("--from", dest="source", required=True, type=Path, help="the splits.json")
+    splits.add_argument("--name", dest="split_set", required=True, help="what to call it: letters, digits, _")
 
     select = add(
         "select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature"
@@ -93,7 +113,34 @@ def _adopt(arguments: argparse.Namespace) -> None:
 
     config = load_dataset(arguments.dataset)
     mode = "copy" if arguments.copy else "link"
-    adopt(config, arguments.source, arguments.to, mode=mode, acknowledge=arguments.acknowledge)
+    adopt(
+        config,
+        arguments.source,
+        arguments.to,
+        mode=mode,
+        acknowledge=arguments.acknowledge,
+        replace=arguments.replace,
+    )
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from dgreid.config import load_dataset
+    from dgreid.datasets.archive import where_to_ask
+
+    raise UserError(where_to_ask(load_dataset(arguments.dataset)))
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from dgreid.datasets.inspect import inspect
+
+    print(inspect(arguments.dataset))
+
+
+def _splits(arguments: argparse.Namespace) -> None:
+    from dgreid.datasets.imported import import_splits
+
+    path = import_splits(arguments.dataset, arguments.source, arguments.split_set)
+    logging.info("%s: written; `dgreid manifest dataset=%s` takes it in.", path, arguments.dataset)
 
 
 def _select(arguments: argparse.Namespace) -> None:

@@ -143,11 +143,13 @@ def image_size(images: list[Image], rows: list[dict], config: DatasetConfig) -> 
 
 
 def label_conflicts(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """R13: equal pixels under different identities are worth a warning."""
+    """R13: equal pixels under different identities are worth a warning, under one identity a note."""
     people = defaultdict(set)
     for row in rows:
         people[row["pixel_sha256"]].add(row["person_key"])
     clashes = sorted(sorted(map(str, keys)) for keys in people.values() if len(keys) > 1)
+    if repeats := len(rows) - len(people) - sum(len(keys) - 1 for keys in clashes):
+        log.info("%s: %d images repeat another one of the same identity.", config.name, repeats)
     return [f"{len(clashes)} images occur under different identities, first {clashes[0]}"] if clashes else []
 
 

@@ -153,9 +153,9 @@ def check_scores(target: str, node: dict, single: bool) -> None:
             bounds = single_match_bounds(split["rank1"], split["rank5"], split["rank10"], definition)
             if not bounds.low - ROUNDING <= split[measure] <= bounds.high + ROUNDING:
                 raise UserError(
-                    f"target {target}, split {number}: {measure} {split[measure]} is impossible with its ranks "
-                    f"and one match per query ({bounds.low:.2f} to {bounds.high:.2f}); report this as an error "
-                    "of the evaluation."
+                    f"target {target}, split {number}: {measure} {split[measure]} is impossible with its "
+                    f"ranks and one match per query ({bounds.low:.2f} to {bounds.high:.2f}); report this as "
+                    "an error of the evaluation."
                 )
 
 
