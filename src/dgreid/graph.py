@@ -103,7 +103,9 @@ class Graph:
             )
         if Path(path).is_dir():
             return sorted(
-                str(file) for file in Path(path).rglob("*") if file.suffix in {".py", ".csv", ".j2", ".html"}
+                str(file)
+                for file in Path(path).rglob("*")
+                if file.suffix in {".py", ".csv", ".json", ".j2", ".html"}
             )
         return [path]
 
