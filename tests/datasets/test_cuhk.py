@@ -142,6 +142,12 @@ def test_cuhk03_is_not_any_hdf5_file(tmp_path):
         cuhk03.parse(tmp_path, {})
 
 
+def test_cuhk03_without_the_new_protocol_file_says_what_is_missing(mat, caplog):
+    splits = cuhk03.parse(mat, {"variant": "labeled"}).splits
+    assert {split_set for split_set, _, _ in splits} == {"cuhk03/classic_labeled"}
+    assert "without cuhk03_new_protocol_config_labeled.mat beside it" in caplog.text
+
+
 def test_cuhk03_new_protocol_file_is_verified_and_used(mat, monkeypatch):
     file = mat / "cuhk03_new_protocol_config_detected.mat"
     names = ["1_001_1_01.png", "1_001_2_06.png", "2_001_1_01.png", "2_001_2_06.png", "2_001_2_07.png"]

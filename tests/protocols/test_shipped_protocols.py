@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dgreid.config import ProtocolConfig, choices, load_dataset, load_protocol
+from dgreid.config import ProtocolConfig, choices, load_dataset, load_protocol, load_run
 from dgreid.datasets import parse, parser
 from dgreid.datasets.extract import extract
 from dgreid.datasets.manifest import build as build_manifest
@@ -112,6 +112,17 @@ def test_what_papers_leave_open_is_stated(root):
         assert not {"msmt17", "msmt17_v1"} & used or "msmt17_version" in said, name
         assert not any(dataset.startswith("cuhk03") for dataset in used) or "cuhk03" in said, name
         assert not any(s.split_set == "msmt17/official_with_val" for s in protocol.sources) or "val" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "epochs"), [("metabin_m2d", 96, 120), ("metabin_d2m", 96, 120), ("metabin_dg", 80, 100)]
+)
+def test_the_proposed_recipe_composes_and_fills_the_released_batch(root, name, batch, epochs):
+    run = load_run(["method=metabin", "backbone=resnet50", f"protocol={name}"])
+    recipe = run.recipe
+    assert recipe.identities_per_domain * recipe.images_per_identity * run.protocol.expect["domains"] == batch
+    assert recipe.epochs == epochs
+    assert (run.image.height, run.image.color_jitter is None) == (256, name == "metabin_dg")
 
 
 SMALL = {  # real data set: writer, sizes

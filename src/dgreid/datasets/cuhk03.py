@@ -15,6 +15,7 @@ comparable with the other); `cuhk03/np_VARIANT`, 767 / 700 people, if
 Reference: Li et al., DeepReID, CVPR 2014; Zhong et al., Re-ranking with k-reciprocal Encoding, CVPR 2017.
 """
 
+import logging
 import re
 from bisect import bisect_left
 from pathlib import Path
@@ -25,6 +26,7 @@ from dgreid.datasets.records import Image, Parsed, find_root, match_names
 from dgreid.errors import UserError, unknown
 from dgreid.files import md5
 
+log = logging.getLogger(__name__)
 TITLE = "CUHK03"
 TREE = "cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)"
 OPTIONS = ("variant",)
@@ -169,6 +171,7 @@ def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
     places = (folder / name for folder in (root, root.parent))  # torchreid wants it beside cuhk03_release
     file = next((place for place in places if place.is_file()), None)
     if file is None:
+        log.warning("%s: without %s beside it there is no split set cuhk03/np_%s.", root, name, variant)
         return
     if md5(file) != NP_MD5[name]:
         raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")
