@@ -83,6 +83,15 @@ def test_the_counts_are_the_sums_of_their_sources(root):
         }, name  # fmt: skip
 
 
+def test_the_drawn_leave_one_out_counts_add_up(root):
+    protocol = load_protocol("miniature_m3l")
+    drawn = [load_dataset(source.dataset).expect for source in protocol.sources]
+    assert sum(each.get("trainval_images", each.get("train_images")) for each in drawn) == 800
+    assert protocol.expect["images"] == 800
+    (target,), searched = protocol.targets, load_dataset(protocol.targets[0].dataset).expect
+    assert target.expect == {role: searched[f"{role}_images"] for role in ("query", "gallery")}
+
+
 def test_targets_have_their_standard_counts(root):
     for name in published():
         for target in load_protocol(name).targets:

@@ -8,7 +8,7 @@ from dgreid.config import DatasetConfig, ProtocolConfig, SourceConfig, choices, 
 from dgreid.datasets.archive import ARCHIVES, RAW, read_record
 
 GAP = "  "
-PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 28, "targets": 18, "here": 24}
+PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 30, "targets": 18, "here": 22}
 DATASETS = {"data set": 18, "here": 9, "access": 9, "counts, or what to run": 78}
 RIGHT = ("ids", "images", "dom.")
 LEGEND = """\
