@@ -34,6 +34,10 @@ def test_help_shows_examples_and_every_command():
         (["train", "method"], "'method' is not of the form key=value"),
         (["manifest", "dataset"], "'dataset' is not of the form key=value"),
         (["report", "x=1"], "takes no keys"),
+        (["download", "viper"], "dgreid adopt viper --from PATH"),
+        (["download", "dukemtmc"], "withdrawn"),
+        (["inspect", "vipr"], "did you mean 'viper'"),
+        (["splits", "import", "viper", "--from", "/nowhere/splits.json", "--name", "A-B"], "small letters"),
         (["adopt", "grid", "--from", "/nowhere/grid.zip"], "/nowhere/grid.zip"),
     ],
 )

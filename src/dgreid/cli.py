@@ -80,6 +80,26 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     adopt.add_argument(
         "--acknowledge", action="store_true", help="confirm the terms of a restricted data set"
     )
+    adopt.add_argument("--replace", action="store_true", help="take another archive than the one before")
+
+    download = add(
+        "download", _download, "say where a data set is asked for (none is fetched)", "dgreid download viper"
+    )
+    download.add_argument("dataset", help="a name in params/dataset")
+
+    inspect = add("inspect", _inspect, "summarise a manifest and draw it", "dgreid inspect mini_grid")
+    inspect.add_argument("dataset", help="a name in params/dataset")
+
+    splits = add(
+        "splits",
+        _splits,
+        "import somebody's splits.json as a further split set",
+        "dgreid splits import prid2011 --from splits.json --name theirs",
+    )
+    splits.add_argument("action", choices=["import"])
+    splits.add_argument("dataset", help="a name in params/dataset")
+    splits.add_argument("--from", dest="source", required=True, type=Path, help="the splits.json")
+    splits.add_argument("--name", dest="split_set", required=True, help="what to call it: letters, digits, _")
 
     select = add(
         "select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature"
@@ -98,6 +118,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     embed.add_argument("--run", required=True, help="a folder name in data/runs")
     embed.add_argument("--images", required=True, type=Path, help="a folder of person crops, any depth")
     embed.add_argument("--out", required=True, type=Path, help="parquet file: path, embedding")
+    add("protocols", _protocols, "list every protocol, and which of its data are here", "dgreid protocols")
 
     for name, (summary, example) in _STAGES.items():
         stage = add(name, _stage, summary, example)
@@ -112,7 +133,14 @@ def _adopt(arguments: argparse.Namespace) -> None:
     config = load_dataset(arguments.dataset)
     mode = "copy" if arguments.copy else "link"
     check_link(config.name, arguments.to)
-    adopt(config, arguments.source, arguments.to, mode=mode, acknowledge=arguments.acknowledge)
+    adopt(
+        config,
+        arguments.source,
+        arguments.to,
+        mode=mode,
+        acknowledge=arguments.acknowledge,
+        replace=arguments.replace,
+    )
     link(config.name, arguments.to)
 
 
@@ -120,6 +148,26 @@ def _embed(arguments: argparse.Namespace) -> None:
     from dgreid.embedding import embed
 
     logging.info("%s", embed(arguments.run, arguments.images, arguments.out))
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from dgreid.config import load_dataset
+    from dgreid.datasets.archive import where_to_ask
+
+    raise UserError(where_to_ask(load_dataset(arguments.dataset)))
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from dgreid.datasets.inspect import inspect
+
+    print(inspect(arguments.dataset))
+
+
+def _splits(arguments: argparse.Namespace) -> None:
+    from dgreid.datasets.imported import import_splits
+
+    path = import_splits(arguments.dataset, arguments.source, arguments.split_set)
+    logging.info("%s: written; `dgreid manifest dataset=%s` takes it in.", path, arguments.dataset)
 
 
 def _select(arguments: argparse.Namespace) -> None:
@@ -139,6 +187,12 @@ def _value(key: str, value: str) -> Any:
         raise UserError(
             f"{key}={value} is not a value or a list: write for example '{key}=[0,1]'."
         ) from error
+
+
+def _protocols(arguments: argparse.Namespace) -> None:
+    from dgreid.protocols.listing import protocols_table
+
+    print(protocols_table())
 
 
 def _stage(arguments: argparse.Namespace) -> None:

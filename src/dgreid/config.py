@@ -90,6 +90,7 @@ class MiniatureConfig(Strict):
     seed: int = 0
     spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
     sizes: dict[str, int] = Field(description="counts the writer of this layout asks for")
+    layout: str | None = Field(None, description="the writer, where it is not called as the parser")
 
 
 class DatasetConfig(Strict):
@@ -104,6 +105,7 @@ class DatasetConfig(Strict):
     md5: str | None = None
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
     expect: dict[str, int] = Field({}, description="counts that a full copy has; enforced")
+    recalled: dict[str, int] = Field({}, description="counts nobody has verified; a difference is a warning")
     miniature: MiniatureConfig | None = None
 
 

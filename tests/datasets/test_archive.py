@@ -130,6 +130,40 @@ def test_restricted_data_need_an_acknowledgement(market, config, tmp_path, acces
     assert archive.read_record(tmp_path / "raw/market1501")["acknowledged"] is True
 
 
+def test_r1_another_archive_than_the_first_needs_the_users_word(market, layouts, config, tmp_path):
+    raw = tmp_path / "raw"
+    archive.adopt(config("market1501"), market, raw)
+    first = archive.read_record(raw / "market1501")
+    archive.adopt(config("market1501"), market.rename(tmp_path / "renamed.zip"), raw)  # the same bytes
+    other = pack(tmp_path / "market1501", tmp_path / "other.zip")
+    with zipfile.ZipFile(other, "a") as file:
+        file.writestr("readme.txt", "repacked")
+    for source in (other, tmp_path / "market1501"):  # a folder has no hash to compare
+        with pytest.raises(UserError, match=r"not the archive adopted before \(renamed\.zip.*--replace"):
+            archive.adopt(config("market1501"), source, raw)
+    assert archive.read_record(raw / "market1501")["sha256"] == first["sha256"]
+    archive.adopt(config("market1501"), other, raw, replace=True)
+    assert archive.read_record(raw / "market1501")["sha256"] != first["sha256"]
+
+
+def test_r1_the_published_archive_needs_no_word(market, config, tmp_path):
+    archive.adopt(config("market1501"), market, tmp_path / "raw")
+    other = shutil.copy(market, tmp_path / "other.zip")
+    with zipfile.ZipFile(other, "a") as file:
+        file.writestr("readme.txt", "as published")
+    published = config("market1501", md5=hashlib.md5(other.read_bytes()).hexdigest(), archive="Market.zip")
+    assert archive.adopt(published, other, tmp_path / "raw").is_dir()
+
+
+@pytest.mark.parametrize("access", ["open", "request", "agreement", "withdrawn", "drawn"])
+def test_nothing_is_downloaded_and_every_set_says_where_to_ask(config, access):
+    said = archive.where_to_ask(config("grid", access=access, home="https://example.org/terms"))
+    assert said.endswith(".") and said.count(". ") == 0
+    assert ("https://example.org/terms" in said) == (access in ("open", "request", "agreement"))
+    assert ("withdrawn" in said) == (access == "withdrawn")
+    assert "its authors" in archive.where_to_ask(config("grid"))
+
+
 def test_dukemtmc_ships_as_withdrawn(root):
     from dgreid.config import load_dataset
 

@@ -104,6 +104,29 @@ def test_cuhk03_classic_test_sets(mat):
     assert len(query) + len(train) == len(parsed.images)
 
 
+def test_cuhk03_both_variants_in_one_pool_keep_people_apart(mat):
+    parsed = cuhk03.parse(mat, {"variant": "both"})
+    alone = [cuhk03.parse(mat, {"variant": variant}) for variant in ("detected", "labeled")]
+    assert len(parsed.images) == sum(len(one.images) for one in alone)
+    assert {image.person for image in parsed.images} == {image.person for image in alone[0].images}
+    assert {split_set for split_set, _, _ in parsed.splits} == {"cuhk03/classic_both"}
+    people = {image.path: image.person for image in parsed.images}
+    train, query = (parsed.splits["cuhk03/classic_both", 0, role] for role in ("train", "query"))
+    assert {path.split("#")[1].split("[")[0] for path in train} == {"detected", "labeled"}
+    assert not {people[path] for path in train} & {people[path] for path in query}
+    trains = [
+        one.splits[f"cuhk03/classic_{name}", 0, "train"]
+        for one, name in zip(alone, cuhk03.VARIANTS, strict=True)
+    ]
+    assert train == trains[0] + trains[1]
+
+
+def test_cuhk03_pool_needs_the_classic_test_sets(draw, tmp_path):
+    draw(tmp_path, ["images_detected/1_001_1_01.png"])
+    with pytest.raises(UserError, match=r"cuhk-03\.mat is needed"):
+        cuhk03.parse(tmp_path, {"variant": "both"})
+
+
 def test_cuhk03_unknown_variant(mat):
     with pytest.raises(UserError, match="did you mean 'labeled'"):
         cuhk03.parse(mat, {"variant": "labelled"})
@@ -117,6 +140,12 @@ def test_cuhk03_is_not_any_hdf5_file(tmp_path):
         file["other"] = 1
     with pytest.raises(UserError, match="not the released"):
         cuhk03.parse(tmp_path, {})
+
+
+def test_cuhk03_without_the_new_protocol_file_says_what_is_missing(mat, caplog):
+    splits = cuhk03.parse(mat, {"variant": "labeled"}).splits
+    assert {split_set for split_set, _, _ in splits} == {"cuhk03/classic_labeled"}
+    assert "without cuhk03_new_protocol_config_labeled.mat beside it" in caplog.text
 
 
 def test_cuhk03_new_protocol_file_is_verified_and_used(mat, monkeypatch):

@@ -1,6 +1,6 @@
 import hashlib
+import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dgreid.datasets import parse, read_manifest, read_splits
+from dgreid.datasets import parse, read_manifest, read_splits, splits
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import IMAGES, build, write_manifest
 from dgreid.errors import UserError
@@ -103,8 +103,30 @@ def test_content_hash_sees_one_changed_pixel(made, draw, layouts, config):
     assert build(settings, root, parse(settings, root))[2]["content"] != before
 
 
+def test_r18_a_whole_copy_must_have_the_frozen_splits(layouts, config, monkeypatch):
+    settings, root = config("ilids", expect={"ids": 7}), layouts("ilids")
+    monkeypatch.setitem(splits.FROZEN, "ilids/rand10", "0" * 64)
+    with pytest.raises(UserError, match="ilids/rand10 are not the frozen ones"):
+        build(settings, root, parse(settings, root))
+    drawn = config("ilids", access="drawn")  # a miniature has splits of its own
+    metadata = build(drawn, root, parse(drawn, root))[2]
+    assert set(json.loads(metadata["split_contents"])) == {"ilids/rand10"}
+    assert "PCG64(0)" in json.loads(metadata["generators"])["ilids/rand10"]
+
+
 SCRIPT = """
-import sys
+import os, sys
+class Turned:
+    # what os.scandir gives, in the opposite order
+    def __init__(self, entries): self.entries = iter(entries)
+    def __enter__(self): return self
+    def __exit__(self, *args): pass
+    def __iter__(self): return self
+    def __next__(self): return next(self.entries)
+if os.environ["TURNED"] == "1":
+    scandir, listdir = os.scandir, os.listdir
+    os.scandir = lambda *a: Turned(sorted(scandir(*a), key=lambda e: e.name, reverse=True))
+    os.listdir = lambda *a: sorted(listdir(*a), reverse=True)
 from pathlib import Path
 from dgreid.config import DatasetConfig
 from dgreid.datasets import parse
@@ -116,20 +138,15 @@ write_manifest(Path(out), *build(config, Path(root), parse(config, Path(root))))
 """
 
 
-@pytest.mark.parametrize("name", ["market1501", "ilids"])
+@pytest.mark.parametrize("name", ["market1501", "viper", "prid2011", "grid", "ilids", "cuhk02"])
 def test_r17_same_bytes_under_another_hash_seed_locale_and_directory_order(layouts, tmp_path, name):
     root = layouts(name)
-    turned = tmp_path / "turned" / name
-    for path in sorted(root.rglob("*"), reverse=True):  # files are created in the opposite order
-        if path.is_file():
-            target = turned / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
     outputs = []
-    for number, (folder, seed, locale) in enumerate([(root, "0", "C"), (turned, "12345", "tr_TR.UTF-8")]):
+    for number, (seed, locale) in enumerate([("0", "C"), ("12345", "tr_TR.UTF-8")]):
         out = tmp_path / f"out{number}"
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": f"UTC+{number}"}
-        subprocess.run([sys.executable, "-c", SCRIPT, name, folder, out], env=environment, check=True)
+        environment["TURNED"] = str(number)
+        subprocess.run([sys.executable, "-c", SCRIPT, name, root, out], env=environment, check=True)
         outputs.append([(out / f"{table}.parquet").read_bytes() for table in ("images", "splits")])
     assert outputs[0] == outputs[1]
 

@@ -143,10 +143,16 @@ def test_r11_person_key_belongs_to_people(parsed, market):
         rules.check_images(parsed.images, rows(parsed), market)
 
 
-def test_r13_the_same_pixels_under_two_identities(parsed, market):
+def test_r13_the_same_pixels_under_two_identities(parsed, market, caplog):
+    caplog.set_level("INFO")
     warnings = rules.check_images(parsed.images, rows(parsed, t1=b"x", q=b"x"), market)
     assert warnings == ["1 images occur under different identities, first ['m:1', 'm:2']"]
+    assert "repeat" not in caplog.text
     assert rules.check_images(parsed.images, rows(parsed, t1=b"x", t2=b"x"), market) == []
+    assert "1 images repeat another one of the same identity" in caplog.text
+    caplog.clear()
+    rules.check_images(parsed.images, rows(parsed, t1=b"x", t2=b"x", q=b"x"), market)  # both at once
+    assert "1 images repeat" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["q", "g", "d"])

@@ -3,7 +3,8 @@
 import pytest
 
 from dgreid.config import choices, load_dataset
-from dgreid.datasets import parse, parser, rules
+from dgreid.datasets import parse, parser, rules, splits
+from dgreid.errors import UserError
 
 PAIRS = (971, 306, 107, 193, 239)
 
@@ -90,3 +91,29 @@ def test_a_whole_cuhk02_is_full_with_1816_people(root, touch):
     assert rules.data_kind(config, parsed, folder) == "full"
     assert rules.counts(parsed)["ids"] == 1816
     assert len(parsed.splits["cuhk02/pair5", 0, "query"]) == 478
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("viper", [48, 128]),
+        ("market1501", [64, 128]),
+        ("prid2011", [64, 128]),
+        ("cuhk02", [60, 160]),
+        ("cuhk01", [60, 160]),
+    ],
+)
+def test_r15_published_sizes_are_enforced(root, name, size):
+    assert load_dataset(name).options["size"] == size
+
+
+def test_r18_the_frozen_splits_of_prid_image_by_image(root, touch):
+    names = [f"cam_{c}/person_{i:04d}.png" for c, n in (("a", 385), ("b", 749)) for i in range(1, n + 1)]
+    folder = touch([f"single_shot/{name}" for name in names])
+    config = load_dataset("prid2011")
+    parsed = parse(config, parser("prid2011").find(folder))
+    splits.check_frozen(splits.contents(parsed.splits), config.title)
+    query = parsed.splits["prid/rand10", 3, "query"]
+    query[0], query[1] = query[1], query[0]
+    with pytest.raises(UserError, match="prid/rand10 are not the frozen ones"):
+        splits.check_frozen(splits.contents(parsed.splits), config.title)

@@ -150,6 +150,30 @@ def test_chunks_and_threads_do_not_change_the_result(monkeypatch):
         assert_array_equal(parts.cmc, whole.cmc)
 
 
+@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("queries", [1, 3, 257])  # fewer rows than threads; the last chunk has one row
+def test_more_threads_than_rows(monkeypatch, queries, threads):
+    scores, who = search(6, queries, 80)
+    monkeypatch.setenv("DGREID_THREADS", "1")
+    alone = rank_scores(scores, *who)
+    monkeypatch.setenv("DGREID_THREADS", str(threads))
+    together = rank_scores(scores, *who)
+    assert_array_equal(together.first_hit, alone.first_hit)
+    assert_array_equal(together.average_precision, alone.average_precision)
+    assert_array_equal(together.inverse_negative_penalty, alone.inverse_negative_penalty)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("person", [0, 1])  # who is in the gallery, or not
+@pytest.mark.parametrize("column", [0, 1, counting.BLOCK - 1, counting.BLOCK, 2 * counting.BLOCK + 8])
+def test_a_score_that_is_not_finite_is_reported_wherever_it_is(value, person, column):
+    scores = np.zeros((2, 2 * counting.BLOCK + 9))
+    scores[1, column] = value
+    identities = np.zeros(scores.shape[1], int)
+    with pytest.raises(UserError, match="query 1 are NaN or infinite"):
+        rank_scores(scores, [0, person], identities, [0, 0], identities + 1)
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 def test_features_equal_explicit_scores(metric, kind):

@@ -121,3 +121,36 @@ def test_equal_scores_of_different_splits_are_pointed_out(protocol, packs, caplo
     result = runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)["A"][0]
     runner.summarise({"A": [result, result]})
     assert "all 2 splits score the same" in caplog.text
+
+
+def node(queries=50, **changes):
+    """Two splits of a target, one match per query, as `summarise` writes them."""
+    first = {"rank1": 40.0, "rank5": 60.0, "rank10": 70.0, "mAP": 50.0, "mAP_trapezoid": 45.0, "mINP": 50.0}
+    splits = [first, first | {"mAP": 50.5, "mINP": 50.5} | changes]
+    means = {name: (first[name] + splits[1][name]) / 2 for name in first}
+    spread = {f"{name}_std": abs(first[name] - splits[1][name]) / 2 for name in first}
+    return {"queries": queries, **means, **spread, "splits": splits}
+
+
+def test_r19_splits_that_all_score_the_same_are_refused():
+    runner.check_scores("A", node(), single=True)
+    repeated = node(mAP=50.0, mINP=50.0)
+    with pytest.raises(UserError, match="all 2 splits score exactly the same"):
+        runner.check_scores("A", repeated, single=False)
+    runner.check_scores("A", repeated | {"queries": 3}, single=False)  # by chance, among so few
+    runner.check_scores("A", repeated | {"mAP": 100.0}, single=False)  # everything found
+
+
+@pytest.mark.parametrize(("measure", "value"), [("mAP", 61.0), ("mAP", 44.0), ("mAP_trapezoid", 50.0)])
+def test_r22_an_impossible_mean_average_precision_is_refused(measure, value):
+    runner.check_scores("A", node(**{measure: value}), single=False)  # with several matches it can be
+    with pytest.raises(UserError, match=f"split 1: {measure} {value} is impossible"):
+        runner.check_scores("A", node(**{measure: value}), single=True)
+
+
+def test_r22_real_searches_pass_and_single_matches_are_recognised(protocol, packs):
+    assert runner.single_match(protocol) == {"A"}  # in B two images of the gallery match
+    runner.summarise(runner.run_protocol(Means(), protocol, packs.__getitem__, CPU), {"A"})
+    query, gallery = protocol.targets["A"][0]
+    protocol.targets["A"][0] = query, gallery.assign(camera=[0, *[1] * 7])  # one match is filtered
+    assert runner.single_match(protocol) == set()

@@ -1,8 +1,12 @@
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dgreid.evaluation.statistics import over_seeds, over_splits, paired_difference
+from dgreid.evaluation.statistics import over_seeds, over_splits, paired_difference, single_match_bounds
 
 
 def test_deviation_over_splits_is_that_of_the_population():
@@ -29,3 +33,38 @@ def test_paired_difference_of_few_or_equal_pairs():
         paired_difference([1, 2], [1])
     with pytest.raises(ValueError):
         paired_difference([], [])
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=50))
+def test_r22_the_bounds_hold_for_whatever_positions(positions):
+    at = np.array(positions)
+    ranks = [100 * float(np.mean(at <= k)) for k in (1, 5, 10)]
+    for definition, scores in (("step", 1 / at), ("trapezoid", np.where(at == 1, 1.0, 0.5 / at))):
+        low, high = single_match_bounds(*ranks, definition)
+        assert low - 1e-9 <= 100 * scores.mean() <= high + 1e-9
+
+
+def test_r22_the_bounds_are_reached():
+    assert single_match_bounds(50, 100, 100) == (60, 75)  # the others all fifth, all second
+    assert single_match_bounds(50, 100, 100, "trapezoid") == (55, 62.5)
+    assert single_match_bounds(0, 0, 0) == pytest.approx((0, 100 / 11))
+    with pytest.raises(ValueError, match="interpolated"):
+        single_match_bounds(1, 2, 3, "interpolated")
+    with pytest.raises(ValueError, match="non-decreasing"):
+        single_match_bounds(3, 2, 3)
+
+
+def test_r22_the_printed_rows_of_metabin_are_step_average_precision(root):
+    cells = pd.read_csv("data/reference/paper_results.csv").query(
+        "document == 'metabin' and table == 'T1' and target != 'average'"
+    )
+    table = cells.pivot_table(index=["method", "target"], columns="metric", values="value").dropna()
+    inside = {"step": {}, "trapezoid": {}}
+    for (method, _), cell in table.iterrows():
+        for definition, counted in inside.items():
+            low, high = single_match_bounds(cell["rank1"], cell["rank5"], cell["rank10"], definition)
+            counted[method] = counted.get(method, 0) + (low - 0.1 <= cell["mAP"] <= high + 0.1)
+    ours = [name for name in inside["step"] if name.startswith(("DIMN", "Switchable", "MetaBIN"))]
+    assert len(ours) >= 3
+    assert all(inside["step"][name] == 4 and inside["trapezoid"][name] == 0 for name in ours)
+    assert inside["trapezoid"]["DualNorm"] == 3  # i-LIDS 78.5 is beyond what its ranks allow

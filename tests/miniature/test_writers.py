@@ -25,6 +25,19 @@ SMALL = {
     "prid2011": {"shared_identities": 5, "only_a_identities": 3, "only_b_identities": 7},
     "grid": {"pairs": 10, "distractors": 6},
     "ilids": {"identities": 12},
+    "dukemtmc": {
+        "train_identities": 4, "images_per_train_identity": 6, "test_identities": 3,
+        "gallery_images_per_test_identity": 4, "gallery_only_identities": 2,
+    },
+    "msmt17": {
+        "train_identities": 6, "images_per_train_identity": 6, "test_identities": 6,
+        "gallery_images_per_test_identity": 6,
+    },
+    "cuhk01": {"identities": 3},
+    "caviar4reid": {"two_camera_identities": 2, "one_camera_identities": 1},
+    "threedpes": {"identities": 10, "most_images": 4},
+    "cuhk03_np": {"train_identities": 4, "test_identities": 4},
+    "cuhksysu_raw": {"identities": 8, "scenes": 9, "most_appearances": 3},
 }  # fmt: skip
 NAMES = {  # as the real archives have them
     "market1501": r"Market-1501-v15\.09\.15/(bounding_box_train|bounding_box_test|query)/"
@@ -36,6 +49,14 @@ NAMES = {  # as the real archives have them
     "prid2011": r"prid_2011/single_shot/cam_[ab]/person_\d{4}\.png",
     "grid": r"underground_reid/(probe|gallery)/\d{4}_[1-8]_\d+_-?\d+_-?\d+_(?P<w>\d+)_(?P<h>\d+)\.jpeg",
     "ilids": r"i-LIDS_Pedestrian/Persons/\d{4}\d{3}\.jpg",
+    "dukemtmc": r"DukeMTMC-reID/(bounding_box_train|bounding_box_test|query)/\d{4}_c[1-8]_f\d{7}\.jpg",
+    "msmt17": r"MSMT17_V2/mask_(train|test)_v2/(\d{4})/\2_\d{3}_(0[1-9]|1[0-5])_\d{4}"
+    r"(morning|noon|afternoon)_\d{4}_\d(_ex)?\.jpg",
+    "cuhk01": r"campus/\d{4}00[1-4]\.png",
+    "caviar4reid": r"CAVIARa/\d{4}0[0-2]\d\.jpg",
+    "threedpes": r"3DPeS/\d+(_[A-Z])?_\d+_FRAME_\d+_RGB\.bmp",
+    "cuhk03_np": r"cuhk03-np/detected/(bounding_box_train|bounding_box_test|query)/\d{4}_c[12]_\d+\.png",
+    "cuhksysu_raw": r"cropped_image/p\d{5}_n\d{2}_s\d{5}_hard[01]\.png",  # the scenes are made of these
 }
 
 

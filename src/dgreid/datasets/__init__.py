@@ -40,5 +40,6 @@ def parse(config: DatasetConfig, root: Path) -> Parsed:
 
 def parsers() -> list[str]:
     """Names of all parser modules, sorted."""
-    tools = {"archive", "crossing", "extract", "images", "manifest", "records", "rules", "splits"}
+    tools = {"archive", "crossing", "extract", "images", "imported", "inspect", "manifest", "records"}
+    tools |= {"rules", "splits"}
     return sorted({module.name for module in pkgutil.iter_modules(__path__)} - tools)

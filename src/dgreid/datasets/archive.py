@@ -25,7 +25,12 @@ RECORD = "adopted.json"
 
 
 def adopt(
-    config: DatasetConfig, source: Path | str, to: Path | str, mode: str = "link", acknowledge: bool = False
+    config: DatasetConfig,
+    source: Path | str,
+    to: Path | str,
+    mode: str = "link",
+    acknowledge: bool = False,
+    replace: bool = False,
 ) -> Path:
     """Take a local archive or folder as the data set, after checking that it is one.
 
@@ -36,13 +41,14 @@ def adopt(
         mode: what to do with a folder: link or copy. Archives are extracted.
         acknowledge: the user states to have read the terms; needed where data are withdrawn or given
             on request, and recorded.
+        replace: take another archive than the one adopted before.
 
     Returns:
         the root of the images.
 
     Raises:
-        UserError: unsafe or truncated archive, wrong checksum, wrong data set, wrong counts,
-            acknowledgement missing. Nothing is left behind.
+        UserError: unsafe or truncated archive, wrong checksum, another archive than before, wrong data
+            set, wrong counts, acknowledgement missing. Nothing is left behind.
     """
     source, target = Path(source).expanduser(), Path(to) / config.name
     _check_terms(config, acknowledge)
@@ -52,9 +58,12 @@ def adopt(
         raise UserError(f"{source} does not exist; give the archive or folder of {config.title}.")
     if target.exists() and source.resolve().is_relative_to(target.resolve()):
         raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
+    digest = None if source.is_dir() else sha256(source)
+    if not _has_published_md5(config, source) and not replace:
+        _check_pin(read_record(target), source, digest, target)
     with whole(target) as part:
         part.mkdir()
-        digest = _fetch(config, source, part / "files", mode)
+        _fetch(source, part / "files", mode)
         root, record = _recognise(config, part / "files", source)
         record |= {
             "source": source.name,
@@ -107,7 +116,7 @@ def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
         with FileLock(raw / f".{name}.lock"):  # several runs may ask at the same time
             record = read_record(raw / name)
             if not _is_current(record, archive):
-                adopt(config, archive, raw, acknowledge=config.access == "drawn")
+                adopt(config, archive, raw, acknowledge=config.access == "drawn", replace=True)
                 record = read_record(raw / name)
     if record is None:
         raise UserError(f"{raw / name}: {config.title} is not here; {_remedy(config)}.")
@@ -123,6 +132,21 @@ def read_record(folder: Path) -> dict | None:
         return json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         return None
+
+
+def where_to_ask(config: DatasetConfig) -> str:
+    """How to get a data set, one sentence; none is openly licensed with a known hash, so none is fetched."""
+    if config.access == "drawn":
+        return f"{config.title} is drawn, not downloaded: `dgreid synthesize dataset={config.name}`."
+    if config.access == "withdrawn":
+        return f"{config.title} was withdrawn by its authors and is handed out nowhere; do without it."
+    way = {
+        "open": "no open licence is stated for it",
+        "request": "it is given on request",
+        "agreement": "it is given under an agreement",
+    }[config.access]
+    way += f"; see {config.home}" if config.home else "; ask its authors"
+    return f"{config.title} is not downloaded: {way}, then run `dgreid adopt {config.name} --from PATH`."
 
 
 def _remedy(config: DatasetConfig) -> str:
@@ -144,20 +168,37 @@ def _check_terms(config: DatasetConfig, acknowledge: bool) -> None:
     )
 
 
-def _fetch(config: DatasetConfig, source: Path, files: Path, mode: str) -> str | None:
-    """Put the source's files at `files`; return the SHA-256 of an archive."""
-    if source.is_dir():
-        if mode == "link":
-            files.symlink_to(source.resolve(), target_is_directory=True)
-        else:
-            shutil.copytree(source, files)
-        return None
-    if config.md5 and source.name == config.archive and (found := md5(source)) != config.md5:
+def _has_published_md5(config: DatasetConfig, source: Path) -> bool:
+    """R1: whether this is the published archive; an md5 belongs to one file, so another name may differ."""
+    if not config.md5 or source.is_dir():
+        return False
+    found = md5(source)
+    if found != config.md5 and source.name == config.archive:
         raise UserError(
             f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}; get it again."
         )
-    extract.extract(source, files)
-    return sha256(source)
+    return found == config.md5
+
+
+def _check_pin(record: dict | None, source: Path, digest: str | None, target: Path) -> None:
+    """R1: without a published hash, the archive seen first is the one; another needs the user's word."""
+    pinned = record and record["sha256"]
+    if pinned and pinned != digest:
+        now = "a folder, which cannot be compared" if digest is None else f"sha256 {digest[:12]}..."
+        raise UserError(
+            f"{source}: {now}, is not the archive adopted before ({record['source']}, sha256 "
+            f"{pinned[:12]}..., in {target / RECORD}); if you mean to exchange it, add --replace."
+        )
+
+
+def _fetch(source: Path, files: Path, mode: str) -> None:
+    """Put the source's files at `files`."""
+    if not source.is_dir():
+        extract.extract(source, files)
+    elif mode == "link":
+        files.symlink_to(source.resolve(), target_is_directory=True)
+    else:
+        shutil.copytree(source, files)
 
 
 def _recognise(config: DatasetConfig, files: Path, source: Path) -> tuple[Path, dict]:

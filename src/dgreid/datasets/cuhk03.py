@@ -2,8 +2,10 @@
 
 843 / 440 / 77 / 58 / 49 people per pair; up to five images per person and view. Read from the released
 `cuhk-03.mat`, from PNG files with canonical names (`images_detected/1_001_1_01.png`), or from the
-ready-made new-protocol folders. Option `variant` (detected, labeled) chooses the boxes: the two variants
-must not be mixed, they show the same people and two identities change sides between their splits.
+ready-made new-protocol folders. Option `variant` (detected, labeled) chooses the boxes: the two show the
+same people, and two identities (1202, 1390) change sides between their new-protocol splits, so that a
+protocol which trains on one and searches the other is refused. `both` pools them for the classic split, as
+M3L's source does.
 
 Split sets: `cuhk03/classic_VARIANT`, the twenty test sets of 100 people shipped in the .mat (query and
 gallery both hold every test image; scored with single-shot galleries in the literature, so not
@@ -13,6 +15,7 @@ comparable with the other); `cuhk03/np_VARIANT`, 767 / 700 people, if
 Reference: Li et al., DeepReID, CVPR 2014; Zhong et al., Re-ranking with k-reciprocal Encoding, CVPR 2017.
 """
 
+import logging
 import re
 from bisect import bisect_left
 from pathlib import Path
@@ -23,12 +26,13 @@ from dgreid.datasets.records import Image, Parsed, find_root, match_names
 from dgreid.errors import UserError, unknown
 from dgreid.files import md5
 
+log = logging.getLogger(__name__)
 TITLE = "CUHK03"
 TREE = "cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)"
 OPTIONS = ("variant",)
 NESTINGS = ("cuhk03_release", "", "cuhk03/cuhk03_release", "cuhk03", "cuhk03-np", "cuhknp")
 MAT = "cuhk-03.mat"
-VARIANTS = ("detected", "labeled")
+VARIANTS, BOTH = ("detected", "labeled"), "both"
 NAME = re.compile(r"^(?P<pair>[1-5])_(?P<person>\d{3})_(?P<view>[12])_(?P<index>\d{2})\.png$")
 NP_NAME = re.compile(r"^(?P<identity>\d{4})_c(?P<camera>[12])_(?P<index>\d+)\.png$")
 OFFSETS = (0, 843, 1283, 1360, 1418)  # global identity = offset of the pair + person
@@ -46,8 +50,10 @@ def find(folder: Path) -> Path:
 def parse(root: Path, options: dict) -> Parsed:
     """Read one variant, `options["variant"]` (default detected), in whichever layout it is here."""
     variant = options.get("variant", "detected")
-    if variant not in VARIANTS:
-        raise unknown("CUHK03 variant", variant, VARIANTS)
+    if variant not in (*VARIANTS, BOTH):
+        raise unknown("CUHK03 variant", variant, (*VARIANTS, BOTH))
+    if variant == BOTH:
+        return _parse_both(root)
     if (root / MAT).is_file():
         return _parse_mat(root, variant)
     if (root / f"images_{variant}").is_dir():
@@ -56,12 +62,31 @@ def parse(root: Path, options: dict) -> Parsed:
 
 
 def _parse_mat(root: Path, variant: str) -> Parsed:
-    images = [_image(f"{MAT}#{variant}[{pair}][{person},{index}]", variant, pair, person, index)
-              for pair, person, index in _cells(root / MAT, variant)]  # fmt: skip
-    parsed = Parsed(images)
+    parsed = Parsed(_mat_images(root, variant))
     _split_classic(parsed, root / MAT, variant)
     _split_new(parsed, root, variant)
     return parsed
+
+
+def _mat_images(root: Path, variant: str) -> list[Image]:
+    return [
+        _image(f"{MAT}#{variant}[{pair}][{person},{index}]", variant, pair, person, index)
+        for pair, person, index in _cells(root / MAT, variant)
+    ]
+
+
+def _parse_both(root: Path) -> Parsed:
+    """Labeled and detected images in one pool; the classic split alone keeps its people apart."""
+    if not (root / MAT).is_file():
+        raise UserError(f"{root}: {MAT} is needed to pool the variants, only it has the classic test sets.")
+    pool = Parsed([])
+    for variant in VARIANTS:
+        one = Parsed(_mat_images(root, variant))
+        _split_classic(one, root / MAT, variant)
+        pool.images += one.images
+        for (_, number, role), paths in one.splits.items():
+            pool.splits.setdefault((f"cuhk03/classic_{BOTH}", number, role), []).extend(paths)
+    return pool
 
 
 def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
@@ -146,6 +171,7 @@ def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
     places = (folder / name for folder in (root, root.parent))  # torchreid wants it beside cuhk03_release
     file = next((place for place in places if place.is_file()), None)
     if file is None:
+        log.warning("%s: without %s beside it there is no split set cuhk03/np_%s.", root, name, variant)
         return
     if md5(file) != NP_MD5[name]:
         raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")

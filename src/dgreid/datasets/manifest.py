@@ -18,11 +18,13 @@ from dgreid import __version__
 from dgreid.config import DatasetConfig, threads
 from dgreid.datasets import images as reading
 from dgreid.datasets import rules
+from dgreid.datasets import splits as splitting
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError
 from dgreid.files import whole
 
 SCHEMA_VERSION = "1"
+PART = 64  # images a thread takes at a time: handing over one by one costs more than a small image
 WORD = pa.dictionary(pa.int8(), pa.string())
 IMAGES = pa.schema(
     [
@@ -86,6 +88,9 @@ def build(
         UserError: a corrupt image, or a broken rule (see `rules`).
     """
     kind, record = rules.data_kind(config, parsed, root), record or {}
+    contents = splitting.contents(parsed.splits)
+    if kind == "full" and config.expect:  # the counts are the published ones
+        splitting.check_frozen(contents, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
     rows = [
         _row(config, image) | pixels
@@ -111,6 +116,7 @@ def build(
         "counts": json.dumps(rules.counts(parsed), sort_keys=True),
         "missing": json.dumps(sorted(parsed.missing)),
         "variants": json.dumps(sorted({image.variant for image in parsed.images})),
+        "split_contents": json.dumps(contents, sort_keys=True),
         "generators": json.dumps(parsed.generators, sort_keys=True),
         "warnings": json.dumps(warnings),
     }
@@ -151,8 +157,9 @@ def content_hash(*tables: pa.Table) -> str:
     """SHA-256 of the rows of tables, as hex; free of file format, compression and library versions."""
     digest = hashlib.sha256()
     for table in tables:
-        for row in table.to_pylist():
-            digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
+        for batch in table.to_batches(max_chunksize=4096):  # rows as Python objects take much memory
+            for row in batch.to_pylist():
+                digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
         digest.update(b"\x00")
     return digest.hexdigest()
 
@@ -205,14 +212,19 @@ def _row(config: DatasetConfig, image: Image) -> dict:
 
 
 def _decode_all(root: Path, images: list[Image], title: str) -> list[dict]:
-    def decode(image: Image) -> dict:
-        return _pixels(root, image)
+    def decode(part: list[Image]) -> list[dict]:
+        return [_pixels(root, image) for image in part]
 
-    progress = {"total": len(images), "desc": title, "unit": " images", "disable": None}
-    if threads() == 1:
-        return list(tqdm(map(decode, images), **progress))
-    with ThreadPoolExecutor(threads()) as pool:  # Pillow decodes outside the interpreter lock
-        return list(tqdm(pool.map(decode, images), **progress))
+    parts = [images[start : start + PART] for start in range(0, len(images), PART)]
+    found = []
+    with (
+        tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar,
+        ThreadPoolExecutor(threads()) as pool,  # Pillow decodes outside the interpreter lock
+    ):
+        for rows in map(decode, parts) if threads() == 1 else pool.map(decode, parts):
+            found += rows
+            bar.update(len(rows))
+    return found
 
 
 def _pixels(root: Path, image: Image) -> dict:

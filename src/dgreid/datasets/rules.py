@@ -13,7 +13,7 @@ from dgreid.errors import UserError, unknown
 
 log = logging.getLogger(__name__)
 SINGLE_SHOT = ("viper", "prid", "grid", "ilids")  # one match per query
-ROLES = ("train", "val", "query", "gallery")
+ROLES = ("train", "val", "trainval", "query", "gallery")  # trainval: train and val together
 
 
 def counts(parsed: Parsed) -> dict[str, int]:
@@ -21,23 +21,26 @@ def counts(parsed: Parsed) -> dict[str, int]:
 
     images, persons (images of people), ids, cameras, distractors, junk; `{role}_images`, `{role}_ids`;
     `camera_{c}`, `{role}_camera_{c}` (images of people), `distractors_camera_{c}`; c counts from 1.
+    The role trainval, train and val together, is counted where a data set has both.
     """
     found: Counter = Counter()
     people, cameras = defaultdict(set), set()
+    both = {"train", "val"} if any(image.role == "val" for image in parsed.images) else set()
     for image in parsed.images:
-        person, role = image.kind == "person", image.role if image.role != "none" else None
+        person = image.kind == "person"
+        roles = [] if image.role == "none" else [image.role]
+        roles += ["trainval"] if image.role in both else []
         names = ["images", {"person": "persons", "distractor": "distractors"}.get(image.kind, image.kind)]
-        names += [f"{role}_images"] if role else []
+        names += [f"{role}_images" for role in roles]
         if image.camera is not None:
             camera = f"camera_{image.camera + 1}"
             cameras.add(camera)
-            names += [camera, *([f"{role}_{camera}"] if role else [])] if person else []
+            names += [camera, *(f"{role}_{camera}" for role in roles)] if person else []
             names += [f"distractors_{camera}"] if image.kind == "distractor" else []
         if person:
-            people["ids"].add(image.person)
-            people[f"{role}_ids"].add(image.person)
+            for name in ("ids", *(f"{role}_ids" for role in roles)):
+                people[name].add(image.person)
         found.update(names)
-    people.pop("None_ids", None)
     found.update({name: len(members) for name, members in people.items()}, cameras=len(cameras))
     return dict(sorted(found.items()))
 
@@ -52,7 +55,7 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
         UserError: wrong counts that no missing part explains.
     """
     found = counts(parsed)
-    for name in config.expect:
+    for name in (*config.expect, *config.recalled):
         if not _countable(name):
             raise unknown(f"count in expect of {config.name}:", name, ["ids", "images", *found])
     wrong = {}
@@ -71,6 +74,9 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
             f"{where}: not the published {config.title}: {what}; get a whole copy, or set "
             f"options.allow_partial: true in params/dataset/{config.name}.yaml to use it labelled partial."
         )
+    for name, number in config.recalled.items():
+        if found.get(name, number) != number:
+            log.warning("%s: %s %d; %d are remembered, unverified.", where, name, found[name], number)
     if config.access == "drawn":
         return "miniature"
     return "partial" if wrong or parsed.missing else "full"
@@ -137,11 +143,13 @@ def image_size(images: list[Image], rows: list[dict], config: DatasetConfig) -> 
 
 
 def label_conflicts(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """R13: equal pixels under different identities are worth a warning."""
+    """R13: equal pixels under different identities are worth a warning, under one identity a note."""
     people = defaultdict(set)
     for row in rows:
         people[row["pixel_sha256"]].add(row["person_key"])
     clashes = sorted(sorted(map(str, keys)) for keys in people.values() if len(keys) > 1)
+    if repeats := len(rows) - len(people) - sum(len(keys) - 1 for keys in clashes):
+        log.info("%s: %d images repeat another one of the same identity.", config.name, repeats)
     return [f"{len(clashes)} images occur under different identities, first {clashes[0]}"] if clashes else []
 
 

@@ -7,7 +7,7 @@ code (they were drawn unseeded), so ours are named `rand10` and identified by `g
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,12 +16,39 @@ from dgreid.errors import UserError
 COUNT = 10
 SEED = 0
 
-# What the draws must be for the published sizes (rule R18); guards against a change inside numpy.
+# What the draws must be for the published sizes (rule R18), guarding against a change inside numpy: as
+# positions among the sorted identities, and as `contents` where the published file names are known.
 FROZEN = {
     "halves/632": "61fbbc5b7e08b13c72ba2ee3819610f69265883cac0fe6b2884d5334ecf7e9f6",
     "halves/200": "7a5b8aabab892d433a283be49e5b2fab055515084b79066c55c83dfdb182826a",
     "halves/119": "b01495a86f47cf73b92339f3509a9b3d56d3adb9c3d7618a124e5ece73132ce4",
+    "prid/rand10": "066ddbedac77c34ab19bd73ac9dca4c3cb6fe2365cbda8b0045cbf961cf19638",
+    "ilids/rand10": "8984daf0b60a1a92c88d24eac70dddf38c2fa60808281c362b4c80e0f4667ebb",
 }
+
+
+def contents(splits: Mapping[tuple[str, int, str], Sequence[str]]) -> dict[str, str]:
+    """SHA-256 of every split set, as hex: the images of each (split, role), in order."""
+    sets: dict[str, list] = {}
+    for (split_set, number, role), paths in sorted(splits.items()):
+        sets.setdefault(split_set, []).append([str(number), role, *paths])
+    return {split_set: fingerprint(parts) for split_set, parts in sets.items()}
+
+
+def check_frozen(found: Mapping[str, str], title: str) -> None:
+    """R18: on the published images the drawn split sets are the frozen ones, image by image.
+
+    Args:
+        found: of `contents`.
+        title: names the data set in the message.
+    """
+    for split_set, digest in found.items():
+        if split_set in FROZEN and digest != FROZEN[split_set]:
+            raise UserError(
+                f"{title}: the splits {split_set} are not the frozen ones (sha256 {digest[:12]}... instead "
+                f"of {FROZEN[split_set][:12]}...); are the files named as published, and the versions those "
+                "of constraints.txt?"
+            )
 
 
 def generator(count: int = COUNT, seed: int = SEED) -> str:

@@ -1,9 +1,33 @@
-"""The compiled part of ranking: positions of a query's matches by counting, and the measures they give."""
+"""The compiled part of ranking: positions of a query's matches by counting, and the measures they give.
+
+The gallery passes through the first-level cache block by block, while the next query's row is fetched from
+memory: the scores are larger than any cache, and waiting for them would cost as much as the counting.
+"""
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-BLOCK = 4096  # gallery columns per pass: a piece of a row that stays in the first-level cache
+BLOCK = 1024  # gallery columns per pass: a piece of a row that stays in the first-level cache
+
+
+@intrinsic
+def _prefetch(context, array, index):
+    """Ask for the cache line of array[index] without waiting for it; changes no value."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
+        number = ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], shape)
+        builder.call(function, [place, number(0), number(3), number(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
 
 
 @numba.njit(nogil=True, cache=True)
@@ -11,22 +35,22 @@ def rank_chunk(scores, low, high, cameras, order, order_cameras, first, measures
     """Positions and measures of some queries, written into `first` (n,) and `measures` (3, n).
 
     Args:
-        scores: (n, Ng), higher is closer.
+        scores: (n, Ng), higher is closer; n may be 0.
         low, high: (n,) where in `order` the gallery images of the query's identity begin and end.
         cameras: (n,) of the queries.
         order: (Ng,) gallery indices grouped by identity, rising inside one; order_cameras: theirs.
         first: position of the first match from 1; untouched without a match, -1 if a score is not finite.
         measures: average precision, the trapezoid one, inverse negative penalty.
     """
-    room = (np.max(high - low) + 7) // 8 * 8
+    room = 0
+    for i in range(scores.shape[0]):
+        room = max(room, (high[i] - low[i] + 3) // 4 * 4)
     matches, junk = np.empty(room, np.int64), np.empty(room, np.int64)
     level, below = np.empty((2, room), scores.dtype)
-    counts = np.empty(room, np.int32)
+    counts, position = np.empty((2, room), np.int32)
+    one = np.ones(1, np.int32)
     for i in range(scores.shape[0]):
-        row = scores[i]
-        if not _finite(row):  # this first pass also brings the row into the cache
-            first[i] = -1
-            continue
+        row, ahead = scores[i], scores[min(i + 1, scores.shape[0] - 1)]
         n = removed = 0
         for j in range(low[i], high[i]):
             if order_cameras[j] == cameras[i]:
@@ -35,14 +59,19 @@ def rank_chunk(scores, low, high, cameras, order, order_cameras, first, measures
             else:
                 matches[n] = order[j]
                 n += 1
+        if not _count_closer(row, ahead, matches[:n], level, below, counts, one):
+            first[i] = -1
+            continue
         if n == 0:
             continue
-        _count_closer(row, matches[:n], level, below, counts)
-        for k in range(n):
-            for j in junk[:removed]:
-                counts[k] -= row[j] > level[k] or (row[j] == level[k] and j < matches[k])
-        position = counts[:n]  # of each match among the images that stay, from 0
-        position.sort()
+        for j in junk[:removed]:
+            for k in range(n):
+                counts[k] -= (row[j] > level[k]) | ((row[j] == level[k]) & (j < matches[k]))
+        for k in range(n):  # positions differ, so that a match's place among the matches is a count too
+            place = 0
+            for other in range(n):
+                place += counts[other] < counts[k]
+            position[place] = counts[k]  # of each match among the images that stay, from 0
         step = trapezoid = 0.0
         for k in range(n):
             precision = (k + 1) / (position[k] + 1)
@@ -56,37 +85,50 @@ def rank_chunk(scores, low, high, cameras, order, order_cameras, first, measures
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_closer(row, indices, level, below, counts):
+def _count_closer(row, ahead, indices, level, below, counts, one):
     """counts[k] = #{j : s_j > s_g} + #{j < g : s_j = s_g} with g = indices[k], which rise.
 
     One comparison per image and index: left of g, `s >= s_g` counts, right of it `s > s_g`; the former
     is `s > x` with x the next smaller number (`below`). Only inside g's own block equal scores are
-    looked for. level, below, counts have room for a multiple of eight; +inf fills up the last eight.
+    looked for. level, below, counts have room for a multiple of four; +inf fills up the last four.
+    `ahead`, the row that is needed next, is fetched between the passes, a few lines at a time: more at
+    once than the processor keeps in flight would be waited for. False if a score is NaN or infinite.
     """
     n = indices.size
-    size = (n + 7) // 8 * 8
+    size = (n + 3) // 4 * 4
+    groups = max(1, (size + 7) // 8)
     counts[:size] = 0
     level[n:size] = below[n:size] = np.inf
     for k in range(n):
         level[k] = row[indices[k]]
         below[k] = np.nextafter(level[k], row.dtype.type(-np.inf))
-    passed = 0  # indices left of the current block: from now on only `>` counts for them
+    line = 64 // row.itemsize  # numbers per cache line
+    bad = passed = 0  # passed: indices left of the current block: from now on only `>` counts for them
     for start in range(0, row.size, BLOCK):
         piece = row[start : start + BLOCK]
         while passed < n and indices[passed] < start + piece.size:
             counts[passed] += _count_equal(row[start : indices[passed]], level[passed])
             below[passed] = level[passed]
             passed += 1
-        for k in range(0, size, 8):
-            _count_above(piece, below[k : k + 8], counts[k : k + 8])
+        share = (piece.size + groups - 1) // groups
+        for group in range(groups):
+            for j in range(start + group * share, min(start + (group + 1) * share, row.size), line):
+                _prefetch(ahead, j)
+            k = 8 * group
+            if size - k >= 8:
+                _count_above_eight(piece, below, counts, k, one[0])
+            elif size > k:
+                _count_above_four(piece, below, counts, k, one[0])
+        bad += _count_bad(piece)
+    return bad == 0
 
 
 @numba.njit(nogil=True, cache=True)
-def _finite(piece):
+def _count_bad(piece):
     bad = np.int32(0)
     for j in range(piece.size):
         bad = np.int32(bad + np.int32(not abs(piece[j]) < np.inf))
-    return bad == 0
+    return bad
 
 
 @numba.njit(nogil=True, cache=True)
@@ -98,26 +140,49 @@ def _count_equal(piece, level):
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_above(piece, limit, counts):
-    """Add #{j : piece_j > limit_k} to each of eight counts; 32-bit sums, so that it becomes SIMD."""
-    t0, t1, t2, t3 = limit[0], limit[1], limit[2], limit[3]
-    t4, t5, t6, t7 = limit[4], limit[5], limit[6], limit[7]
-    c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = np.int32(0)
+def _count_above_eight(piece, limit, counts, k, one):
+    """Add #{j : piece_j > limit} to each of eight counts from the k-th; 32-bit sums, to become SIMD.
+
+    `one` is 1, but the compiler must not know: it then adds under the comparison's mask, two
+    instructions per vector and limit; a known 1 makes it turn the mask into numbers first.
+    """
+    zero = np.int32(0)
+    t0, t1, t2, t3 = limit[k], limit[k + 1], limit[k + 2], limit[k + 3]
+    t4, t5, t6, t7 = limit[k + 4], limit[k + 5], limit[k + 6], limit[k + 7]
+    c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
     for j in range(piece.size):
         x = piece[j]
-        c0 = np.int32(c0 + np.int32(x > t0))
-        c1 = np.int32(c1 + np.int32(x > t1))
-        c2 = np.int32(c2 + np.int32(x > t2))
-        c3 = np.int32(c3 + np.int32(x > t3))
-        c4 = np.int32(c4 + np.int32(x > t4))
-        c5 = np.int32(c5 + np.int32(x > t5))
-        c6 = np.int32(c6 + np.int32(x > t6))
-        c7 = np.int32(c7 + np.int32(x > t7))
-    counts[0] += c0
-    counts[1] += c1
-    counts[2] += c2
-    counts[3] += c3
-    counts[4] += c4
-    counts[5] += c5
-    counts[6] += c6
-    counts[7] += c7
+        c0 = np.int32(c0 + (one if x > t0 else zero))
+        c1 = np.int32(c1 + (one if x > t1 else zero))
+        c2 = np.int32(c2 + (one if x > t2 else zero))
+        c3 = np.int32(c3 + (one if x > t3 else zero))
+        c4 = np.int32(c4 + (one if x > t4 else zero))
+        c5 = np.int32(c5 + (one if x > t5 else zero))
+        c6 = np.int32(c6 + (one if x > t6 else zero))
+        c7 = np.int32(c7 + (one if x > t7 else zero))
+    counts[k] += c0
+    counts[k + 1] += c1
+    counts[k + 2] += c2
+    counts[k + 3] += c3
+    counts[k + 4] += c4
+    counts[k + 5] += c5
+    counts[k + 6] += c6
+    counts[k + 7] += c7
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_above_four(piece, limit, counts, k, one):
+    """The same for four counts: a query has few matches, and empty places cost time."""
+    zero = np.int32(0)
+    t0, t1, t2, t3 = limit[k], limit[k + 1], limit[k + 2], limit[k + 3]
+    c0 = c1 = c2 = c3 = zero
+    for j in range(piece.size):
+        x = piece[j]
+        c0 = np.int32(c0 + (one if x > t0 else zero))
+        c1 = np.int32(c1 + (one if x > t1 else zero))
+        c2 = np.int32(c2 + (one if x > t2 else zero))
+        c3 = np.int32(c3 + (one if x > t3 else zero))
+    counts[k] += c0
+    counts[k + 1] += c1
+    counts[k + 2] += c2
+    counts[k + 3] += c3

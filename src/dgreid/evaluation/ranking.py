@@ -168,12 +168,15 @@ def rank_rows(
         for start in range(0, queries, CHUNK):
             stop = min(start + CHUNK, queries)
             rows = _rows(score_rows(start, stop), (stop - start, size))
-            edges = np.linspace(0, stop - start, workers + 1).astype(int)
+            edges = np.linspace(start, stop, workers + 1).astype(int)
             jobs = []
             for a, b in itertools.pairwise(edges):
-                part = slice(start + a, start + b)
-                people = (low[part], high[part], query_cameras[part], order, order_cameras)
-                jobs.append(pool.submit(rank_chunk, rows[a:b], *people, first[part], measures[:, part]))
+                people = (low[a:b], high[a:b], query_cameras[a:b], order, order_cameras)
+                part = (rows[a - start : b - start], *people, first[a:b], measures[:, a:b])
+                if b < stop:
+                    jobs.append(pool.submit(rank_chunk, *part))
+                else:
+                    rank_chunk(*part)  # the last part here: a thread alone would only be waited for
             for job in jobs:
                 job.result()  # the buffer is free again only now
             if (first[start:stop] < 0).any():

@@ -5,7 +5,7 @@ picks its queries and gallery among the embeddings.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from dgreid.errors import UserError
 from dgreid.evaluation.ranking import Ranking, rank, rank_rows
-from dgreid.evaluation.statistics import over_splits
+from dgreid.evaluation.statistics import over_splits, single_match_bounds
 from dgreid.images.augment import normalise
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
+ENOUGH = 20  # queries with which two different splits do not score the same by chance
+ROUNDING = 1e-3  # of percentages kept with four digits
 MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 
 
@@ -113,6 +115,50 @@ def check_splits(target: str, splits: list[tuple]) -> None:
         seen[images] = number
 
 
+def single_match(protocol: Protocol) -> set[str]:
+    """The targets in which every query of every split has exactly one match."""
+    return {
+        name for name, splits in protocol.targets.items() if all(_has_one_match(*pair) for pair in splits)
+    }
+
+
+def _has_one_match(query, gallery) -> bool:
+    pairs = query.reset_index(names="number").merge(gallery, on="identity", suffixes=("", "_gallery"))
+    pairs = pairs[(pairs["identity"] >= 0) & (pairs["camera"] != pairs["camera_gallery"])]
+    return len(pairs) == len(query) == pairs["number"].nunique()
+
+
+def check_scores(target: str, node: dict, single: bool) -> None:
+    """R19, R22: scores of different splits differ, and mAP is one that its ranks allow.
+
+    Args:
+        target: its name, for the message.
+        node: `queries`, the means and, over several splits, `*_std`; `splits`, one mapping each.
+        single: every query has one match.
+
+    Raises:
+        UserError: the numbers contradict each other, so the search or the protocol is broken.
+    """
+    splits = node["splits"]
+    same = len(splits) > 1 and not any(node[f"{measure}_std"] for measure in MEASURES)
+    if same and 0 < node["mAP"] < 100:  # all or nothing found: equal without being the same
+        if node["queries"] >= ENOUGH:
+            raise UserError(
+                f"target {target}: all {len(splits)} splits score exactly the same, so they are one split "
+                "repeated; make its manifest and protocol again."
+            )
+        log.warning("%s: all %d splits score the same; are they really different?", target, len(splits))
+    for number, split in enumerate(splits if single else ()):
+        for measure, definition in (("mAP", "step"), ("mAP_trapezoid", "trapezoid")):
+            bounds = single_match_bounds(split["rank1"], split["rank5"], split["rank10"], definition)
+            if not bounds.low - ROUNDING <= split[measure] <= bounds.high + ROUNDING:
+                raise UserError(
+                    f"target {target}, split {number}: {measure} {split[measure]} is impossible with its "
+                    f"ranks and one match per query ({bounds.low:.2f} to {bounds.high:.2f}); report this as "
+                    "an error of the evaluation."
+                )
+
+
 def scores(result: Ranking) -> dict[str, float]:
     """The measures of one search, in percent."""
     shares = (
@@ -124,11 +170,18 @@ def scores(result: Ranking) -> dict[str, float]:
     return {name: round(100 * float(share), 4) for name, share in zip(MEASURES, shares, strict=True)}
 
 
-def summarise(results: Mapping[str, list[Ranking]]) -> dict[str, dict]:
+def summarise(results: Mapping[str, list[Ranking]], single: Collection[str] = ()) -> dict[str, dict]:
     """Percentages as reports/metrics has them: `targets`, each with its splits, and their `average`.
 
     A target's score is the mean over its splits, `*_std` the population standard deviation (ddof 0); the
     average is the unweighted mean over targets. Splits are a list, which `dvc metrics` leaves out.
+
+    Args:
+        results: of `run_protocol`.
+        single: the targets with one match per query, see `single_match`; their mAP is checked.
+
+    Raises:
+        UserError: numbers that contradict each other, see `check_scores`.
     """
     targets = {}
     for name, searches in results.items():
@@ -139,9 +192,8 @@ def summarise(results: Mapping[str, list[Ranking]]) -> dict[str, dict]:
             node[measure] = round(spread.mean, 4)
             if len(splits) > 1:
                 node[f"{measure}_std"] = round(spread.deviation, 4)
-        if len(splits) > 1 and not any(node[f"{measure}_std"] for measure in MEASURES):
-            log.warning("%s: all %d splits score the same; are they really different?", name, len(splits))
         targets[name] = {**node, "splits": splits}
+        check_scores(name, targets[name], name in single)
     average = {
         measure: round(float(np.mean([node[measure] for node in targets.values()])), 4)
         for measure in MEASURES

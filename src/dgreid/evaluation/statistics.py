@@ -23,6 +23,38 @@ class Difference(NamedTuple):
     pairs: int
 
 
+class Bounds(NamedTuple):
+    """The lowest and the highest value something can have."""
+
+    low: float
+    high: float
+
+
+def single_match_bounds(rank1: float, rank5: float, rank10: float, definition: str = "step") -> Bounds:
+    """What Rank-1, 5 and 10 allow mAP to be where every query has one match (rule R22); all in percent.
+
+    A match at position r scores 1/r by the step definition and, for r > 1, 1/(2r) by the trapezoid one.
+    Between two ranks nothing is known of the positions, so the best and the worst are taken; matches
+    after the tenth may be as late as one likes.
+
+    Args:
+        rank1, rank5, rank10: shares of queries whose match is among the first 1, 5, 10, non-decreasing.
+        definition: step or trapezoid.
+
+    Raises:
+        ValueError: another definition, or shares that fall.
+    """
+    if definition not in ("step", "trapezoid"):
+        raise ValueError(f"average precision is step or trapezoid, not {definition!r}")
+    if not 0 <= rank1 <= rank5 <= rank10 <= 100:
+        raise ValueError(f"Rank-1, 5, 10 of {rank1}, {rank5}, {rank10} % are not non-decreasing shares")
+    weight = 1.0 if definition == "step" else 0.5
+    early, middle, late = rank5 - rank1, rank10 - rank5, 100 - rank10
+    low = rank1 + weight * (early / 5 + middle / 10)
+    high = rank1 + weight * (early / 2 + middle / 6 + late / 11)
+    return Bounds(low, high)
+
+
 def over_splits(scores: Sequence[float]) -> Spread:
     """Mean and population standard deviation (ddof 0), as MetaBIN's released evaluation reports splits."""
     return Spread(float(np.mean(scores)), float(np.std(scores)))

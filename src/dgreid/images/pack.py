@@ -5,6 +5,7 @@ Pillow, so that a pack equals the per-image path bit for bit (other decoders' cu
 """
 
 import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dgreid.config import ImageConfig, threads
 from dgreid.datasets.archive import images_root
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import read_manifest
+from dgreid.errors import UserError
 from dgreid.files import whole
 
 MANIFESTS, PACKS = Path("data/manifests"), Path("data/packs")
@@ -80,7 +82,16 @@ def _key(manifest: pd.DataFrame) -> str:
 
 
 def _build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
+    """Write the whole pack; the caller holds its lock. A build that was killed starts afresh."""
+    for stale in path.parent.glob(f".tmp-{path.name}-*"):  # of a killed build: nobody else holds the lock
+        shutil.rmtree(stale, ignore_errors=True)
     shape = len(paths), image.height, image.width, 3
+    size, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    if size > free:  # a mapped file that meets a full disk kills the process without a word
+        raise UserError(
+            f"{path.parent} needs {size / 1e9:.1f} GB for {path.name} and has {free / 1e9:.1f} GB free; "
+            "delete packs you do not need, or link the folder to another disk."
+        )
     with (
         whole(path) as part,
         ThreadPoolExecutor(threads()) as pool,

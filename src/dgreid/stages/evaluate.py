@@ -9,7 +9,7 @@ from typing import Any
 from dgreid.config import RunConfig
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import balance_table
-from dgreid.evaluation.runner import run_protocol, summarise
+from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.protocols import read_protocol
@@ -44,7 +44,7 @@ def evaluate(config: RunConfig) -> Path:
         "recipe": config.recipe.name,
         "image": config.image.name,
         "seed": config.seed,
-        **summarise(results),
+        **summarise(results, single_match(protocol)),
         "balance": balance_table(method),
         "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 from dgreid.config import load_dataset
 from dgreid.datasets import parse
 from dgreid.datasets.archive import RAW, images_root, read_record
+from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import build, write_manifest
 
 MANIFESTS = Path("data/manifests")
@@ -19,5 +20,7 @@ def manifest(dataset: str) -> Path:
     config = load_dataset(dataset)
     root = images_root(dataset)
     folder = MANIFESTS / dataset
-    write_manifest(folder, *build(config, root, parse(config, root), read_record(RAW / dataset)))
+    parsed = parse(config, root)
+    add_imported(dataset, parsed)
+    write_manifest(folder, *build(config, root, parsed, read_record(RAW / dataset)))
     return folder

@@ -38,7 +38,8 @@ def synthesize(dataset: str) -> Path:
 
 def write_archive(config: DatasetConfig, path: Path, processes: int = 1) -> None:
     """Draw and write the archive at `path`; the number of processes does not change a byte."""
-    writer, drawn = writers.writer(config.parser), config.miniature
+    drawn = config.miniature
+    writer = writers.writer(drawn.layout or config.parser)
     world = World(config.name, drawn.seed, drawn.spread)
     items = writer.plan(drawn.sizes, world)
     jobs = [(config.name, drawn.seed, drawn.spread, writer.ENCODING, item) for item in items]

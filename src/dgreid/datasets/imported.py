@@ -1,0 +1,189 @@
+"""Somebody's own splits of a data set: from the `splits.json` of torchreid or MetaBIN to our form.
+
+Theirs is a list of mappings. Either `train`, `query` and `gallery` are lists of [path, identity, camera],
+of which only the path counts and of that only its end, for the root was another machine's; or, as
+torchreid writes PRID2011's, `train` and `test` are lists of identity numbers. Ours is
+`data/splits/DATASET-NAME.json`; the manifest stage takes in every such file of its data set as one more
+split set, under all the rules of the others.
+"""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from dgreid.config import DatasetConfig, load_dataset
+from dgreid.datasets import parse, rules
+from dgreid.datasets.archive import images_root
+from dgreid.datasets.records import Image, Parsed
+from dgreid.datasets.splits import fingerprint
+from dgreid.errors import UserError
+from dgreid.files import sha256, whole
+
+SPLITS = Path("data/splits")
+ROLES = ("train", "query", "gallery")
+Splits = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
+
+
+def import_splits(dataset: str, source: Path, name: str, folder: Path = SPLITS) -> Path:
+    """Read somebody's splits.json and write it in our form; returns the file.
+
+    Raises:
+        UserError: not such a file, an image or person the data set does not have, a broken rule.
+    """
+    config = load_dataset(dataset)
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise UserError(f"--name {name}: a split set is called by small letters, digits and _ only.")
+    parsed = parse(config, images_root(dataset))
+    split_set = f"{_family(config, parsed)}/{name}"
+    if any(known == split_set for known, _, _ in parsed.splits):
+        raise UserError(f"{split_set} comes with {config.title}; choose another --name.")
+    splits = read_foreign(source, parsed.images)
+    node = {
+        "dataset": dataset,
+        "split_set": split_set,
+        "generator": f"imported from {source.name}, sha256 {sha256(source)}",
+        "content": content(splits),
+        "splits": splits,
+    }
+    imported = Parsed(parsed.images, _numbered(split_set, splits))
+    rules.check_splits([_row(image) for image in parsed.images], imported, config)
+    path = folder / f"{dataset}-{name}.json"
+    with whole(path) as part:
+        part.write_text(json.dumps(node, indent=1) + "\n")
+    return path
+
+
+def add_imported(dataset: str, parsed: Parsed, folder: Path = SPLITS) -> None:
+    """Add the split sets imported for a data set, `DATASET-*.json` in `folder`, to what was parsed.
+
+    Raises:
+        UserError: a file that is damaged, was edited, or names images the data set does not have.
+    """
+    known = {image.path for image in parsed.images}
+    for path in sorted(folder.glob(f"{dataset}-*.json")):
+        again = f"import it again with `dgreid splits import {dataset}`"
+        try:
+            node = json.loads(path.read_text())
+            split_set, generator, splits = node["split_set"], node["generator"], node["splits"]
+            found = content(splits)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not an imported split set ({error}); {again}.") from error
+        if found != node.get("content"):
+            raise UserError(f"{path}: its splits were changed after the import; {again}.")
+        strange = sorted({name for split in splits for names in split.values() for name in names} - known)
+        if strange:
+            raise UserError(f"{path}: {strange[0]} is not in this copy of {dataset}; {again}.")
+        parsed.splits |= _numbered(split_set, splits)
+        parsed.generators[split_set] = generator
+
+
+def read_foreign(source: Path, images: list[Image]) -> Splits:
+    """The splits of a foreign file, as paths of `images`.
+
+    Raises:
+        UserError: another shape, an unknown or ambiguous image, an unknown person.
+    """
+    try:
+        node = json.loads(Path(source).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source}: not a JSON file that can be read ({error}).") from error
+    if not isinstance(node, list) or not node or not all(isinstance(split, dict) for split in node):
+        raise UserError(f"{source}: expected a list of splits, as torchreid and MetaBIN write it.")
+    find = _Finder(images)
+    splits = []
+    for number, split in enumerate(node):
+        where = f"{source}, split {number}"
+        if all(_is_entries(split.get(role)) for role in ROLES):
+            splits.append({role: [find(entry[0], where) for entry in split[role]] for role in ROLES})
+        elif all(_is_numbers(split.get(role)) for role in ("train", "test")):
+            splits.append(_of_people(split["train"], split["test"], images, where))
+        else:
+            raise UserError(
+                f"{where}: expected train, query and gallery as lists of [path, identity, camera], or "
+                "train and test as lists of identity numbers; found "
+                f"{', '.join(sorted(map(str, split))) or 'nothing'}."
+            )
+    return splits
+
+
+def content(splits: Splits) -> str:
+    """SHA-256 of splits, as hex."""
+    return fingerprint([[role, *split.get(role, [])] for split in splits for role in ROLES])
+
+
+class _Finder:
+    """Which of the images a foreign path means: the one that shares most of its last components."""
+
+    def __init__(self, images: list[Image]):
+        self.by_name = defaultdict(list)
+        for image in images:
+            self.by_name[PurePosixPath(image.member).name].append(image)
+
+    def __call__(self, path: str, where: str) -> str:
+        parts = str(path).replace("\\", "/").split("/")
+        found = self.by_name.get(parts[-1], [])
+        depth = 1
+        while len(found) > 1 and depth < len(parts):
+            depth += 1
+            found = [image for image in found if image.member.split("/")[-depth:] == parts[-depth:]]
+        if len(found) != 1:
+            what = (
+                f"could be {len(self.by_name[parts[-1]])} images" if parts[-1] in self.by_name else "is none"
+            )
+            raise UserError(f"{where}: {path} {what} of this data set; is it the right one?")
+        return found[0].path
+
+
+def _of_people(train: list[int], test: list[int], images: list[Image], where: str) -> dict[str, list[str]]:
+    """Roles from identity numbers, two cameras: the first searches in the second and its strangers."""
+    if {image.camera for image in images} != {0, 1}:
+        raise UserError(f"{where}: identity numbers alone need a data set of two cameras.")
+    cameras = [{int(i.person_raw): i for i in images if i.camera == camera} for camera in (0, 1)]
+    people = {number for number in cameras[0] if number in cameras[1]}
+    people = {number for number in people if cameras[0][number].person == cameras[1][number].person}
+    if strange := sorted(set(train + test) - people):
+        raise UserError(f"{where}: person {strange[0]} is not seen by both cameras of this data set.")
+    alone = [number for number in sorted(cameras[1]) if number not in people]
+    return {
+        "train": [camera[number].path for number in train for camera in cameras],
+        "query": [cameras[0][number].path for number in test],
+        "gallery": [cameras[1][number].path for number in (*test, *alone)],
+    }
+
+
+def _is_entries(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, list) and entry and isinstance(entry[0], str) for entry in value
+    )
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(entry) is int for entry in value)
+
+
+def _family(config: DatasetConfig, parsed: Parsed) -> str:
+    """What the names of this data set's split sets begin with; rules about single shots go by it."""
+    return (
+        min(split_set.split("/")[0] for split_set, _, _ in parsed.splits) if parsed.splits else config.parser
+    )
+
+
+def _numbered(split_set: str, splits: Splits) -> dict[tuple[str, int, str], list[str]]:
+    return {
+        (split_set, number, role): paths
+        for number, split in enumerate(splits)
+        for role, paths in split.items()
+        if paths
+    }
+
+
+def _row(image: Image) -> dict:
+    """What the rules about roles look at; pixels are compared later, by the manifest stage."""
+    return {
+        "path": image.path,
+        "person_key": image.person,
+        "kind": image.kind,
+        "camera": image.camera,
+        "pixel_sha256": image.path,
+    }

@@ -1,0 +1,94 @@
+"""The list of protocols: counts, what is here, what to run for the rest."""
+
+import json
+import re
+
+import pytest
+
+from dgreid import cli
+from dgreid.config import choices
+from dgreid.protocols.listing import protocols_table
+
+OPEN = ("market1501", "cuhk01", "caviar4reid", "threedpes", "grid", "ilids")
+
+
+@pytest.fixture
+def adopt(tmp_path):
+    """adopt(name, kind): the record of an adopted data set below tmp_path/raw."""
+
+    def make(name, kind="full", missing=()):
+        (tmp_path / "raw" / name / "files").mkdir(parents=True)
+        record = {"kind": kind, "root": "files", "missing": missing, "source": f"{name}.zip"}
+        record |= {"counts": {"images": 1264, "ids": 632}}
+        (tmp_path / "raw" / name / "adopted.json").write_text(json.dumps(record))
+
+    return make
+
+
+@pytest.fixture
+def show(root, tmp_path):
+    """show(name): the row of a protocol or data set, its wrapped lines joined."""
+
+    def make(name):
+        text = protocols_table(tmp_path / "raw", tmp_path / "archives")
+        row = re.search(rf"^{name}  .*\n((?:  .*\n)*)", text, re.M)
+        return " ".join(row[0].split())
+
+    return make
+
+
+def test_every_protocol_is_listed_and_fits_the_terminal(root, tmp_path):
+    lines = protocols_table(tmp_path, tmp_path).splitlines()
+    names = {line.split()[0] for line in lines if line and not line.startswith(" ")}
+    assert set(choices("protocol")) <= names
+    assert max(map(len, lines)) <= 120
+    assert not any(line != line.rstrip() or re.match(r"\s+,", line) for line in lines)
+
+
+def test_a_row_states_counts_sources_and_targets(show):
+    row = show("m3l_market")
+    assert row.startswith("m3l_market 3,110 75,406 3 msmt17:official_with_val, Market")
+    for piece in ("dukemtmc:official,", "cuhk03_both:classic_both"):
+        assert piece in row
+    assert "by camera" in show("metabin_d2m") and "dukemtmc:official" in show("metabin_d2m")
+
+
+def test_nothing_here(show):
+    assert "lacks dukemtmc, msmt17" in show("m3l_single_d")
+    assert show("dukemtmc") == "dukemtmc missing withdrawn dgreid adopt dukemtmc --from PATH --acknowledge"
+    assert show("cuhk03") == "cuhk03 missing agreement dgreid adopt cuhk03 --from PATH"
+    assert "ready, to be drawn" in show("miniature")
+    assert show("mini_grid") == "mini_grid to draw drawn dgreid synthesize dataset=mini_grid"
+
+
+def test_what_is_adopted(show, adopt):
+    adopt("dukemtmc")
+    assert show("m3l_single_d").endswith("MSMT17 lacks msmt17")
+    adopt("msmt17")
+    assert show("m3l_single_d").endswith("MSMT17 ready, full")
+    assert show("msmt17") == "msmt17 full request 1,264 images, 632 ids; from msmt17.zip"
+
+
+def test_partial_data_are_enough_for_some(show, adopt):
+    adopt("market1501", "partial", ["query", "bounding_box_test"])
+    assert "1,264 images, 632 ids; from market1501.zip; lacks query, bounding_box_test" in show("market1501")
+    assert "market1501 partial" in show("supervised_market")
+    for name in OPEN[1:]:
+        adopt(name)
+    assert "ready, partial" in show("open_small")
+
+
+def test_a_drawn_archive_counts_and_a_lost_folder_does_not(show, adopt, tmp_path):
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives/mini_grid.zip").touch()
+    assert show("mini_grid") == "mini_grid miniature drawn drawn"
+    adopt("viper")
+    assert show("viper").startswith("viper full")
+    (tmp_path / "raw/viper/files").rmdir()
+    assert show("viper").startswith("viper missing")
+
+
+def test_command(root, capsys):
+    assert cli.main(["protocols"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("protocol") and "lda_p1_duke" in out
