@@ -98,10 +98,11 @@ def main() -> None:
             environment = {**os.environ, "DGREID_THREADS": str(threads)}
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             rows.append(json.loads(done.stdout))
-            print(rows[-1])
-    facts = {"size": f"{WIDTH}x{HEIGHT}", "cores": os.cpu_count(), "python": platform.python_version()}
-    if given.images == IMAGES:
-        RESULT.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
+            print(rows[-1], flush=True)
+        facts = {"size": f"{WIDTH}x{HEIGHT}", "cores": os.cpu_count(), "python": platform.python_version()}
+        if given.images == IMAGES:
+            RESULT.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
+        print("removing the images", flush=True)  # which some disks take long for
     return None
 
 

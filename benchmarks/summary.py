@@ -79,6 +79,32 @@ def packing() -> list[str]:
     ]
 
 
+def scale() -> list[str]:
+    node = read("scale")
+    rows = [
+        [
+            row["threads"],
+            row["seconds"]["parse"],
+            row["seconds"]["build"],
+            row["seconds"]["write"],
+            row["seconds"]["read"],
+            row["peak_MiB"],
+        ]
+        for row in node["rows"]
+    ]
+    first = node["rows"][0]
+    head = ["threads", "parse s", "decode, check, hash s", "write s", "read s", "peak memory MiB"]
+    return [
+        "## Scale",
+        "",
+        f"A manifest of {first['images']:,} drawn JPEGs of {node['size']} pixels in Market-1501's layout; "
+        f"{node['cores']} cores, shared with other work. The bare imports take {first['imports_MiB']} MiB "
+        f"of the memory; the manifest is a file of {first['manifest_MiB']} MiB.",
+        "",
+        *table(head, rows),
+    ]
+
+
 def miniature() -> list[str]:
     node = read("miniature")
     names = {"bn": "BN", "in": "IN"} | {
@@ -117,7 +143,9 @@ def main() -> None:
         "",
     ]
     PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text("\n".join([*head, *ranking(), *bin_layer(), *packing(), *miniature()]).rstrip() + "\n")
+    PAGE.write_text(
+        "\n".join([*head, *ranking(), *bin_layer(), *packing(), *scale(), *miniature()]).rstrip() + "\n"
+    )
 
 
 if __name__ == "__main__":
