@@ -22,7 +22,8 @@ class Options(MethodOptions):
 
     norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
     base_sampler: Literal["pk", "pk_per_domain"] = Field(
-        "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
+        "pk_per_domain",
+        description="pk_per_domain: as many identities from each source; pk: from all of them pooled",
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
