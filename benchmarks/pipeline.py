@@ -43,10 +43,7 @@ class Clone:
         }
         self.environment.pop("DGREID_THREADS", None)
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-        self.run(
-            "rm -rf dvc.lock reports logs .snakemake && git ls-files -z data | grep -zv ^data/reference/ |"
-            " xargs -0r rm"
-        )
+        self.run("rm -rf dvc.lock reports logs")
         self.run("dvc config --local cache.dir cache")  # .dvc/cache, whatever the user's own settings say
         used = Path(self.run("python -c 'import dgreid; print(dgreid.__file__)'").strip())
         if not used.is_relative_to(folder):

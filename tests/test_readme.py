@@ -56,4 +56,8 @@ def test_the_commands_it_names_exist(root):
     from dgreid import cli
 
     named = set(re.findall(r"^dgreid (\w+)", (root / "README.md").read_text(), re.M))
-    assert {"adopt", "select", "train"} <= named <= {"adopt", "select", "embed", *cli._STAGES}
+    assert (
+        {"adopt", "select", "train"}
+        <= named
+        <= {*cli._STAGES, "adopt", "download", "embed", "inspect", "protocols", "select", "splits"}
+    )
