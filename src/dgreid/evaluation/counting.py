@@ -42,7 +42,7 @@ def rank_chunk(scores, low, high, cameras, order, order_cameras, first, measures
         first: position of the first match from 1; untouched without a match, -1 if a score is not finite.
         measures: average precision, the trapezoid one, inverse negative penalty.
     """
-    room = 0
+    room = 4
     for i in range(scores.shape[0]):
         room = max(room, (high[i] - low[i] + 3) // 4 * 4)
     matches, junk = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -90,20 +90,21 @@ def _count_closer(row, ahead, indices, level, below, counts, one):
 
     One comparison per image and index: left of g, `s >= s_g` counts, right of it `s > s_g`; the former
     is `s > x` with x the next smaller number (`below`). Only inside g's own block equal scores are
-    looked for. level, below, counts have room for a multiple of four; +inf fills up the last four.
+    looked for. level, below, counts have room for a multiple of four, not 0; +inf fills up the last four.
     `ahead`, the row that is needed next, is fetched between the passes, a few lines at a time: more at
     once than the processor keeps in flight would be waited for. False if a score is NaN or infinite.
     """
     n = indices.size
-    size = (n + 3) // 4 * 4
-    groups = max(1, (size + 7) // 8)
+    size = max(4, (n + 3) // 4 * 4)
+    groups = (size + 7) // 8
     counts[:size] = 0
     level[n:size] = below[n:size] = np.inf
     for k in range(n):
         level[k] = row[indices[k]]
         below[k] = np.nextafter(level[k], row.dtype.type(-np.inf))
     line = 64 // row.itemsize  # numbers per cache line
-    bad = passed = 0  # passed: indices left of the current block: from now on only `>` counts for them
+    spoilt = row.dtype.type(0)
+    passed = 0  # indices left of the current block: from now on only `>` counts for them
     for start in range(0, row.size, BLOCK):
         piece = row[start : start + BLOCK]
         while passed < n and indices[passed] < start + piece.size:
@@ -116,19 +117,10 @@ def _count_closer(row, ahead, indices, level, below, counts, one):
                 _prefetch(ahead, j)
             k = 8 * group
             if size - k >= 8:
-                _count_above_eight(piece, below, counts, k, one[0])
-            elif size > k:
-                _count_above_four(piece, below, counts, k, one[0])
-        bad += _count_bad(piece)
-    return bad == 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_bad(piece):
-    bad = np.int32(0)
-    for j in range(piece.size):
-        bad = np.int32(bad + np.int32(not abs(piece[j]) < np.inf))
-    return bad
+                spoilt += _count_above_eight(piece, below, counts, k, one[0])
+            else:
+                spoilt += _count_above_four(piece, below, counts, k, one[0])
+    return spoilt == 0
 
 
 @numba.njit(nogil=True, cache=True)
@@ -139,19 +131,22 @@ def _count_equal(piece, level):
     return equal
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _count_above_eight(piece, limit, counts, k, one):
     """Add #{j : piece_j > limit} to each of eight counts from the k-th; 32-bit sums, to become SIMD.
 
     `one` is 1, but the compiler must not know: it then adds under the comparison's mask, two
     instructions per vector and limit; a known 1 makes it turn the mask into numbers first.
+    Returns a sum of x * 0, which is 0 unless a score is NaN or infinite; its terms may be reordered.
     """
     zero = np.int32(0)
+    spoilt = nothing = piece.dtype.type(0)
     t0, t1, t2, t3 = limit[k], limit[k + 1], limit[k + 2], limit[k + 3]
     t4, t5, t6, t7 = limit[k + 4], limit[k + 5], limit[k + 6], limit[k + 7]
     c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
     for j in range(piece.size):
         x = piece[j]
+        spoilt += x * nothing
         c0 = np.int32(c0 + (one if x > t0 else zero))
         c1 = np.int32(c1 + (one if x > t1 else zero))
         c2 = np.int32(c2 + (one if x > t2 else zero))
@@ -168,16 +163,19 @@ def _count_above_eight(piece, limit, counts, k, one):
     counts[k + 5] += c5
     counts[k + 6] += c6
     counts[k + 7] += c7
+    return spoilt
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _count_above_four(piece, limit, counts, k, one):
     """The same for four counts: a query has few matches, and empty places cost time."""
     zero = np.int32(0)
+    spoilt = nothing = piece.dtype.type(0)
     t0, t1, t2, t3 = limit[k], limit[k + 1], limit[k + 2], limit[k + 3]
     c0 = c1 = c2 = c3 = zero
     for j in range(piece.size):
         x = piece[j]
+        spoilt += x * nothing
         c0 = np.int32(c0 + (one if x > t0 else zero))
         c1 = np.int32(c1 + (one if x > t1 else zero))
         c2 = np.int32(c2 + (one if x > t2 else zero))
@@ -186,3 +184,4 @@ def _count_above_four(piece, limit, counts, k, one):
     counts[k + 1] += c1
     counts[k + 2] += c2
     counts[k + 3] += c3
+    return spoilt
