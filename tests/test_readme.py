@@ -61,3 +61,16 @@ def test_the_commands_it_names_exist(root):
         <= named
         <= {*cli._STAGES, "adopt", "download", "embed", "inspect", "protocols", "select", "splits"}
     )
+
+
+def test_its_table_is_an_excerpt_of_the_rendered_one(root):
+    def cells(path):
+        lines = [line for line in (root / path).read_text().splitlines() if line.startswith("| ")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+    shown = [row for row in cells("README.md") if len(row) == 9]
+    head, _, *rendered = cells("docs/results/miniature.md")
+    columns = [head.index(name) for name in shown[0]]
+    assert len(shown) >= 4
+    for row in shown[2:]:
+        assert row in [[full[i] for i in columns] for full in rendered if len(full) == len(head)]
