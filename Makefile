@@ -7,7 +7,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 reproduce: .venv/installed ## fresh machine: .venv, pinned dependencies, then the miniature benchmark
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all && echo "Now open reports/index.html"
 
 test: .venv/installed ## fresh machine: .venv, pinned dependencies, then pytest
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest

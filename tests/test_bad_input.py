@@ -11,7 +11,7 @@ import pytest
 import tiny_project
 from dgreid import cli
 
-RUN = "backbone=resnet_tiny protocol={} recipe.epochs=2 recipe.iterations_per_epoch=2"
+RUN = "backbone=resnet_tiny protocol={}"
 PAIR, UNEVEN = RUN.format("pair"), RUN.format("uneven")
 TRAINED = f"method=erm {PAIR}"
 FOLDER = "data/runs/erm-resnet_tiny-pair-s0"
@@ -151,7 +151,7 @@ BAD = {
         "became nan by iteration",
     ),
     "a run that was never trained": (f"evaluate method=erm {UNEVEN}", "holds no trained model"),
-    "a run trained with other settings": (f"evaluate {TRAINED} method.margin=0.5", "another method"),
+    "settings that were never trained": (f"evaluate {TRAINED} method.margin=0.5", "holds no trained model"),
     "a run without a name": (embed("hulf"), "did you mean 'half'?"),
     "a truncated model": (embed("half"), "runs/half: its model.safetensors is damaged"),
     "a missing model": (embed("torso"), "runs/torso holds no trained model"),

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import pytest
@@ -46,7 +47,15 @@ def test_the_protocol_proposes_recipe_and_image_and_the_user_overrides(root):
     changed = config.load_run(words)
     assert (changed.recipe.name, changed.image.height, changed.seed) == ("metabin", 256, 3)
     assert changed.method.learning_rate == 0.5
-    assert changed.run == "erm-resnet_tiny-miniature-s3"
+    assert re.fullmatch("erm-resnet_tiny-miniature-s3-[0-9a-f]{6}", changed.run)
+    assert config.load_run([*BASE, "recipe=miniature", "image=64x32"]).run == "erm-resnet_tiny-miniature-s0"
+
+
+def test_a_run_with_changes_has_a_name_of_its_own(root):
+    names = {config.load_run([*BASE, *words]).run for words in ([], ["recipe.epochs=2"], ["recipe.epochs=3"])}
+    assert len(names) == 3
+    one, other = "recipe.epochs=2", "method.margin=1"
+    assert config.load_run([*BASE, one, other]).run == config.load_run([*BASE, other, one]).run
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ def expand(*blocks):
 
 
 @pytest.mark.parametrize("change", [{"recipe": "metabin"}, {"image": "128x64"}])
-def test_two_blocks_may_not_give_one_name_to_two_runs(root, change):
-    with pytest.raises(UserError, match="asks for erm-resnet_tiny-miniature-s0 twice") as caught:
-        expand(BLOCK, BLOCK | change)
-    assert next(iter(change.values())) in str(caught.value)
+def test_two_blocks_that_differ_in_recipe_or_image_are_two_runs(root, change):
+    runs = expand(BLOCK, BLOCK | change)["runs"]
+    assert [item["recipe"] for item in runs.values()] == ["miniature", change.get("recipe", "miniature")]
+    assert len(runs) == 2 and next(iter(runs)) == "erm-resnet_tiny-miniature-s0"
 
 
 def test_blocks_may_overlap_where_they_agree(root):

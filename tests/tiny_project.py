@@ -19,8 +19,10 @@ def make(folder: Path) -> None:
         node = {"title": f"Market-1501 ({name})", "parser": "market1501", "access": "drawn"}
         _write(folder / f"params/dataset/{name}.yaml", node)
         crops(folder / "source" / name, people)
+    recipe = yaml.safe_load((PARAMS / "recipe/miniature.yaml").read_text())
+    _write(folder / "params/recipe/short.yaml", recipe | {"epochs": 2, "iterations_per_epoch": 2})
     for name, sources in PROTOCOLS.items():
-        node = {"title": name, "recipe": "miniature", "image": "64x32", "targets": []}
+        node = {"title": name, "recipe": "short", "image": "64x32", "targets": []}
         node["sources"] = [{"dataset": source} for source in sources]
         _write(folder / f"params/protocol/{name}.yaml", node)
 

@@ -4,6 +4,7 @@
 of the wrong type is a `UserError` that names the key, the file's group and the nearest known key.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -151,11 +152,18 @@ class RunConfig(Strict):
     recipe: RecipeConfig
     image: ImageConfig
     seed: int = Field(0, ge=0)
+    changes: tuple[str, ...] = Field((), exclude=True, description="words that depart from the files")
 
     @property
     def run(self) -> str:
-        """The run's name, `{method}-{backbone}-{protocol}-s{seed}`."""
-        return f"{self.method.name}-{self.backbone.name}-{self.protocol.name}-s{self.seed}"
+        """The run's name, `{method}-{backbone}-{protocol}-s{seed}`.
+
+        A run that departs from the files of params/ has a hash of its changes behind it, so that what was
+        tried by hand never stands in a table as if it were the file's.
+        """
+        name = f"{self.method.name}-{self.backbone.name}-{self.protocol.name}-s{self.seed}"
+        digest = hashlib.sha256(" ".join(sorted(self.changes)).encode()).hexdigest()[:6]
+        return f"{name}-{digest}" if self.changes else name
 
 
 def choices(group: str) -> list[str]:
@@ -200,6 +208,12 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
         node[group]["name"] = name
+    files = {"recipe": protocol.recipe, "image": protocol.image}
+    node["changes"] = [
+        f"{key}={value}"
+        for key, value in words.items()
+        if "." in key or files.get(key, value) != value  # a dotted key, or another recipe or image
+    ]
     code = node["method"].setdefault("code", chosen["method"])
     node["method"] = validate(methods.module(code).Options, node["method"], "method")
     return validate(RunConfig, node, "run")

@@ -4,6 +4,8 @@ A selection is written out in full because DVC then knows, run by run, which fil
 """
 
 import itertools
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,8 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
         for block in node["blocks"]:
             block[key] = value if isinstance(value, list) or key not in AXES else [value]
     matrix = expand(config.validate(Selection, node, str(path)))
-    words = " ".join(["dgreid select", name, *(f"'{key}={value}'" for key, value in overrides.items())])
+    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
+    words = shlex.join(["dgreid", "select", name, *axes])
     with whole(MATRIX) as part:
         part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
     return matrix
@@ -65,7 +68,7 @@ def expand(selection: Selection) -> dict[str, Any]:
             words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
             run = config.load_run(words)
             protocols[protocol] = run.protocol
-            item = {
+            runs[run.run] = {
                 "method": method,
                 "code": run.method.code,
                 "uses": methods.foundation(run.method.code),
@@ -75,12 +78,6 @@ def expand(selection: Selection) -> dict[str, Any]:
                 "image": run.image.name,
                 "seed": seed,
             }
-            if (other := runs.setdefault(run.run, item)) != item:
-                raise UserError(
-                    f"matrix '{selection.name}' asks for {run.run} twice, with recipe {other['recipe']} and "
-                    f"image {other['image']}, and with {item['recipe']} and {item['image']}: one name cannot "
-                    "stand for both, so drop one, or give it a protocol of its own."
-                )
     if not runs:
         raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")
     names = sorted(

@@ -216,3 +216,35 @@ def test_images_root_whose_linked_folder_is_gone(root, layouts, config, tmp_path
     shutil.rmtree(folder)
     with pytest.raises(UserError, match="is gone"):
         archive.images_root("grid", tmp_path / "raw", tmp_path / "archives")
+
+
+def test_a_repacked_archive_under_the_published_name_needs_replace(market, config, tmp_path, caplog):
+    named = config("market1501", md5="0" * 32, archive=market.name)
+    with pytest.raises(UserError, match="add --replace if it was repacked"):
+        archive.adopt(named, market, tmp_path / "raw")
+    assert archive.adopt(named, market, tmp_path / "raw", replace=True).is_dir()
+    assert "taken as a repacked copy" in caplog.text
+
+
+def test_folders_without_images_are_not_a_partial_copy(config, tmp_path):
+    for camera in ("cam_a", "cam_b"):
+        (tmp_path / "VIPeR" / camera).mkdir(parents=True)
+    with pytest.raises(UserError, match="hold no images"):
+        archive.adopt(config("viper"), tmp_path / "VIPeR", tmp_path / "raw")
+    assert not (tmp_path / "raw" / "viper").exists()
+
+
+@pytest.mark.parametrize("nesting", ["", "single_shot", "a/b/c/d/prid_2011/single_shot"])
+def test_prid_is_found_at_any_nesting(tmp_path, nesting):
+    from dgreid.datasets import prid2011
+
+    root = tmp_path / nesting
+    for camera in ("cam_a", "cam_b"):
+        (root / camera).mkdir(parents=True)
+    assert prid2011.find(tmp_path) == root
+
+
+def test_success_says_what_was_found_against_what_was_expected(market, config, tmp_path, caplog):
+    caplog.set_level("INFO")
+    archive.adopt(config("market1501", expect={"images": 17}), market, tmp_path / "raw")
+    assert "full data: 17 images of 17, 5 ids, 5 cameras." in caplog.text

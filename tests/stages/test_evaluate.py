@@ -87,12 +87,13 @@ def test_only_numbers_that_dvc_compares_are_outside_lists(project, config):
     assert all(isinstance(value, float) for value in node["average"].values())
 
 
-def test_a_model_is_not_scored_under_another_configuration(project, root, monkeypatch):
-    monkeypatch.chdir(root)
-    other = load_run([*WORDS, "method.margin=0.5"])
-    monkeypatch.chdir(project)
+def test_a_model_is_not_scored_under_another_configuration(project, config):
+    path = train.RUNS / config.run / "run.yaml"
+    facts = yaml.safe_load(path.read_text())
+    facts["config"]["method"]["margin"] = 0.5
+    path.write_text(yaml.safe_dump(facts))
     with pytest.raises(UserError, match="trained with another method than asked for"):
-        evaluate.evaluate(other)
+        evaluate.evaluate(config)
     assert not evaluate.METRICS.exists()
 
 

@@ -59,7 +59,7 @@ def adopt(
     if target.exists() and source.resolve().is_relative_to(target.resolve()):
         raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
     digest = None if source.is_dir() else sha256(source)
-    if not _has_published_md5(config, source) and not replace:
+    if not _has_published_md5(config, source, replace) and not replace:
         _check_pin(read_record(target), source, digest, target)
     with whole(target) as part:
         part.mkdir()
@@ -73,8 +73,19 @@ def adopt(
             "adopted": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         (part / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    log.info("%s: adopted %s, %s data.", config.name, source, record["kind"])
+    log.info("%s: adopted %s, %s data: %s.", config.name, source, record["kind"], _found(config, record))
     return target / record["root"]
+
+
+def _found(config: DatasetConfig, record: dict) -> str:
+    """What was found against what a whole copy has."""
+    words = []
+    for name in ("images", "ids", "cameras"):
+        number, whole_copy = record["counts"].get(name, 0), config.expect.get(name)
+        words.append(f"{number:,} {name}" + (f" of {whole_copy:,}" if whole_copy else ""))
+    if record["missing"]:
+        words.append("missing " + ", ".join(record["missing"]))
+    return ", ".join(words)
 
 
 def check_link(name: str, to: Path | str) -> None:
@@ -168,15 +179,23 @@ def _check_terms(config: DatasetConfig, acknowledge: bool) -> None:
     )
 
 
-def _has_published_md5(config: DatasetConfig, source: Path) -> bool:
-    """R1: whether this is the published archive; an md5 belongs to one file, so another name may differ."""
+def _has_published_md5(config: DatasetConfig, source: Path, replace: bool) -> bool:
+    """R1: whether this is the published archive; an md5 belongs to one file, so another name may differ.
+
+    A repacked archive under the published name is taken only when told so (`replace`): its names and counts
+    are checked all the same.
+    """
     if not config.md5 or source.is_dir():
         return False
     found = md5(source)
     if found != config.md5 and source.name == config.archive:
-        raise UserError(
-            f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}; get it again."
-        )
+        known = f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}"
+        if not replace:
+            raise UserError(
+                f"{known}; get it again, or add --replace if it was repacked and you trust it (names and "
+                "counts are checked all the same)."
+            )
+        log.warning("%s; taken as a repacked copy.", known)
     return found == config.md5
 
 
@@ -215,6 +234,8 @@ def _recognise(config: DatasetConfig, files: Path, source: Path) -> tuple[Path, 
             os.remove(inner)
             root = module.find(files)
         parsed = parse(config, root)
+        if not parsed.images:
+            raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
         kind = rules.data_kind(config, parsed, root)
     except UserError as error:
         raise UserError(str(error).replace(str(files), str(source))) from error

@@ -57,7 +57,7 @@ class Parsed:
 def find_root(
     folder: Path, is_root: Callable[[Path], bool], nestings: Iterable[str], title: str, tree: str
 ) -> Path:
-    """The folder inside `folder` that holds the data set: a usual place first, then any up to 3 deep.
+    """The folder inside `folder` that holds the data set: a usual place first, then any up to 6 deep.
 
     Raises:
         UserError: nothing there looks like the data set, or more than one folder does.
@@ -69,7 +69,9 @@ def find_root(
         if is_root(folder / nesting):
             return folder / nesting
     level = [folder]
-    for _ in range(3):
+    if is_root(folder):
+        return folder
+    for _ in range(6):
         level = [child for parent in level for child in _folders(parent)]
         found = [path for path in level if is_root(path)]
         if len(found) > 1:
