@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from dgreid import methods
 from dgreid.config import ImageConfig, RecipeConfig, RunConfig
 from dgreid.images import samplers
-from dgreid.images.loader import Key, TrainingImages, batches
+from dgreid.images.loader import Key, TrainingImages, batches, survey
 from dgreid.methods.base import Batch, Method, Training
 from dgreid.stages.train import build
 
@@ -67,6 +67,7 @@ def crowd(domains: int = 4, people: int = 4, each: int = 3) -> tuple[pd.DataFram
     images = colour[identity] + rng.normal(0, 30, (len(identity), HEIGHT, WIDTH, 3))
     rows = {"dataset": "crowd", "row": np.arange(len(identity)), "identity": identity}
     frame = pd.DataFrame({**rows, "domain": identity // people})
+    frame["camera"] = np.arange(len(frame)) % 2
     return frame, {"crowd": MemoryPack(images.clip(0, 255).astype(np.uint8))}
 
 
@@ -74,14 +75,18 @@ def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iter
     """A fresh method, its training set, and what the loop calls to get batches."""
     torch.manual_seed(run.seed)
     frame, packs = crowd()
-    identities, domains = frame["identity"].to_numpy(), frame["domain"].to_numpy()
+    identities, domains, cameras = (frame[name].to_numpy() for name in ("identity", "domain", "camera"))
     each = run.recipe.iterations_per_epoch
-    training = Training(len(set(identities)), len(set(domains)), run.recipe.epochs * each, each)
+    membership = np.zeros((len(set(domains)), len(set(identities))), bool)
+    membership[domains, identities] = True
+    iterations = run.recipe.epochs * each
+    training = Training(*membership.T.shape, iterations, each, torch.from_numpy(membership))
     method = build(run.method, run.backbone, run.recipe, training)
     sizes = run.recipe.identities_per_domain, run.recipe.images_per_identity
     streams = {
-        name: samplers.make(sampler.kind, identities, domains, *sizes, name, run.seed)
+        name: samplers.make(sampler.kind, identities, domains, cameras, *sizes, name, run.seed)
         for name, sampler in method.samplers.items()
     }
     images = TrainingImages(frame, packs, run.image, streams, run.seed)
+    method.start(lambda: survey(images, torch.device("cpu")))
     return method, training, lambda keys: batches(images, keys, torch.device("cpu"))

@@ -47,6 +47,15 @@ class BackboneConfig(Strict):
     width: float = Field(1.0, gt=0, description="channel multiplier (MobileNetV2)")
     depth: int | None = Field(None, description="number of layers (ResNet)")
     last_stride: Literal[1, 2] = 1
+    stem_activation: bool = Field(True, description="an activation after the stem's norm")
+    running_statistics: Literal["loaded", "fresh"] = Field(
+        "loaded", description="of batch norms: the weight file's, or 0 and 1 whatever the file says"
+    )
+    ibn: Literal["none", "a", "b"] = Field("none", description="IBN-Net variant (ResNet)")
+    ibn_weights: Literal["sliced", "fresh"] = Field(
+        "sliced",
+        description="norms of IBN blocks from plain weights: their channels' affine map, or weight 1, bias 0",
+    )
 
 
 class ImageConfig(Strict):
@@ -70,13 +79,18 @@ class RecipeConfig(Strict):
     iterations_per_epoch: int | None = Field(
         None, gt=0, description="null: one pass of the naive identity sampler"
     )
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: Literal["sgd", "adamw", "adam"] = Field(
+        "sgd", description="adam: decay is part of the gradient"
+    )
     learning_rate_factor: float = Field(1.0, gt=0, description="multiplies the method's learning_rate")
     momentum: float = 0.9
     weight_decay: float = 5e-4
     bias_factor: float = Field(2.0, description="learning rate of biases, relative")
     warmup_epochs: float = 10
     warmup_factor: float = 0.01
+    schedule: Literal["iteration", "epoch"] = Field(
+        "iteration", description="when the rate moves: at every iteration, or only where an epoch begins"
+    )
     milestones: tuple[float, ...] = Field((40, 70), description="epochs at which the rate is divided by ten")
     identities_per_domain: int = Field(4, gt=0)
     images_per_identity: int = Field(4, gt=0)

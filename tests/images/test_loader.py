@@ -3,10 +3,12 @@ import pytest
 import torch
 
 import tiny
-from dgreid.images.loader import TrainingImages, batches
+from dgreid.images.augment import normalise
+from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.images.samplers import make
 
 CPU = torch.device("cpu")
+LABELS = ("identity", "domain", "camera")
 
 
 @pytest.fixture
@@ -16,7 +18,7 @@ def images():
     frame.loc[frame["domain"] >= 2, "dataset"] = "other"
     packs["other"] = tiny.MemoryPack(255 - packs["crowd"].images)
     streams = {
-        name: make(kind, frame["identity"].to_numpy(), frame["domain"].to_numpy(), 2, 2, name, 0)
+        name: make(kind, *(frame[key].to_numpy() for key in LABELS), 2, 2, name, 0)
         for name, kind in (("base", "pk"), ("meta", "pk_per_domain"))
     }
     image = tiny.config("erm").image
@@ -49,3 +51,11 @@ def test_a_batch_is_the_same_alone_in_order_and_from_workers(images):
     for a, b in zip(here, there, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     assert torch.equal(alone.images, here[3].images)
+
+
+def test_a_survey_shows_every_image_once_as_it_is_stored(images):
+    (batch,) = survey(images, CPU)
+    stored = torch.from_numpy(images.gather(np.arange(48)))
+    assert torch.equal(batch.images, normalise(stored))
+    assert batch.identities.tolist() == [i // 3 for i in range(48)]
+    assert batch.domains.tolist() == [i // 12 for i in range(48)]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from dgreid.errors import UserError
 from dgreid.images.samplers import (
+    CameraStream,
     DomainStream,
     IdentityStream,
     chunks,
@@ -94,12 +95,12 @@ def test_a_camera_as_domain_shows_a_person_once_per_camera():
     assert sorted(identities[batch][:12]) == sorted(identities[batch][12:]) == sorted([0, 1, 2] * 4)
 
 
-@pytest.mark.parametrize("kind", ["pk", "pk_per_domain"])
+@pytest.mark.parametrize("kind", ["pk", "pk_per_domain", "across_cameras", "random"])
 def test_a_batch_depends_on_seed_name_and_number_alone(kind):
     identities, domains = crowd(1)
 
     def stream(name="base", seed=5):
-        return make(kind, identities, domains, 2, K, name, seed)
+        return make(kind, identities, domains, identities % 2, 2, K, name, seed)
 
     forwards = [stream_batch for s in [stream()] for stream_batch in map(s.batch, range(40))]
     assert len(set(map(bytes, forwards))) == 40
@@ -115,13 +116,63 @@ def test_global_generators_are_left_alone():
     identities, domains = crowd(1)
     np.random.seed(3)
     before = np.random.get_state()[1].copy()
-    make("pk", identities, domains, 2, K, "base", 0).batch(3)
+    make("pk", identities, domains, domains, 2, K, "base", 0).batch(3)
     assert (np.random.get_state()[1] == before).all()
 
 
 def test_too_few_identities_is_said_in_a_sentence():
     identities, domains = crowd(1)
     with pytest.raises(UserError, match=r"has \d+ identities but a batch takes 300.*identities_per_domain"):
-        make("pk", identities, domains, 100, K, "base", 0)
+        make("pk", identities, domains, domains, 100, K, "base", 0)
     with pytest.raises(UserError, match=r"domain 0 has \d+ identities but a batch takes 100"):
-        make("pk_per_domain", identities, domains, 100, K, "meta", 0)
+        make("pk_per_domain", identities, domains, domains, 100, K, "meta", 0)
+    with pytest.raises(UserError, match=r"has \d+ images but a batch takes 1200"):
+        make("random", identities, domains, domains, 100, K, "base", 0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 1000))
+def test_random_batches_hold_every_image_once_but_for_the_last_few(seed):
+    identities, domains = crowd(seed)
+    epoch = make("random", identities, domains, domains, 2, 2, "base", seed).epoch(generator(seed))
+    assert epoch.shape[1] == 2 * 2 * 3
+    assert len(np.unique(epoch)) == epoch.size > len(identities) - 12
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 1000))
+def test_across_cameras_takes_the_other_images_from_other_cameras(seed):
+    identities, domains = crowd(seed)
+    cameras = np.random.default_rng(seed).integers(0, 3, len(identities))
+    rows = np.flatnonzero(domains == 0)
+    stream = CameraStream(rows, identities, cameras, 2 * K, K, "base", seed)
+    images = stream.epoch(generator(seed)).ravel()
+    assert set(images) <= set(rows)
+    place = 0
+    while place < len(images) - K:  # the last group may be cut
+        person = identities[images[place]]
+        group = images[place : place + K]
+        own = np.flatnonzero(identities == person)
+        if len(own) == 1:  # gives one image, and what follows is shifted
+            place += 1
+            continue
+        first, others = group[0], group[1:]
+        assert (identities[group] == person).all() and first not in others
+        elsewhere = own[cameras[own] != cameras[first]]
+        possible = elsewhere if len(elsewhere) else own[own != first]
+        assert set(others) <= set(possible)
+        assert len(set(others)) == K - 1 or len(possible) < K - 1  # repeats only where they must
+        place += K
+
+
+def test_across_cameras_lays_a_batch_out_domain_by_domain():
+    identities, domains = crowd(2)
+    stream = make("across_cameras", identities, domains, identities % 2, 2, K, "base", 0)
+    for number in (0, 1, 30):
+        assert (domains[stream.batch(number)] == np.repeat([0, 1, 2], 2 * K)).all()
+
+
+def test_a_domain_with_few_people_fills_its_batch_by_going_round_again():
+    rows = np.arange(6)
+    stream = CameraStream(rows, np.repeat([0, 1], 3), np.zeros(6), 40, K, "base", 0)
+    assert stream.batch(0).shape == (40,)

@@ -69,3 +69,28 @@ def test_without_a_terminal_a_line_now_and_then_tells_the_losses(tmp_path, monke
     assert [line.split(", img/s")[0] for line in caplog.messages] == [
         f"mine: iteration {done} of 3: loss {done - 1}" for done in (1, 2, 3)
     ]
+
+
+class Surveying(Counting):
+    """Remembers in a buffer how many images it was shown before it began."""
+
+    def __init__(self, bad: int = -1):
+        super().__init__(bad)
+        self.register_buffer("shown", torch.zeros(()))
+
+    def start(self, survey):
+        self.shown += sum(len(batch.images) for batch in survey())
+
+
+def test_a_method_looks_at_the_training_set_when_it_starts_and_not_when_it_goes_on(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "c.pt", "")
+    arguments = numbers, Training(2, 2, 6, 1), checkpoint, 2
+
+    def survey():
+        yield from numbers([("all", 0), ("all", 1), ("all", 2)])
+
+    with pytest.raises(UserError):
+        fit(Surveying(bad=5), *arguments, survey=survey)
+    again = Surveying()
+    fit(again, *arguments, survey=survey)
+    assert again.shown == 3 and len(again.seen) == 2  # iterations 4 and 5

@@ -56,7 +56,7 @@ def run_protocol(
 
 @torch.inference_mode()
 def embed(method: Method, pixels: Pack, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Embeddings of some rows of a pack, (n, d) float32."""
+    """Embeddings of some rows of a pack, (n, ...) float32."""
     method.eval()
     starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
     parts = [
@@ -71,7 +71,7 @@ def search(
     method: Method, query, gallery, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]
 ) -> Ranking:
     """Rank one split: `query` and `gallery` are rows of a protocol; features[d][i] belongs to rows[d][i]."""
-    q, g = pick(query, rows, features), pick(gallery, rows, features)  # (Nq, d), (Ng, d)
+    q, g = pick(query, rows, features), pick(gallery, rows, features)  # (Nq, ...), (Ng, ...)
     people = (
         query["identity"].to_numpy(),
         gallery["identity"].to_numpy(),
@@ -86,9 +86,9 @@ def search(
 
 
 def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) -> Tensor:
-    """The features of the frame's images, in the frame's order, (n, d)."""
+    """The features of the frame's images, in the frame's order, (n, ...)."""
     some = next(iter(features.values()))
-    picked = some.new_empty(len(frame), some.shape[1])
+    picked = some.new_empty(len(frame), *some.shape[1:])
     datasets, numbers = frame["dataset"].to_numpy(), frame["row"].to_numpy()
     for dataset in features:
         here = np.flatnonzero(datasets == dataset)

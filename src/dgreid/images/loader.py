@@ -18,6 +18,9 @@ Key = tuple[str, int]  # (stream name, batch number)
 Pixels = tuple[Tensor, Tensor, Tensor]  # images (N, H, W, 3) uint8, identities (N,), domains (N,)
 
 
+SURVEY = 256  # images looked at together before training
+
+
 class TrainingImages(Dataset):
     """Augmented uint8 batches by key: the same key gives the same bytes in any process, in any order."""
 
@@ -77,9 +80,17 @@ def batches(
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # the loader must not draw from the global one
         )
-    for pixels, identities, domains in source:
-        yield Batch(
-            normalise(pixels.to(device, non_blocking=True)),
-            identities.to(device, non_blocking=True),
-            domains.to(device, non_blocking=True),
-        )
+    for pixels in source:
+        yield _on(device, pixels)
+
+
+def survey(images: TrainingImages, device: torch.device) -> Iterator[Batch]:
+    """Every training image once, in the order of the rows, unaugmented, on `device`."""
+    for rows in torch.arange(len(images.identities)).split(SURVEY):
+        pixels = torch.from_numpy(images.gather(rows.numpy()))
+        yield _on(device, (pixels, images.identities[rows], images.domains[rows]))
+
+
+def _on(device: torch.device, pixels: Pixels) -> Batch:
+    images, identities, domains = (part.to(device, non_blocking=True) for part in pixels)
+    return Batch(normalise(images), identities, domains)

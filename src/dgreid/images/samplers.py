@@ -1,11 +1,13 @@
 """Which images make a batch. Every batch is a pure function of (seed, stream name, batch number).
 
-Both samplers first cut each identity's images into chunks of K (released code of MetaBIN, Choi et al. 2021):
+`pk` and `pk_per_domain` first cut each identity's images into chunks of K (released code of MetaBIN, Choi et
+al. 2021):
 an identity with fewer than K images draws K of its own with replacement; otherwise, where K does not divide
 the count, distinct random repeats fill the last chunk; then the images are shuffled and cut.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -152,6 +154,75 @@ class DomainStream(Stream):
         return [list(chunks(rows, self.images_per_identity, rng)) for rows in self.rows[domain]]
 
 
+class RandomStream(Stream):
+    """`random`: all images shuffled, cut into batches; what is left over waits for the next epoch's draw."""
+
+    def __init__(self, images: int, per_batch: int, name: str, seed: int):
+        super().__init__(name, seed)
+        self.images, self.per_batch = images, per_batch
+        if images < per_batch:
+            raise UserError(
+                f"the training set has {images} images but a batch takes {per_batch}: "
+                "lower recipe.identities_per_domain or recipe.images_per_identity."
+            )
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """One pass over the images, the last incomplete batch dropped."""
+        order = rng.permutation(self.images)
+        return order[: self.images // self.per_batch * self.per_batch].reshape(-1, self.per_batch)
+
+
+class CameraStream(Stream):
+    """One domain of `across_cameras`, as M3L's released code draws it (Zhao et al. 2021).
+
+    All identities shuffled; of each one random image, then K - 1 from its other cameras, or from its other
+    images where there is one camera only. An identity with a single image gives just that one, which shifts
+    the grouping of what follows. Where fewer are to be had than wanted, they repeat.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        identities: np.ndarray,
+        cameras: np.ndarray,
+        per_batch: int,
+        images_per_identity: int,
+        name: str,
+        seed: int,
+    ):
+        super().__init__(name, seed)
+        self.people = [rows[group] for group in groups(identities[rows])]
+        self.cameras, self.per_batch, self.more = cameras, per_batch, images_per_identity - 1
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """One pass over the identities, or as many as fill a batch; the last incomplete batch is dropped."""
+        drawn: list[np.ndarray] = []
+        while sum(map(len, drawn)) < self.per_batch:
+            drawn += [self._images(self.people[i], rng) for i in rng.permutation(len(self.people))]
+        images = np.concatenate(drawn)
+        return images[: len(images) // self.per_batch * self.per_batch].reshape(-1, self.per_batch)
+
+    def _images(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        first = rng.choice(rows)
+        others = rows[self.cameras[rows] != self.cameras[first]]
+        if not len(others):
+            others = rows[rows != first]
+        if not len(others):
+            return np.array([first])
+        return np.append(first, rng.choice(others, self.more, replace=len(others) < self.more))
+
+
+class SideBySide:
+    """A batch of each of several streams, one after the other."""
+
+    def __init__(self, streams: Sequence[Stream]):
+        self.streams = streams
+
+    def batch(self, number: int) -> np.ndarray:
+        """The rows of batch `number` of every stream, (streams x B,)."""
+        return np.concatenate([stream.batch(number) for stream in self.streams])
+
+
 def groups(labels: np.ndarray) -> list[np.ndarray]:
     """The places of each distinct label, labels ascending, places ascending."""
     order = np.argsort(labels, kind="stable")
@@ -162,15 +233,35 @@ def make(
     kind: str,
     identities: np.ndarray,
     domains: np.ndarray,
+    cameras: np.ndarray,
     identities_per_domain: int,
     images_per_identity: int,
     name: str,
     seed: int,
-) -> Stream:
-    """The stream a method asked for; `pk` and `pk_per_domain` batches have the same size."""
+) -> Stream | SideBySide:
+    """The stream a method asked for; batches of all kinds have the same size."""
+    count = int(domains.max()) + 1
+    per_domain = identities_per_domain * images_per_identity
     if kind == "pk":
-        per_batch = identities_per_domain * (int(domains.max()) + 1)
-        return IdentityStream(identities, per_batch, images_per_identity, name, seed)
+        return IdentityStream(identities, identities_per_domain * count, images_per_identity, name, seed)
+    if kind == "random":
+        return RandomStream(len(identities), per_domain * count, name, seed)
+    if kind == "across_cameras":
+        rows = groups(domains)
+        return SideBySide(
+            [
+                CameraStream(
+                    rows[domain],
+                    identities,
+                    cameras,
+                    per_domain,
+                    images_per_identity,
+                    f"{name}-{domain}",
+                    seed,
+                )
+                for domain in range(count)
+            ]
+        )
     if kind == "pk_per_domain":
         return DomainStream(identities, domains, identities_per_domain, images_per_identity, name, seed)
-    raise ValueError(f"no sampler '{kind}'; there are pk and pk_per_domain")
+    raise ValueError(f"no sampler '{kind}'; there are pk, pk_per_domain, across_cameras, random")

@@ -90,8 +90,9 @@ def optimiser(
         for group, full in zip([weights, biases], rates, strict=True)
         if group
     ]
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    adams = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if recipe.optimiser in adams:
+        return adams[recipe.optimiser](groups, weight_decay=recipe.weight_decay)
     return torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
@@ -99,9 +100,10 @@ def set_rate(
     optimiser: torch.optim.Optimizer, recipe: RecipeConfig, training: Training, iteration: int
 ) -> None:
     """Set every group to its full rate times the recipe's schedule at `iteration`."""
+    each = training.iterations_per_epoch
     share = warmed_steps(
-        iteration,
-        training.iterations_per_epoch,
+        iteration if recipe.schedule == "iteration" else iteration // each * each,
+        each,
         recipe.warmup_epochs,
         recipe.warmup_factor,
         recipe.milestones,

@@ -1,6 +1,6 @@
 """The contract between a method and the training loop. There is no trainer to inherit from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +19,9 @@ class Batch(NamedTuple):
 class Sampler(NamedTuple):
     """A batch a method asks for; sizes come from the recipe.
 
-    kind: `pk` draws identities from all sources pooled, `pk_per_domain` the same number from each domain.
+    kind: `pk` draws identities from all sources pooled, `pk_per_domain` the same number from each domain,
+    `across_cameras` too but with an identity's images from different cameras, `random` any images.
+    Batches of the two per-domain kinds are laid out domain by domain.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Training(NamedTuple):
     domains: int
     iterations: int
     iterations_per_epoch: int
+    membership: Tensor | None = None  # (domains, classes) bool: which identities a domain shows; for buffers
 
 
 class Method(nn.Module):
@@ -48,6 +51,13 @@ class Method(nn.Module):
     def draws(self, iteration: int) -> dict[str, int]:
         """How many batches of each sampler this iteration takes (0-based); one of each by default."""
         return {name: 1 for name in self.samplers}
+
+    def start(self, survey: Callable[[], Iterator[Batch]]) -> None:
+        """Look at the training set once before the first iteration, such as to fill a memory.
+
+        Called when a training begins, not when one goes on: what it learns belongs into buffers. `survey()`
+        gives every training image once, in the order of the rows, unaugmented.
+        """
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One training iteration with all its optimiser steps; returns scalars to log."""

@@ -25,7 +25,7 @@ from dgreid.device import claim
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images import samplers
-from dgreid.images.loader import TrainingImages, batches
+from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.networks import backbones
@@ -63,6 +63,7 @@ def train(config: RunConfig) -> Path:
         checkpoint,
         config.recipe.checkpoint_every,
         title=config.run,
+        survey=lambda: survey(images, device),
     )
 
     state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
@@ -110,7 +111,10 @@ def plan(train: pd.DataFrame, config: RunConfig) -> Training:
     per_epoch = recipe.iterations_per_epoch or samplers.iterations_per_epoch(
         train["identity"].to_numpy(), batch, recipe.images_per_identity
     )
-    return Training(classes, domains, recipe.epochs * per_epoch, per_epoch)
+    membership = np.zeros((domains, classes), bool)
+    membership[train["domain"], train["identity"]] = True
+    iterations = recipe.epochs * per_epoch
+    return Training(classes, domains, iterations, per_epoch, torch.from_numpy(membership))
 
 
 def build(
@@ -139,6 +143,9 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
         node, training = facts["config"], Training(**facts["training"])
+        training = training._replace(  # what it was is in the model's buffers
+            membership=torch.zeros(training.domains, training.classes, dtype=torch.bool)
+        )
         options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
         backbone = BackboneConfig.model_validate(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
@@ -160,6 +167,7 @@ def training_images(train: pd.DataFrame, config: RunConfig, method: Method) -> T
             sampler.kind,
             train["identity"].to_numpy(),
             train["domain"].to_numpy(),
+            train["camera"].to_numpy(),
             config.recipe.identities_per_domain,
             config.recipe.images_per_identity,
             name,
@@ -179,7 +187,7 @@ def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> di
     return {
         "run": config.run,
         "config": node,
-        "training": training._asdict(),
+        "training": {key: value for key, value in training._asdict().items() if key != "membership"},
         "data": dict(data),
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}

@@ -27,12 +27,14 @@ def fit(
     checkpoint: Checkpoint,
     checkpoint_every: int,
     title: str = "",
+    survey: Callable[[], Iterator[Batch]] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Train `method` to the end, from its checkpoint if there is one.
 
     Args:
         load: gives the batches of the (stream, number) keys, in order, on the training device.
         checkpoint_every: iterations.
+        survey: gives every training image once, for `Method.start`; None: the method has been started.
 
     Returns:
         The history (one row per `training.iterations` / 100 iterations: mean losses, learning rate) and the
@@ -41,7 +43,10 @@ def fit(
     Raises:
         UserError: a loss is not finite.
     """
-    progress = checkpoint.load(method) or {
+    progress = checkpoint.load(method)
+    if progress is None and survey:
+        method.start(survey)
+    progress = progress or {
         "iteration": 0,
         "taken": {name: 0 for name in method.samplers},  # batches of each stream
         "history": [],
