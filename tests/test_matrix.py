@@ -1,8 +1,14 @@
+import shlex
+import shutil
+from pathlib import Path
+
 import pytest
 import yaml
 
 from dgreid import config, matrix
 from dgreid.errors import UserError
+
+ROOT = Path(__file__).parents[1]
 
 BLOCK = {"methods": ["erm"], "backbones": ["resnet_tiny"], "protocols": ["miniature"], "seeds": [0]}
 
@@ -31,6 +37,61 @@ def test_a_whole_axis_and_a_recipe_can_be_replaced(root, tmp_path, monkeypatch):
         ("erm", 4, "metabin")
     }
     assert matrix.read() == written
+
+
+CHANGES = [[], ["method.margin=0.5", "recipe.epochs=3"], ["recipe.milestones=[1, 2]"]]
+
+
+def test_changes_are_alternatives_and_runs_of_their_own(root):
+    runs = expand(BLOCK | {"methods": ["erm", "metabin"], "changes": CHANGES})["runs"]
+    assert [item["changes"] for item in runs.values()] == [
+        "",
+        " method.margin=0.5 recipe.epochs=3",
+        " 'recipe.milestones=[1, 2]'",
+    ] * 2
+    plain = "erm-resnet_tiny-miniature-s0"
+    assert len(runs) == 6 and next(iter(runs)) == plain
+    assert sum(name.startswith(f"{plain}-") for name in runs) == 2
+
+
+def commands(folder: Path, selected: dict) -> dict[str, str]:
+    """The command of every stage item of the project's dvc.yaml on this matrix, as DVC resolves it."""
+    from dvc.repo import Repo
+
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "params").mkdir()
+    (folder / "params/matrix.yaml").write_text(yaml.safe_dump(selected, sort_keys=False))
+    return {stage.name: stage.cmd for stage in Repo.init(str(folder), no_scm=True).index.stages}
+
+
+def test_dvc_passes_the_changes_on_and_runs_without_keep_their_command(root, tmp_path):
+    selected = expand(BLOCK | {"changes": CHANGES})
+    resolved = commands(tmp_path, selected)
+    for name in selected["runs"]:
+        for stage in ("train", "evaluate"):
+            words = shlex.split(resolved[f"{stage}@{name}"])
+            assert words[:2] == ["dgreid", stage]
+            assert config.load_run(words[2:]).run == name  # the folder dvc.yaml expects
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    plain = "train@erm-resnet_tiny-miniature-s0"
+    assert resolved[plain] == lock[plain]["cmd"]  # what was trained before blocks had changes stays so
+
+
+@pytest.mark.parametrize("word", ["margin=0.5", "method.margin", "method=metabin"])
+def test_a_change_is_a_dotted_word(word):
+    with pytest.raises(UserError, match=rf"'{word}' is not a change such as method\.gate_learning_rate=0\.2"):
+        expand(BLOCK | {"changes": [[word]]})
+
+
+def test_a_change_of_what_a_method_does_not_have_is_one_sentence(root):
+    with pytest.raises(UserError, match="did you mean 'margin'"):
+        expand(BLOCK | {"changes": [["method.margim=0.5"]]})
+
+
+def test_a_change_may_name_one_of_several_weights(root):
+    words = ["method=metabin", "backbone=resnet_tiny", "protocol=miniature"]
+    run = config.load_run([*words, "method.meta_train_losses.scatter=0.5"])
+    assert run.method.meta_train_losses == {"scatter": 0.5, "shuffle": 1.0, "triplet": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -74,17 +74,27 @@ def crowd(domains: int = 4, people: int = 4, each: int = 3) -> tuple[pd.DataFram
 def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iterator[Batch]]]:
     """A fresh method, its training set, and what the loop calls to get batches."""
     torch.manual_seed(run.seed)
+    np.random.seed(run.seed)
     frame, packs = crowd()
     identities, domains, cameras = (frame[name].to_numpy() for name in ("identity", "domain", "camera"))
     each = run.recipe.iterations_per_epoch
     membership = np.zeros((len(set(domains)), len(set(identities))), bool)
     membership[domains, identities] = True
     iterations = run.recipe.epochs * each
-    training = Training(*membership.T.shape, iterations, each, torch.from_numpy(membership))
+    training = Training(*membership.T.shape, iterations, each, torch.from_numpy(membership), (HEIGHT, WIDTH))
     method = build(run.method, run.backbone, run.recipe, training)
-    sizes = run.recipe.identities_per_domain, run.recipe.images_per_identity
     streams = {
-        name: samplers.make(sampler.kind, identities, domains, cameras, *sizes, name, run.seed)
+        name: samplers.make(
+            sampler.kind,
+            identities,
+            domains,
+            cameras,
+            sampler.identities_per_domain or run.recipe.identities_per_domain,
+            run.recipe.images_per_identity,
+            name,
+            run.seed,
+            run.recipe.batch_size,
+        )
         for name, sampler in method.samplers.items()
     }
     images = TrainingImages(frame, packs, run.image, streams, run.seed)

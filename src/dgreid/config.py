@@ -69,6 +69,9 @@ class ImageConfig(Strict):
     color_jitter: tuple[float, float, float, float] | None = Field(
         None, description="brightness, contrast, saturation, hue"
     )
+    occlusion: float = Field(
+        0, ge=0, le=1, description="a white square's greatest side, relative to the image's shorter one"
+    )
 
 
 class RecipeConfig(Strict):
@@ -94,6 +97,9 @@ class RecipeConfig(Strict):
     milestones: tuple[float, ...] = Field((40, 70), description="epochs at which the rate is divided by ten")
     identities_per_domain: int = Field(4, gt=0)
     images_per_identity: int = Field(4, gt=0)
+    batch_size: int | None = Field(
+        None, gt=1, description="images of a batch from all sources pooled; null: as many as by domains"
+    )
     weights: str = Field("imagenet", description="none | imagenet | path of a .safetensors or .pt file")
     precision: Literal["auto", "float32"] = Field("auto", description="auto: mixed precision on CUDA")
     checkpoint_every: int = Field(200, gt=0, description="iterations")
@@ -155,6 +161,7 @@ class ProtocolConfig(Strict):
     expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
     allow_partial: bool = Field(False, description="accept incomplete data; every result is labelled partial")
     choices: dict[str, str] = Field({}, description="choices papers leave open, stated")
+    variants: dict[str, str] = Field({}, description="variants that data sets must have; enforced")
 
 
 class RunConfig(Strict):
@@ -188,6 +195,11 @@ def choices(group: str) -> list[str]:
 def load_dataset(name: str) -> DatasetConfig:
     """Read params/dataset/NAME.yaml."""
     return validate(DatasetConfig, _read("dataset", name))
+
+
+def load_backbone(name: str) -> BackboneConfig:
+    """Read params/backbone/NAME.yaml."""
+    return validate(BackboneConfig, _read("backbone", name))
 
 
 def load_protocol(name: str) -> ProtocolConfig:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import field_validator
 
 from dgreid import config, methods
 from dgreid.errors import UserError, unknown
@@ -28,6 +29,17 @@ class Block(config.Strict):
     seeds: tuple[int, ...]
     recipe: str | None = None  # null: what the protocol proposes
     image: str | None = None
+    changes: tuple[tuple[str, ...], ...] = ((),)  # alternatives, each some words such as method.margin=0.5
+
+    @field_validator("changes")
+    @classmethod
+    def _dotted(cls, changes: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        """A word changes one value in a file; another file is an axis of the block."""
+        for word in itertools.chain(*changes):
+            key, equals, _ = word.partition("=")
+            if "." not in key or not equals:
+                raise ValueError(f"'{word}' is not a change such as method.gate_learning_rate=0.2")
+        return changes
 
 
 class Selection(config.Strict):
@@ -40,6 +52,20 @@ class Selection(config.Strict):
 
 def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Expand a selection, with axes replaced by `overrides`, and write it to params/matrix.yaml."""
+    matrix = compose(name, overrides)
+    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
+    words = shlex.join(["dgreid", "select", name, *axes])
+    with whole(MATRIX) as part:
+        part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
+    return matrix
+
+
+def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """What `select` writes, without writing it.
+
+    Raises:
+        UserError: no such selection, or one that asks for what does not exist.
+    """
     path = config.PARAMS / "matrices" / f"{name}.yaml"
     if not path.exists():
         raise unknown("matrix", name, config.choices("matrices"))
@@ -50,12 +76,7 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
             raise unknown("axis", key, (*AXES, "recipe", "image"))
         for block in node["blocks"]:
             block[key] = value if isinstance(value, list) or key not in AXES else [value]
-    matrix = expand(config.validate(Selection, node, str(path)))
-    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
-    words = shlex.join(["dgreid", "select", name, *axes])
-    with whole(MATRIX) as part:
-        part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
-    return matrix
+    return expand(config.validate(Selection, node, str(path)))
 
 
 def expand(selection: Selection) -> dict[str, Any]:
@@ -63,10 +84,11 @@ def expand(selection: Selection) -> dict[str, Any]:
     runs: dict[str, dict[str, Any]] = {}
     protocols: dict[str, config.ProtocolConfig] = {}
     for block in selection.blocks:
-        for method, backbone, protocol, seed in itertools.product(*(getattr(block, axis) for axis in AXES)):
+        axes = (getattr(block, axis) for axis in (*AXES, "changes"))
+        for method, backbone, protocol, seed, changes in itertools.product(*axes):
             words = [f"method={method}", f"backbone={backbone}", f"protocol={protocol}", f"seed={seed}"]
             words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
-            run = config.load_run(words)
+            run = config.load_run([*words, *changes])
             protocols[protocol] = run.protocol
             runs[run.run] = {
                 "method": method,
@@ -77,6 +99,7 @@ def expand(selection: Selection) -> dict[str, Any]:
                 "recipe": run.recipe.name,
                 "image": run.image.name,
                 "seed": seed,
+                "changes": "".join(f" {shlex.quote(word)}" for word in changes),  # as dvc.yaml appends them
             }
     if not runs:
         raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")

@@ -40,6 +40,16 @@ def test_the_loss_is_smoothed_cross_entropy_after_the_neck_and_triplet_before_it
     torch.testing.assert_close(logged["triplet"], batch_hard_triplet(features, given.identities).detach())
 
 
+def test_a_loss_can_be_left_out():
+    method, given = make(losses=("cross_entropy",)), batch()
+    assert list(method.step({"base": [given]}, 0)) == ["cross_entropy"]
+    alone = make().network
+    smoothed_cross_entropy(alone.logits(alone(given.images)), given.identities).backward()
+    for ours, theirs in zip(method.network.parameters(), alone.parameters(), strict=True):
+        if theirs.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad)
+
+
 def test_the_classifier_starts_small_and_without_bias():
     torch.manual_seed(0)
     method = ERM(tiny.options("erm"), Backbone(), tiny.recipe(), Training(2000, 2, 4, 2))

@@ -29,11 +29,11 @@ class Backbone(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
-def make(domains: int = DOMAINS, **changes) -> MetaBIN:
+def make(domains: int = DOMAINS, method: str = "metabin", **changes) -> MetaBIN:
     torch.manual_seed(0)
     recipe = tiny.recipe(epochs=100, iterations_per_epoch=STEPS, warmup_epochs=10)
     training = Training(CLASSES, domains, 100 * STEPS, STEPS)
-    return MetaBIN(tiny.options("metabin", **changes), Backbone(), recipe, training).double().train()
+    return MetaBIN(tiny.options(method, **changes), Backbone(), recipe, training).double().train()
 
 
 def batch(seed: int) -> Batch:
@@ -45,15 +45,23 @@ def batch(seed: int) -> Batch:
 
 
 class Reference:
-    """The same system as a dictionary of tensors and the fact sheet's formulas."""
+    """The same system as a dictionary of tensors and formulas: loops over samples, its own SGD.
 
-    def __init__(
-        self, method: MetaBIN, base_steps: int, beta_scale: float, meta_train: list, meta_test: list
-    ):
+    Of the method it takes the state it starts from, nothing else.
+    """
+
+    def __init__(self, method: MetaBIN, gamma: float, relative: bool, meta_train: list, meta_test: list):
         self.state = {k.removeprefix("network."): v.clone() for k, v in method.state_dict().items()}
-        self.momentum = {}
-        self.base_steps, self.beta_scale = base_steps, beta_scale
+        named = {id(p): name.removeprefix("network.") for name, p in method.named_parameters()}
+        kept = method.optimisers["main"].state
+        self.momentum = {named[id(p)]: kept[p]["momentum_buffer"].clone() for p in kept}
+        self.gamma, self.relative = gamma, relative
         self.meta_train, self.meta_test = meta_train, meta_test
+
+    def affine(self, layer, branch, what):
+        """A branch's own weight or bias, or the shared one."""
+        own = f"{layer}.{branch}_{what}"
+        return self.state[own if own in self.state else f"{layer}.{what}"][:, None, None]
 
     def bin(self, x, layer, rho, track):
         p = self.state
@@ -63,14 +71,10 @@ class Reference:
             p[f"{layer}.running_mean"] = 0.9 * p[f"{layer}.running_mean"] + 0.1 * mean.detach()
             p[f"{layer}.running_var"] = 0.9 * p[f"{layer}.running_var"] + 0.1 * var.detach() * n / (n - 1)
         c = (None, slice(None), None, None)
-        batch = (x - mean[c]) / (var[c] + 1e-5).sqrt() * p[f"{layer}.batch_weight"][c] + p[
-            f"{layer}.batch_bias"
-        ][c]
         m, v = x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True)
-        instance = (x - m) / (v + 1e-5).sqrt() * p[f"{layer}.instance_weight"][c] + p[
-            f"{layer}.instance_bias"
-        ][c]
-        return rho[c] * batch + (1 - rho[c]) * instance
+        of = {"batch": (x - mean[c]) / (var[c] + 1e-5).sqrt(), "instance": (x - m) / (v + 1e-5).sqrt()}
+        y = {k: n * self.affine(layer, k, "weight") + self.affine(layer, k, "bias") for k, n in of.items()}
+        return rho[c] * y["batch"] + (1 - rho[c]) * y["instance"]
 
     def features(self, images, gates, track):
         x = images
@@ -124,7 +128,8 @@ class Reference:
 
     def iteration(self, number, base, meta, order):
         p = self.state
-        rate = 0.01 * (0.01 * (1 - number / 100) + number / 100 if number < 100 else 1)
+        rate = 0.01 * (0.01 * (1 - number / 100) + number / 100 if number < 100 else 1)  # 10 epochs up
+        rate *= 0.1 ** ((number >= 400) + (number >= 700))  # epochs 40 and 70
         gates = {k: v for k, v in p.items() if k.endswith("balance")}
         learned = [k for k in p if not k.endswith("balance") and "running" not in k and "num_" not in k]
         learned.remove("neck.bias")
@@ -149,69 +154,72 @@ class Reference:
         period = 5 * STEPS
         k = (number + 1) % period
         c = 0.001 + 0.099 * (k / 25 if k <= 25 else 1 - (k - 25) / 25)
+        beta = self.gamma * c if self.relative else c
         moved = {
-            k: (v - self.beta_scale * c * g).detach().clamp(0, 1).requires_grad_()
+            k: (v - beta * g).detach().clamp(0, 1).requires_grad_()
             for (k, v), g in zip(gates.items(), gradients, strict=True)
         }
         f = self.features(xt, moved, track=False)
         loss = sum(self.loss(name, f, yt, dt) for name in self.meta_test)
         for (k, v), g in zip(gates.items(), torch.autograd.grad(loss, list(moved.values())), strict=True):
-            p[k] = (v.detach() - 0.1 * g).clamp(0, 1)
-
-
-def seed_of(iteration: int) -> int:
-    """One whose split of the three domains differs between iterations."""
-    return 100 + iteration
+            p[k] = (v.detach() - self.gamma * g).clamp(0, 1)
 
 
 SCATTER = ["scatter", "shuffle", "triplet"]
-CASES = {
-    "as released, from the start": ({}, 0, SCATTER, ["triplet"]),
-    "as released, half way": ({}, 57, SCATTER, ["triplet"]),
-    "as written": ({"inner_step": "absolute", "first_iteration_base_steps": 1}, 0, SCATTER, ["triplet"]),
-    "with cross-entropy (one source)": (
-        {
-            "meta_train_losses": dict.fromkeys(["cross_entropy", *SCATTER], 1.0),
-            "meta_test_losses": {"cross_entropy": 1.0, "triplet": 1.0},
-        },
-        120,
-        ["cross_entropy", *SCATTER],
-        ["cross_entropy", "triplet"],
+ENTROPY, PLAIN = ["cross_entropy", *SCATTER], (SCATTER, ["triplet"])
+CASES = {  # method, first iteration, gamma, beta relative to it, losses of meta-train and meta-test
+    "as released, from the start": ("metabin", 0, 0.1, True, *PLAIN),
+    "as released, warming up": ("metabin", 57, 0.1, True, *PLAIN),
+    "as released, cycle falling, after a step of the rate": ("metabin", 427, 0.1, True, *PLAIN),
+    "as released, over the bottom of the cycle, at the second step of the rate": (
+        "metabin",
+        698,
+        0.1,
+        True,
+        *PLAIN,
     ),
+    "as written, from the start": ("metabin_paper", 0, 0.1, False, *PLAIN),
+    "as written, warming up": ("metabin_paper", 98, 0.1, False, *PLAIN),
+    "one source": ("metabin_m2d", 120, 0.2, True, ENTROPY, ["cross_entropy", "triplet"]),
+    "one affine map": ("metabin_bin", 57, 0.1, True, *PLAIN),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_iterations_equal_the_second_derivation(case):
-    changes, first, meta_train, meta_test = CASES[case]
-    method = make(**changes)
-    if first:  # gates apart, some at the bounds, and away from the initial weights
+    name, first, *settings = CASES[case]
+    method = make(method=name)
+    if first:  # momentum gathered, statistics moved, gates apart and some at the bounds
+        for number in range(first - 3, first):
+            method.step({"base": [batch(number)], "meta": [batch(1 + number)]}, number)
         with torch.no_grad():
-            for parameter in method.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
-            method.network.neck.bias.zero_()
             for gate in method.gates.values():
                 gate.copy_(torch.linspace(-0.3, 1.3, len(gate)).clamp(0, 1))
-    base_steps = method.options.first_iteration_base_steps
-    scale = 1.0 if method.options.inner_step == "absolute" else 0.1
-    reference = Reference(method, base_steps, scale, meta_train, meta_test)
+    reference = Reference(method, *settings)
+    assert bool(reference.momentum) == bool(first)
+    met = set()  # domains that meta-train took
     for number in range(first, first + 3):
         draws = method.draws(number)
-        assert draws == {"base": base_steps if number == 0 else 1, "meta": 1}
+        assert draws == {"base": 10 if number == 0 and name == "metabin" else 1, "meta": 1}
         base = [batch(1000 * number + i) for i in range(draws["base"])]
         meta = batch(7 + number)
-        torch.manual_seed(seed_of(number))
+        torch.manual_seed(100 + number)
         order = torch.randperm(DOMAINS)
-        torch.manual_seed(seed_of(number))
+        torch.manual_seed(100 + number)
         method.step({"base": base, "meta": [meta]}, number)
         reference.iteration(number, base, meta, order)
+        met.add(tuple(sorted(order[:2].tolist())))
 
     ours = {k.removeprefix("network."): v for k, v in method.state_dict().items()}
     for key, value in reference.state.items():
         if "num_batches" not in key:
             assert (ours[key] - value).abs().max() < 1e-10, key
+    named = {id(p): name.removeprefix("network.") for name, p in method.named_parameters()}
+    for parameter, kept in method.optimisers["main"].state.items():
+        difference = kept["momentum_buffer"] - reference.momentum[named[id(parameter)]]
+        assert difference.abs().max() < 1e-10, named[id(parameter)]
     gates = torch.cat([v for k, v in ours.items() if k.endswith("balance")])
-    assert (gates != 1).any()
+    assert (gates != 1).any() and len(met) > 1
 
 
 def test_meta_step_moves_gates_and_nothing_else():
@@ -221,6 +229,26 @@ def test_meta_step_moves_gates_and_nothing_else():
     after = method.state_dict()
     for key, value in before.items():  # running statistics and the classifier among them
         assert torch.equal(value, after[key]) != key.endswith("balance"), key
+
+
+def test_meta_step_asks_for_no_gradient_of_the_weights():
+    """Neither backward may compute what is thrown away: the kernel of a convolution's weight gradient."""
+    from torch.profiler import profile
+
+    method = make()
+    with profile() as seen:
+        method.update_gates(*method.split(batch(0)), inner_step=0.01)
+    convolutions = [e for e in seen.events() if e.name == "aten::convolution_backward"]
+    assert len(convolutions) == 2  # one of two layers, in each backward: the first needs no gradient at all
+    assert not any(weight.requires_grad or weight.grad is not None for weight in method.weights.values())
+
+
+def test_a_meta_batch_may_hold_more_people_than_a_base_batch():
+    method, _, load = tiny.set_up(tiny.config("metabin", changes={"meta_identities_per_domain": 3}))
+    base, meta = load([("base", 0), ("meta", 0)])
+    assert (len(base.images), len(meta.images)) == (4 * 2 * 2, 4 * 3 * 2)
+    assert meta.domains.tolist() == sorted(meta.domains.tolist())
+    method.train().step({"base": [base], "meta": [meta]}, 1)
 
 
 def test_base_step_leaves_the_gates_alone_and_follows_statistics():

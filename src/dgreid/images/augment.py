@@ -1,7 +1,8 @@
 """Training augmentation of a whole uint8 batch, and the normalisation that follows on the device.
 
 Flip, zero padding and random crop, then (M->D and D->M only) colour jitter: MetaBIN's released settings,
-no random erasing. All randomness comes from the generator passed in.
+no random erasing. Where asked for, QAConv's white square at last. All randomness comes from the generator
+passed in.
 """
 
 import numpy as np
@@ -23,6 +24,8 @@ def augment(images: np.ndarray, image: ImageConfig, rng: np.random.Generator) ->
     images = crop(images, flipped, top, left, image.padding)
     if image.color_jitter:
         images = np.stack([jitter(pixels, image.color_jitter, rng) for pixels in images])
+    if image.occlusion:
+        occlude(images, image.occlusion, rng)
     return images
 
 
@@ -59,6 +62,19 @@ def jitter(
             change = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[kind]
             picture = change(picture).enhance(1 + factors[kind])
     return np.asarray(picture)
+
+
+def occlude(images: np.ndarray, greatest: float, rng: np.random.Generator) -> None:
+    """Paint a white square into every image, in place, as QAConv's released code does (Liao and Shao 2020).
+
+    Its side is uniform from 1 to below `greatest` x min(H, W) pixels; it lies inside the image, one pixel or
+    more from the right and the lower edge.
+    """
+    count, height, width, _ = images.shape
+    sides = rng.integers(1, max(2, int(greatest * min(height, width))), count)
+    tops, lefts = rng.integers(0, [height - sides, width - sides])  # (2, N)
+    for pixels, side, top, left in zip(images, sides, tops, lefts, strict=True):
+        pixels[top : top + side, left : left + side] = 255
 
 
 def normalise(images: Tensor) -> Tensor:

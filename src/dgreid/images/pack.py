@@ -5,13 +5,15 @@ Pillow, so that a pack equals the per-image path bit for bit (other decoders' cu
 """
 
 import hashlib
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
@@ -82,25 +84,58 @@ def _key(manifest: pd.DataFrame) -> str:
 
 
 def _build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
-    """Write the whole pack; the caller holds its lock. A build that was killed starts afresh."""
-    for stale in path.parent.glob(f".tmp-{path.name}-*"):  # of a killed build: nobody else holds the lock
-        shutil.rmtree(stale, ignore_errors=True)
+    """Write the whole pack; the caller holds its lock. A build that was killed goes on at its last chunk.
+
+    Until it is whole, the pack is NAME.npy.part, and NAME.npy.done says how many of its images are on the
+    disk. The name changes with the content and the size, so a part never belongs to other images.
+    """
+    part, done = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.done")
+    _sweep(path, keep=(part, done))
     shape = len(paths), image.height, image.width, 3
-    size, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    start = _finished(part, done, shape)
+    size, free = int(np.prod((len(paths) - start, *shape[1:]))), shutil.disk_usage(path.parent).free
     if size > free:  # a mapped file that meets a full disk kills the process without a word
         raise UserError(
             f"{path.parent} needs {size / 1e9:.1f} GB for {path.name} and has {free / 1e9:.1f} GB free; "
             "delete packs you do not need, or link the folder to another disk."
         )
-    with (
-        whole(path) as part,
-        ThreadPoolExecutor(threads()) as pool,
-        tqdm(total=len(paths), desc=f"packing {path.stem}", unit="img", disable=None) as bar,
-    ):
+    if start:
+        store = np.lib.format.open_memmap(part, mode="r+")
+    else:
+        done.unlink(missing_ok=True)  # it may speak of an older part
         store = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
-            for row, pixels in enumerate(pool.map(lambda name: load(root, name, image), chunk), start):
+    with (
+        ThreadPoolExecutor(threads()) as pool,
+        tqdm(total=len(paths), initial=start, desc=f"packing {path.stem}", unit="img", disable=None) as bar,
+    ):
+        for first in range(start, len(paths), CHUNK):
+            chunk = paths[first : first + CHUNK]
+            for row, pixels in enumerate(pool.map(lambda name: load(root, name, image), chunk), first):
                 store[row] = pixels
-            store.flush()
+            store.flush()  # before it is called done
+            with whole(done) as mark:
+                mark.write_text(str(first + len(chunk)))
             bar.update(len(chunk))
+    os.replace(part, path)
+    done.unlink(missing_ok=True)
+
+
+def _finished(part: Path, done: Path, shape: tuple[int, ...]) -> int:
+    """How many images of a part are finished; 0 if there is no part, or none that can be continued."""
+    try:
+        count, store = int(done.read_text()), np.load(part, mmap_mode="r")
+    except (OSError, ValueError):
+        return 0
+    return count if store.shape == shape and store.dtype == np.uint8 and 0 <= count <= shape[0] else 0
+
+
+def _sweep(path: Path, keep: tuple[Path, ...]) -> None:
+    """Remove parts of this data set and size whose images are no longer the manifest's."""
+    family = path.stem.rpartition("-")[0]  # {dataset}-{height}x{width}
+    for stale in sorted(path.parent.glob(f"{family}-*.npy.part")):
+        if stale in keep:
+            continue
+        lock = FileLock(stale.with_name(stale.name.removesuffix(".npy.part") + ".lock"), timeout=0)
+        with suppress(Timeout), lock:  # somebody may be at work on it
+            stale.unlink(missing_ok=True)
+            stale.with_suffix(".done").unlink(missing_ok=True)

@@ -163,7 +163,7 @@ class RandomStream(Stream):
         if images < per_batch:
             raise UserError(
                 f"the training set has {images} images but a batch takes {per_batch}: "
-                "lower recipe.identities_per_domain or recipe.images_per_identity."
+                "lower recipe.batch_size, recipe.identities_per_domain or recipe.images_per_identity."
             )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
@@ -238,14 +238,21 @@ def make(
     images_per_identity: int,
     name: str,
     seed: int,
+    batch_size: int | None = None,
 ) -> Stream | SideBySide:
-    """The stream a method asked for; batches of all kinds have the same size."""
+    """The stream a method asked for; batches of all kinds have the same size.
+
+    Where there is a `batch_size`, the two kinds that draw from all sources pooled, `pk` and `random`, have
+    that one (`pk`: the whole identities of it).
+    """
     count = int(domains.max()) + 1
     per_domain = identities_per_domain * images_per_identity
+    pooled = batch_size or per_domain * count
     if kind == "pk":
-        return IdentityStream(identities, identities_per_domain * count, images_per_identity, name, seed)
+        per_batch = max(1, pooled // images_per_identity)
+        return IdentityStream(identities, per_batch, images_per_identity, name, seed)
     if kind == "random":
-        return RandomStream(len(identities), per_domain * count, name, seed)
+        return RandomStream(len(identities), pooled, name, seed)
     if kind == "across_cameras":
         rows = groups(domains)
         return SideBySide(

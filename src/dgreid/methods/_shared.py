@@ -1,6 +1,7 @@
 """What most systems share: the strong re-identification baseline's network, its loss, its optimiser."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,11 @@ from dgreid.training.schedules import warmed_steps
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "batch": None,  # what backbones come with
     "instance": norms.InstanceNorm2d,
+    "instance_shallow": norms.InstanceNorm2d,  # in stem and shallow stages alone, else batch norm
     "half": norms.HalfInstanceNorm2d,
     "ibn": norms.IBN,
     "switchable": norms.SwitchableNorm2d,
+    "switchable_2way": partial(norms.SwitchableNorm2d, components=("in", "bn")),
     "bin": norms.BatchInstanceNorm2d,  # MetaBIN's, an affine map for each branch
     "bin_shared": norms.SharedBatchInstanceNorm2d,  # Nam and Kim's, one for both
 }
@@ -34,9 +37,7 @@ class Network(nn.Module):
 
     def __init__(self, backbone: nn.Module, norm: str, recipe: RecipeConfig, classes: int):
         super().__init__()
-        if norm not in NORMS:
-            raise unknown("method.norm", norm, NORMS)
-        self.backbone = backbone if NORMS[norm] is None else norms.convert_norms(backbone, NORMS[norm])
+        self.backbone = with_norm(backbone, norm)
         self.neck = BNNeck(backbone.channels)
         self.classifier = nn.Linear(backbone.channels, classes, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
@@ -47,11 +48,18 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C), the pooled feature before the neck: what metric losses take."""
+        return self.pool(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C, h, w), the backbone's output."""
         mixed = (
             self.mixed_precision and self.training and images.is_cuda and torch.cuda.is_bf16_supported(False)
         )
         with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed):
-            maps = self.backbone(images.contiguous(memory_format=self.memory_format))  # (N, C, h, w)
+            return self.backbone(images.contiguous(memory_format=self.memory_format))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C), averages over positions."""
         return maps.mean((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))
 
     def logits(self, features: Tensor) -> Tensor:
@@ -61,6 +69,22 @@ class Network(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C), the neck's output: what is compared at test time."""
         return self.neck(self(images))
+
+
+def with_norm(backbone: nn.Module, norm: str) -> nn.Module:
+    """The backbone with its batch norms converted to those that `NORMS` has under this name."""
+    if norm not in NORMS:
+        raise unknown("method.norm", norm, NORMS)
+    if NORMS[norm]:
+        only = shallow(backbone) if norm == "instance_shallow" else None
+        norms.convert_norms(backbone, NORMS[norm], only)
+    return backbone
+
+
+def shallow(backbone: nn.Module) -> Callable[[str], bool]:
+    """Whether a module of the backbone, by its name, stands in the stem or in a shallow stage."""
+    deep = tuple(f"{name}." for name, _ in backbone.stages[backbone.shallow_stages :])
+    return lambda name: not name.startswith(deep)
 
 
 def base_losses(network: Network, batch: Batch, smoothing: float, margin: float) -> dict[str, Tensor]:
@@ -73,11 +97,14 @@ def base_losses(network: Network, batch: Batch, smoothing: float, margin: float)
 
 
 def optimiser(
-    parameters: Iterable[tuple[str, nn.Parameter]], recipe: RecipeConfig, learning_rate: float
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    recipe: RecipeConfig,
+    learning_rate: float,
+    nesterov: bool = False,
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser at `learning_rate` x the recipe's factor; biases learn faster by `bias_factor`.
 
-    `initial_lr` of each group is its full rate, which `set_rate` scales.
+    `initial_lr` of each group is its full rate, which `set_rate` scales. `nesterov` is about SGD alone.
     """
     rate = learning_rate * recipe.learning_rate_factor
     weights, biases = [], []
@@ -93,7 +120,10 @@ def optimiser(
     adams = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     if recipe.optimiser in adams:
         return adams[recipe.optimiser](groups, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    nesterov = nesterov and recipe.momentum > 0  # without momentum it is nothing
+    return torch.optim.SGD(
+        groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=nesterov
+    )
 
 
 def set_rate(

@@ -25,6 +25,7 @@ class Sampler(NamedTuple):
     """
 
     kind: str
+    identities_per_domain: int | None = None  # in place of the recipe's
 
 
 class Training(NamedTuple):
@@ -35,6 +36,7 @@ class Training(NamedTuple):
     iterations: int
     iterations_per_epoch: int
     membership: Tensor | None = None  # (domains, classes) bool: which identities a domain shows; for buffers
+    image: tuple[int, int] | None = None  # height and width, for layers as large as a map
 
 
 class Method(nn.Module):

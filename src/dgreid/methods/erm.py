@@ -21,9 +21,13 @@ class Options(MethodOptions):
     """The baseline's switches."""
 
     norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
-    base_sampler: Literal["pk", "pk_per_domain"] = Field(
+    base_sampler: Literal["pk", "pk_per_domain", "across_cameras"] = Field(
         "pk_per_domain",
-        description="pk_per_domain: as many identities from each source; pk: from all of them pooled",
+        description="pk_per_domain: as many identities from each source; pk: from all of them pooled; "
+        "across_cameras: M3L's",
+    )
+    losses: tuple[Literal["cross_entropy", "triplet"], ...] = Field(
+        ("cross_entropy", "triplet"), description="summed", min_length=1
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
@@ -50,6 +54,7 @@ class ERM(Method):
         losses = base_losses(
             self.network, batches["base"][0], self.options.label_smoothing, self.options.margin
         )
+        losses = {name: losses[name] for name in self.options.losses}
         descend(sum(losses.values()), *self.optimisers.values())
         with torch.no_grad():
             for gate in self.gates.values():

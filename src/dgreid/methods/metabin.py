@@ -48,6 +48,9 @@ class Options(MethodOptions):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
     meta_train_domains: int | None = Field(None, gt=0, description="null: half of the domains, rounded up")
+    meta_identities_per_domain: int | None = Field(
+        None, gt=1, description="in a meta batch; null: as many as in a base batch"
+    )
     meta_train_losses: dict[Loss, float] = Field(
         {"scatter": 1.0, "shuffle": 1.0, "triplet": 1.0}, description="loss: weight", min_length=1
     )
@@ -67,13 +70,7 @@ class MetaBIN(Method):
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
         super().__init__()
         self.options, self.recipe, self.training_set = options, recipe, training
-        self.meta_train_domains = options.meta_train_domains or math.ceil(training.domains / 2)
-        if training.domains <= self.meta_train_domains:
-            raise UserError(
-                f"MetaBIN trains its gates on {self.meta_train_domains} domains and tests them on others, "
-                f"but the protocol has {training.domains}: lower method.meta_train_domains or add sources "
-                "(domain_by: camera makes every camera a domain)."
-            )
+        self.meta_train_domains = meta_train_share(options.meta_train_domains, training.domains)
         self.network = Network(backbone, options.norm, recipe, training.classes)
         self.gates = gates_of(self.network)  # theta_rho, by name
         if not self.gates:
@@ -89,7 +86,10 @@ class MetaBIN(Method):
             # gates live in [0, 1] whatever the weights' optimiser: no momentum, decay or recipe factor
             "gates": torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate),
         }
-        self.samplers = {"base": Sampler(options.base_sampler), "meta": Sampler("pk_per_domain")}
+        self.samplers = {
+            "base": Sampler(options.base_sampler),
+            "meta": Sampler("pk_per_domain", options.meta_identities_per_domain),
+        }
 
     def draws(self, iteration: int) -> dict[str, int]:
         """One batch for each update; the very first iteration warms the base model up."""
@@ -112,10 +112,8 @@ class MetaBIN(Method):
         return losses
 
     def split(self, batch: Batch) -> tuple[Batch, Batch]:
-        """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
-        order = torch.randperm(self.training_set.domains)
-        chosen = torch.isin(batch.domains, order[: self.meta_train_domains].to(batch.domains.device))
-        return Batch(*(part[chosen] for part in batch)), Batch(*(part[~chosen] for part in batch))
+        """Meta-train and meta-test batch of this iteration."""
+        return split_domains(batch, self.meta_train_domains, self.training_set.domains)
 
     def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
         """Meta-train and meta-test (eq. 6-10), first order, on batch statistics that leave no trace.
@@ -126,14 +124,14 @@ class MetaBIN(Method):
         self._learn(self.gates)
         with norms.hold(self.network):
             features = self.network(meta_train.images)
-            train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)
+            train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)  # eq. 8
             inner = torch.autograd.grad(train_loss, self.gates.values())
             adapted = {  # rho'
                 name: (gate.detach() - inner_step * gradient).clamp_(0, 1).requires_grad_()
                 for (name, gate), gradient in zip(self.gates.items(), inner, strict=True)
             }
             features = functional_call(self.network, adapted, (meta_test.images,))
-            test_loss = self.meta_loss(features, meta_test, self.options.meta_test_losses)
+            test_loss = self.meta_loss(features, meta_test, self.options.meta_test_losses)  # eq. 10
             outer = torch.autograd.grad(test_loss, adapted.values())
         for gate, gradient in zip(self.gates.values(), outer, strict=True):
             gate.grad = gradient
@@ -144,17 +142,15 @@ class MetaBIN(Method):
         return {"meta_train": train_loss, "meta_test": test_loss}
 
     def meta_loss(self, features: Tensor, batch: Batch, weights: Mapping[str, float]) -> Tensor:
-        """The weighted sum of the named losses (eq. 8 and 10)."""
-        total = features.new_zeros(())
-        for name, weight in weights.items():
-            total = total + weight * self._loss(name, features, batch)
-        return total
+        """The weighted sum of the named losses, a scalar."""
+        options = self.options
+        return weighted_loss(self.network, features, batch, weights, options.label_smoothing, options.margin)
 
     def inner_step(self, iteration: int) -> float:
-        """beta at this iteration; the cycle moves before it is read, so the first step is not the least."""
-        period = int(self.options.cycle_epochs * self.training_set.iterations_per_epoch)
-        cyclic = triangular(iteration + 1, self.options.cycle_low, self.options.cycle_high, period)
-        return cyclic * self.options.gate_learning_rate if self.options.inner_step == "relative" else cyclic
+        """beta at this iteration."""
+        options = self.options
+        c = cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.training_set)
+        return c * options.gate_learning_rate if options.inner_step == "relative" else c
 
     def balance(self) -> dict[str, Tensor]:
         """Mean gate, and the share of channels that lean towards the instance norm."""
@@ -165,21 +161,61 @@ class MetaBIN(Method):
         """(N, 3, H, W) -> (N, C), the neck's output."""
         return self.network.embed(images)
 
-    def _loss(self, name: str, features: Tensor, batch: Batch) -> Tensor:
-        if name == "scatter":
-            return intra_domain_scatter(features, batch.domains)
-        if name == "shuffle":
-            return inter_domain_shuffle(features, batch.identities, batch.domains)
-        if name == "triplet":
-            return batch_hard_triplet(features, batch.identities, self.options.margin)
-        logits = self.network.logits(features)
-        return smoothed_cross_entropy(logits, batch.identities, self.options.label_smoothing)
-
     def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
         """Ask for the gradients of these parameters alone: the others cost nothing."""
         for group in (self.weights, self.gates):
             for parameter in group.values():
                 parameter.requires_grad_(group is only)
+
+
+def meta_train_share(asked: int | None, domains: int) -> int:
+    """How many of the domains meta-train takes: as many as asked, or half of them, rounded up.
+
+    Raises:
+        UserError: none would be left for meta-test.
+    """
+    share = asked or math.ceil(domains / 2)
+    if domains <= share:
+        raise UserError(
+            f"meta-learning trains on {share} domains and tests on others, but the protocol has {domains}: "
+            "lower method.meta_train_domains or add sources (domain_by: camera makes every camera a domain)."
+        )
+    return share
+
+
+def split_domains(batch: Batch, meta_train_domains: int, domains: int) -> tuple[Batch, Batch]:
+    """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
+    order = torch.randperm(domains)
+    chosen = torch.isin(batch.domains, order[:meta_train_domains].to(batch.domains.device))  # (N,)
+    return Batch(*(part[chosen] for part in batch)), Batch(*(part[~chosen] for part in batch))
+
+
+def cyclic(iteration: int, low: float, high: float, epochs: float, training: Training) -> float:
+    """The cyclic value c; the cycle moves before it is read, so the first value is not the least."""
+    return triangular(iteration + 1, low, high, int(epochs * training.iterations_per_epoch))
+
+
+def weighted_loss(
+    network: Network,
+    features: Tensor,
+    batch: Batch,
+    weights: Mapping[Loss, float],
+    smoothing: float,
+    margin: float,
+) -> Tensor:
+    """The sum of the named losses of pooled features (N, C), each times its weight; a scalar."""
+    losses = {
+        "scatter": lambda: intra_domain_scatter(features, batch.domains),
+        "shuffle": lambda: inter_domain_shuffle(features, batch.identities, batch.domains),
+        "triplet": lambda: batch_hard_triplet(features, batch.identities, margin),
+        "cross_entropy": lambda: smoothed_cross_entropy(
+            network.logits(features), batch.identities, smoothing
+        ),
+    }
+    total = features.new_zeros(())
+    for name, weight in weights.items():
+        total = total + weight * losses[name]()
+    return total
 
 
 METHOD = MetaBIN

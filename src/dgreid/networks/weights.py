@@ -1,8 +1,9 @@
 """Trained weights into a backbone: `none`, `imagenet`, or the path of a file.
 
 `imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the network's, such as
-mobilenet_v2_x1_0 or resnet50 whatever its strides, then asks torchvision. A MobileNetV2 file may use our own
-names, torchvision's or torchreid's; everything has to fit.
+mobilenet_v2_x1_0 or resnet50 whatever its strides and IBN variant, then asks torchvision. A MobileNetV2 file
+may use our own names, torchvision's or torchreid's; a file for an IBN-ResNet our own, those of a plain ResNet
+or IBN-Net's. Everything has to fit.
 """
 
 import logging
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from dgreid.config import BackboneConfig
 from dgreid.errors import UserError
-from dgreid.networks.backbones.mobilenet_v2 import STAGES, MobileNetV2
+from dgreid.networks.backbones.mobilenet_v2 import LAYERS, STAGES, MobileNetV2
+from dgreid.networks.norms import IBN, InstanceNorm2d
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ FOLDER = Path("data/weights")  # relative to the project root
 SUFFIXES = (".safetensors", ".pt", ".pth")
 CLASSIFIERS = ("fc.", "classifier.")  # of ImageNet's classes: never used
 COUNTER = "num_batches_tracked"  # read by no norm with a fixed momentum
+NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
 def load(network: nn.Module, config: BackboneConfig, weights: str) -> None:
@@ -39,7 +42,7 @@ def load(network: nn.Module, config: BackboneConfig, weights: str) -> None:
         state, source = read(local), str(local)
     else:
         state, source = _download(config), "torchvision's download"
-    fit(network, state, source)
+    fit(network, state, source, config.ibn_weights)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -69,8 +72,11 @@ def read(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def fit(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, ibn_weights: str = "sliced") -> None:
     """Give `network` the tensors of `state`, renamed where needed; classifiers are left out.
+
+    `ibn_weights` says what the norms of IBN blocks get where the file has plain batch norms: "sliced", the
+    affine map of their channels (and the batch halves the running statistics), or "fresh", nothing.
 
     Raises:
         UserError: missing, surplus or wrongly shaped tensors, the first of them named.
@@ -82,6 +88,7 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     }
     if isinstance(network, MobileNetV2):
         state = _mobilenet_v2_names(network, state)
+    state = _ibn_norms(network, state, ibn_weights)
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     problems = [f"{name} missing" for name in wanted if name not in state]
     problems += [f"{name} unknown" for name in state if name not in wanted]
@@ -100,6 +107,56 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     log.info("%d tensors of %s loaded into %s", len(state), source, type(network).__name__)
 
 
+def _ibn_norms(network: nn.Module, state: dict[str, Tensor], ibn_weights: str) -> dict[str, Tensor]:
+    """The state with what the IBN and instance norms of `network` are to get in place of plain batch norms.
+
+    Norms that variant b has where a plain ResNet has none stay at weight 1, bias 0.
+    """
+    state, plain, added = _renamed(state, _ibn_net_table(network)), 0, 0
+    for name, norm in network.named_modules():
+        if not isinstance(norm, (IBN, InstanceNorm2d)):
+            continue
+        if all(f"{name}.{tensor}" in state for tensor in NORM_TENSORS):
+            old = {tensor: state.pop(f"{name}.{tensor}") for tensor in NORM_TENSORS}
+            new = norm.state_dict() if ibn_weights == "fresh" else _sliced(norm, old)
+            state |= {f"{name}.{tensor}": value for tensor, value in new.items() if COUNTER not in tensor}
+            plain += 1
+        elif name.endswith("output_norm") and f"{name}.weight" not in state:
+            state |= {f"{name}.{tensor}": value for tensor, value in norm.state_dict().items()}
+            added += 1
+    if plain or added:
+        log.info("plain batch norms into %d IBN norms: %s; %d norms added afresh", plain, ibn_weights, added)
+    return state
+
+
+def _sliced(norm: nn.Module, plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What an IBN or instance norm takes from a plain batch norm of its width."""
+    if not isinstance(norm, IBN):
+        return {"weight": plain["weight"], "bias": plain["bias"]}
+    instance = {f"instance.{tensor}": plain[tensor][: norm.split] for tensor in ("weight", "bias")}
+    return instance | {f"batch.{tensor}": value[norm.split :] for tensor, value in plain.items()}
+
+
+def _ibn_net_table(network: nn.Module) -> dict[str, str]:
+    """IBN-Net's module names -> ours; its other names are torchvision's, which are ours."""
+    table = {}
+    for name, norm in network.named_modules():
+        if isinstance(norm, IBN):
+            table |= {f"{name}.IN": f"{name}.instance", f"{name}.BN": f"{name}.batch"}
+        elif isinstance(norm, InstanceNorm2d) and name.endswith("output_norm"):
+            table[f"{name.removesuffix('output_norm')}IN"] = name
+    return table
+
+
+def _renamed(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors under the names that `table` has for their modules; others unchanged."""
+    renamed = {}
+    for name, value in state.items():
+        module, dot, tensor = name.rpartition(".")
+        renamed[f"{table.get(module, module)}{dot}{tensor}"] = value
+    return renamed
+
+
 def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a torchvision or torchreid MobileNetV2 under our names; others unchanged."""
     if "features.0.0.weight" in state:
@@ -108,12 +165,9 @@ def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[
         table, layout = _torchreid_table(), "torchreid"
     else:
         return state
-    renamed = {}
-    for name, value in state.items():
-        module, _, tensor = name.rpartition(".")
-        renamed[f"{table.get(module, module)}.{tensor}"] = value
+    renamed = _renamed(state, table)
     log.info("%d tensors renamed from the %s layout", len(renamed), layout)
-    if "blocks.0.expand.conv.weight" not in renamed:
+    if "layer1.0.expand.conv.weight" not in renamed:
         renamed |= _identity_expansion(network)
         log.info("first block: an identity stands for the expansion that %s does not have", layout)
     return renamed
@@ -121,48 +175,58 @@ def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[
 
 def _identity_expansion(network: MobileNetV2) -> dict[str, Tensor]:
     """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6."""
-    layer = network.blocks[0].expand
+    layer = network.layer1[0].expand
     channels = layer.conv.out_channels
     return {
-        "blocks.0.expand.conv.weight": torch.eye(channels)[:, :, None, None],
-        "blocks.0.expand.bn.weight": torch.ones(channels),
-        "blocks.0.expand.bn.bias": torch.zeros(channels),
-        "blocks.0.expand.bn.running_mean": torch.zeros(channels),
-        "blocks.0.expand.bn.running_var": torch.full((channels,), 1 - layer.bn.eps),  # var + eps is 1
+        "layer1.0.expand.conv.weight": torch.eye(channels)[:, :, None, None],
+        "layer1.0.expand.bn.weight": torch.ones(channels),
+        "layer1.0.expand.bn.bias": torch.zeros(channels),
+        "layer1.0.expand.bn.running_mean": torch.zeros(channels),
+        "layer1.0.expand.bn.running_var": torch.full((channels,), 1 - layer.bn.eps),  # var + eps is 1
     }
 
 
 def _torchvision_table() -> dict[str, str]:
     """torchvision's module names -> ours; its first block lacks the expansion."""
     table = {"features.0.0": "stem.conv", "features.0.1": "stem.bn"}
-    blocks = sum(repeats for _, _, repeats, _ in STAGES)
-    for index in range(blocks):
-        theirs, ours = f"features.{index + 1}.conv", f"blocks.{index}"
+    blocks = [name for stage in _block_names() for name in stage]
+    for index, ours in enumerate(blocks):
+        theirs = f"features.{index + 1}.conv"
         parts = ("depthwise",) if index == 0 else ("expand", "depthwise")
         for place, part in enumerate(parts):
             table[f"{theirs}.{place}.0"] = f"{ours}.{part}.conv"
             table[f"{theirs}.{place}.1"] = f"{ours}.{part}.bn"
         table[f"{theirs}.{len(parts)}"] = f"{ours}.project.conv"
         table[f"{theirs}.{len(parts) + 1}"] = f"{ours}.project.bn"
-    head = f"features.{blocks + 1}"
+    head = f"features.{len(blocks) + 1}"
     return table | {f"{head}.0": "head.conv", f"{head}.1": "head.bn"}
 
 
 def _torchreid_table() -> dict[str, str]:
     """torchreid's module names -> ours: conv1, then one module per stage, then the head."""
     table = {"conv1.conv": "stem.conv", "conv1.bn": "stem.bn"}
-    index = 0
-    for stage, (_, _, repeats, _) in enumerate(STAGES):
-        for repeat in range(repeats):
-            theirs, ours = f"conv{stage + 2}.{repeat}", f"blocks.{index}"
+    for stage, blocks in enumerate(_block_names()):
+        for repeat, ours in enumerate(blocks):
+            theirs = f"conv{stage + 2}.{repeat}"
             for their, our in (("conv1", "expand"), ("dwconv2", "depthwise")):
                 table[f"{theirs}.{their}.conv"] = f"{ours}.{our}.conv"
                 table[f"{theirs}.{their}.bn"] = f"{ours}.{our}.bn"
             table[f"{theirs}.conv3.0"] = f"{ours}.project.conv"
             table[f"{theirs}.conv3.1"] = f"{ours}.project.bn"
-            index += 1
     head = f"conv{len(STAGES) + 2}"
     return table | {f"{head}.conv": "head.conv", f"{head}.bn": "head.bn"}
+
+
+def _block_names() -> list[list[str]]:
+    """Our names of a MobileNetV2's blocks, a list for each of the paper's seven stages."""
+    names = []
+    for layer, stages in enumerate(LAYERS):
+        first = 0
+        for stage in stages:
+            repeats = STAGES[stage][2]
+            names.append([f"layer{layer + 1}.{first + repeat}" for repeat in range(repeats)])
+            first += repeats
+    return names
 
 
 def _candidates(config: BackboneConfig) -> list[Path]:

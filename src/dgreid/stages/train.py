@@ -107,14 +107,15 @@ def plan(train: pd.DataFrame, config: RunConfig) -> Training:
     """Classes, domains and iterations of a training set under the run's recipe."""
     recipe = config.recipe
     classes, domains = int(train["identity"].max()) + 1, int(train["domain"].max()) + 1
-    batch = domains * recipe.identities_per_domain * recipe.images_per_identity
+    batch = recipe.batch_size or domains * recipe.identities_per_domain * recipe.images_per_identity
     per_epoch = recipe.iterations_per_epoch or samplers.iterations_per_epoch(
         train["identity"].to_numpy(), batch, recipe.images_per_identity
     )
     membership = np.zeros((domains, classes), bool)
     membership[train["domain"], train["identity"]] = True
     iterations = recipe.epochs * per_epoch
-    return Training(classes, domains, iterations, per_epoch, torch.from_numpy(membership))
+    size = config.image.height, config.image.width
+    return Training(classes, domains, iterations, per_epoch, torch.from_numpy(membership), size)
 
 
 def build(
@@ -143,8 +144,9 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
         node, training = facts["config"], Training(**facts["training"])
-        training = training._replace(  # what it was is in the model's buffers
-            membership=torch.zeros(training.domains, training.classes, dtype=torch.bool)
+        training = training._replace(  # membership: what it was is in the model's buffers
+            membership=torch.zeros(training.domains, training.classes, dtype=torch.bool),
+            image=(node["image"]["height"], node["image"]["width"]),
         )
         options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
         backbone = BackboneConfig.model_validate(node["backbone"])
@@ -162,20 +164,25 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
 def training_images(train: pd.DataFrame, config: RunConfig, method: Method) -> TrainingImages:
     """The packs of the sources and the streams of batches that `method` asks for."""
     packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
-    streams = {
+    return TrainingImages(train, packs, config.image, streams(train, config, method), config.seed)
+
+
+def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.Stream]:
+    """The batches that `method` asks for, as rows of `train`, by sampler."""
+    return {
         name: samplers.make(
             sampler.kind,
             train["identity"].to_numpy(),
             train["domain"].to_numpy(),
             train["camera"].to_numpy(),
-            config.recipe.identities_per_domain,
+            sampler.identities_per_domain or config.recipe.identities_per_domain,
             config.recipe.images_per_identity,
             name,
             config.seed,
+            config.recipe.batch_size,
         )
         for name, sampler in method.samplers.items()
     }
-    return TrainingImages(train, packs, config.image, streams, config.seed)
 
 
 def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +194,9 @@ def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> di
     return {
         "run": config.run,
         "config": node,
-        "training": {key: value for key, value in training._asdict().items() if key != "membership"},
+        "training": {  # the image size stands in the configuration
+            key: value for key, value in training._asdict().items() if key not in ("membership", "image")
+        },
         "data": dict(data),
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}

@@ -1,14 +1,14 @@
-"""Backbones: shapes, norm widths and gate counts of the papers, every shipped YAML."""
+"""Backbones: shapes, stages, norm widths and counts of the papers, variants, every shipped YAML."""
 
 import pytest
 import torch
 from torch import nn
 
-from dgreid.config import BackboneConfig
+from dgreid.config import BackboneConfig, choices, load_backbone
 from dgreid.errors import UserError
 from dgreid.networks.backbones import architectures, build
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
-from dgreid.networks.norms import BatchInstanceNorm2d, convert_norms
+from dgreid.networks.norms import IBN, BatchInstanceNorm2d, InstanceNorm2d, convert_norms
 
 CONFIGS = {
     "mobilenet_v2_x1_4": {"architecture": "mobilenet_v2", "width": 1.4},
@@ -103,21 +103,116 @@ def test_drawn_weights_follow_the_seed():
     assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
 
 
+SMALL = ["mobilenet_v2_x0_25", "resnet18", "resnet_tiny"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_stages_follow_one_another_and_end_the_network(name):
+    network = build(config(name)).eval()
+    seen = []
+    for stage, _ in network.stages:
+        network.get_submodule(stage).register_forward_hook(lambda _, given, y: seen.append((given[0], y)))
+    with torch.no_grad():
+        output = network(torch.randn(2, 3, 64, 32))
+    assert [y.shape[1] for _, y in seen] == [channels for _, channels in network.stages]
+    assert all(given is before for (given, _), (_, before) in zip(seen[1:], seen[:-1], strict=True))
+    assert seen[-1][1] is output and network.stages[-1][1] == network.channels
+    assert 0 < network.shallow_stages < len(network.stages)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_module_behind_a_stage_and_a_network_cut_after_it(name):
+    whole, changed = build(config(name)).eval(), build(config(name)).eval()
+    changed.load_state_dict(whole.state_dict())
+    stage, channels = changed.stages[1]
+    changed.set_submodule(stage, nn.Sequential(changed.get_submodule(stage), nn.Flatten(0, 1)))
+    for later, _ in changed.stages[2:]:
+        changed.set_submodule(later, nn.Identity())
+    expected = []
+    whole.get_submodule(stage).register_forward_hook(lambda *given: expected.append(given[-1]))
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        whole(x)
+        got = changed(x)
+    assert expected[0].shape[:2] == (2, channels)
+    assert torch.equal(got, expected[0].flatten(0, 1))
+
+
+def test_mobilenet_v2_layers_end_where_the_resolution_changes():
+    network = build(config("mobilenet_v2_x1_0"))
+    assert network.stages == (
+        ("layer1", 24),
+        ("layer2", 32),
+        ("layer3", 96),
+        ("layer4", 320),
+        ("head", 1280),
+    )
+    assert [len(getattr(network, f"layer{i}")) for i in (1, 2, 3, 4)] == [3, 3, 7, 4]
+
+
+def kinds(network, kind):
+    return [name for name, module in network.named_modules() if type(module) is kind]
+
+
+def test_ibn_a_halves_the_first_norm_of_three_layers():
+    network = build(config("resnet50", ibn="a"))
+    blocks = {1: 3, 2: 4, 3: 6}
+    assert kinds(network, IBN) == [f"layer{i}.{j}.bn1" for i, n in blocks.items() for j in range(n)]
+    assert type(network.bn1) is nn.BatchNorm2d and network.layer2[0].bn1.split == 64
+    plain = build(config("resnet50"))
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in plain.parameters())
+
+
+def test_ibn_b_normalises_the_stem_and_the_ends_of_two_layers():
+    network = build(config("resnet50", ibn="b"))
+    assert kinds(network, InstanceNorm2d) == ["bn1", "layer1.2.output_norm", "layer2.3.output_norm"]
+    plain = sum(p.numel() for p in build(config("resnet50")).parameters())
+    assert sum(p.numel() for p in network.parameters()) == plain + 2 * (256 + 512)
+    block, summed = network.layer1[2].eval(), []
+    block.output_norm.register_forward_pre_hook(lambda _, given: summed.append(given[0].clone()))
+    with torch.no_grad():
+        y = block(torch.randn(2, 256, 4, 4).relu())
+    torch.testing.assert_close(y, nn.functional.instance_norm(summed[0]).relu())  # after the addition
+
+
+@pytest.mark.parametrize(("name", "tensors"), [("resnet50_m3l", 161), ("ibn_net50_m3l", 187)])
+def test_m3l_networks_have_the_released_counts(root, name, tensors):
+    with torch.device("meta"):
+        network = build(load_backbone(name))
+        head = nn.BatchNorm1d(network.channels)  # with a bias that learns
+    parameters = [*network.parameters(), *head.parameters()]
+    assert (sum(p.numel() for p in parameters), len(parameters)) == (23_512_128, tensors)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_without_stem_activation_negative_values_go_on(name):
+    inputs = {}
+    for active in (True, False):
+        network = build(config(name, stem_activation=active)).eval()
+        first = network.get_submodule(network.stages[0][0])
+        first.register_forward_pre_hook(lambda _, given, active=active: inputs.update({active: given[0]}))
+        with torch.no_grad():
+            network(torch.randn(2, 3, 64, 32))
+    assert inputs[True].min() == 0 and inputs[False].min() < 0
+
+
+def test_variants_that_do_not_exist():
+    with pytest.raises(UserError, match="ibn a is a ResNet's"):
+        build(config("mobilenet_v2_x1_0", ibn="a"))
+
+
 def test_unknown_names():
-    assert architectures() == ["mobilenet_v2", "resnet", "resnet_tiny"]
+    assert {"mobilenet_v2", "resnet", "resnet_tiny"} <= set(architectures())
     with pytest.raises(UserError, match="did you mean 'resnet'"):
         build(BackboneConfig(name="x", architecture="resnett"))
     with pytest.raises(UserError, match="unknown ResNet depth '51': did you mean '50'"):
         build(BackboneConfig(name="x", architecture="resnet", depth=51))
 
 
-def test_shipped_backbones(request):
-    from omegaconf import OmegaConf
-
-    folder = request.config.rootpath / "params" / "backbone"
-    shipped = sorted(folder.glob("*.yaml"))
-    assert shipped
-    for path in shipped:
-        node = OmegaConf.to_container(OmegaConf.load(path))
+def test_shipped_backbones(root):
+    names = choices("backbone")
+    assert {"ibn_net50_a", "ibn_net50_b", "ibn_net50_m3l", "resnet34", "resnet101", "resnet152"} <= set(names)
+    for name in names:
         with torch.device("meta"):
-            assert build(BackboneConfig(name=path.stem, **node)).channels > 0
+            network = build(load_backbone(name))
+        assert network.channels == network.stages[-1][1]

@@ -162,6 +162,19 @@ def test_gate_one_is_batch_norm_and_zero_is_instance_norm(train):
     torch.testing.assert_close(layer(x), expected)
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_shared_gate_one_is_batch_norm_and_zero_is_instance_norm_with_the_same_affine_map(train):
+    torch.manual_seed(0)
+    x = torch.randn(4, 5, 6, 3)
+    layer = random_layer(5, torch.float32, SharedBatchInstanceNorm2d).train(train)
+    norm = nn.BatchNorm2d(5).train(train)
+    norm.load_state_dict({n: t for n, t in layer.state_dict().items() if n != "balance"}, strict=False)
+    layer.balance.data.fill_(1)
+    torch.testing.assert_close(layer(x), norm(x))
+    layer.balance.data.fill_(0)
+    torch.testing.assert_close(layer(x), F.instance_norm(x, weight=layer.weight, bias=layer.bias))
+
+
 def test_gradient_of_the_shared_gate_is_the_published_sum():
     torch.manual_seed(0)
     layer = random_layer(4, kind=SharedBatchInstanceNorm2d)

@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -37,7 +39,7 @@ def trained_norm(channels):
     return norm
 
 
-@pytest.mark.parametrize("channels", [2, 33, 89])
+@pytest.mark.parametrize("channels", [2, 33, 89])  # 33 and 89 are widths of MobileNetV2 x1.4
 def test_half_splits_at_the_ceiling_batch_norm_first(channels):
     torch.manual_seed(0)
     x = torch.randn(4, channels, 5, 3)
@@ -46,6 +48,21 @@ def test_half_splits_at_the_ceiling_batch_norm_first(channels):
         [F.batch_norm(x[:, :half], None, None, training=True), F.instance_norm(x[:, half:])], 1
     )
     torch.testing.assert_close(HalfInstanceNorm2d(channels)(x), expected)
+
+
+@pytest.mark.parametrize("factory", [HalfInstanceNorm2d, IBN])
+def test_a_half_does_not_see_the_other(factory):
+    torch.manual_seed(0)
+    norm, x = factory(6), torch.randn(4, 6, 5, 3)
+    changed = x.clone()
+    changed[:, :3] *= 7
+    same = torch.isclose(norm(x), norm(changed)).all((0, 2, 3))
+    assert same[3:].all()
+    one = norm.eval()(x)[:1]  # at test time the batch half has running statistics, the other its own
+    torch.testing.assert_close(one, norm(x[:1]))
+    scaled = torch.isclose(norm(5 * x), norm(x), atol=1e-3).all((0, 2, 3))
+    expected = [False] * 3 + [True] * 3
+    assert scaled.tolist() == (expected if factory is HalfInstanceNorm2d else expected[::-1])
 
 
 def test_ibn_is_instance_norm_first_and_wants_even_widths():
@@ -70,6 +87,56 @@ def test_switchable_reduces_to_each_component(chosen, dimensions):
         tuple(d for d in dimensions if d < 2) or (2, 3), keepdim=True
     )
     torch.testing.assert_close(norm(x), (x - mean) / (var + bessel + 1e-5).sqrt())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(2, 5)),
+    components=st.sampled_from([("in", "ln", "bn"), ("in", "bn"), ("bn",)]),
+    train=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_switchable_equals_the_published_formula(shape, components, train, seed):
+    torch.manual_seed(seed)
+    x = torch.randn(shape, dtype=torch.float64) * 2 + 1
+    norm = SwitchableNorm2d(shape[1], components).double().train(train)
+    for tensor in norm.state_dict().values():
+        tensor.uniform_(0.2, 2)
+    mean, var = x.mean((2, 3)), x.var((2, 3))  # (N, C), the variance unbiased
+    moments = {"in": (mean, var)}
+    for key, dimension in (("ln", 1), ("bn", 0)):
+        centre = mean.mean(dimension, keepdim=True)
+        moments[key] = centre, (var + mean**2).mean(dimension, keepdim=True) - centre**2
+    if not train:
+        moments["bn"] = norm.running_mean, norm.running_var
+    shares = norm.mean_logits.softmax(0), norm.var_logits.softmax(0)
+    mu, sigma = (
+        sum(share * moments[key][part] for share, key in zip(shares[part], components, strict=True))
+        for part in (0, 1)
+    )
+    expected = (x - mu.expand(shape[:2])[..., None, None]) / (sigma + 1e-5).expand(shape[:2])[
+        ..., None, None
+    ].sqrt()
+    expected = expected * norm.weight[:, None, None] + norm.bias[:, None, None]
+    torch.testing.assert_close(norm(x), expected, atol=1e-8, rtol=1e-8)
+
+
+@pytest.mark.parametrize(("chosen", "dimensions"), [("in", (2, 3)), ("bn", (0, 2, 3))])
+def test_two_way_switchable_reduces_to_its_components(chosen, dimensions):
+    x = torch.randn(6, 5, 64, 64, dtype=torch.float64)
+    norm = SwitchableNorm2d(5, ("in", "bn")).double()
+    for logits in (norm.mean_logits, norm.var_logits):
+        logits.data = torch.tensor([50.0 if k == chosen else -50.0 for k in norm.components]).double()
+    var, mean = torch.var_mean(x, dimensions, correction=0, keepdim=True)
+    # on large maps the unbiased variance is the biased one, to 1 / 4096
+    torch.testing.assert_close(norm(x), (x - mean) / (var + 1e-5).sqrt(), rtol=1e-3, atol=1e-5)
+
+
+def test_switchable_starts_even_with_a_share_for_each_component():
+    for components in (("in", "ln", "bn"), ("in", "bn")):
+        norm = SwitchableNorm2d(7, components)
+        assert norm.mean_logits.tolist() == norm.var_logits.tolist() == [1] * len(components)
+        assert norm.weight.shape == norm.bias.shape == (7,)  # shares are per layer, not per channel
 
 
 def test_switchable_with_one_image_has_equal_batch_and_instance_parts():

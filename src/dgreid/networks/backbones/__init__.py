@@ -15,7 +15,12 @@ def architectures() -> list[str]:
 
 
 def build(config: BackboneConfig, weights: str = "none") -> nn.Module:
-    """A feature extractor (N, 3, H, W) -> (N, C, h, w) with plain batch norms and attribute `channels`, C.
+    """A feature extractor (N, 3, H, W) -> (N, C, h, w) with plain batch norms unless `config.ibn` says more.
+
+    Attributes: `channels`, C; `stages`, a tuple of (submodule name, its output channels) in forward order,
+    each fed by the one before, so that a module can be put behind a stage or a stage be replaced, by
+    `set_submodule`; the last stage's output is the network's. `shallow_stages`: how many of them count as
+    shallow where a paper says "shallow layers".
 
     Args:
         config: a file of params/backbone.
@@ -31,4 +36,8 @@ def build(config: BackboneConfig, weights: str = "none") -> nn.Module:
         raise unknown("backbone architecture", config.architecture, architectures())
     network = import_module(f"dgreid.networks.backbones.{config.architecture}").build(config)
     load(network, config, weights)
+    if config.running_statistics == "fresh":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
     return network

@@ -1,0 +1,304 @@
+"""What one training iteration costs: ours against the plain way, in turns in one process.
+
+MetaBIN's plain way is the algorithm as one first writes it: BatchNorm2d + InstanceNorm2d + mix in every
+layer, nothing frozen, so that the meta-test's backward also fills the gradients of all weights, which nobody
+uses. Both ways get the same batches, weights and domain splits; the steps they take are compared. The
+ratio is the result, not the times. No data are read: images are noise.
+
+Where there is a CUDA device, also: iterations and images per second, peak memory and the hours of the
+paper's 184,900 iterations, at its image and batch size in mixed precision, eager and compiled.
+
+    python benchmarks/cost.py                                      # writes benchmarks/results/cost.json
+    python benchmarks/cost.py --only resnet_tiny --repeats 3       # a part: prints only
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from bin_layer import Plain, synchronise
+from dgreid.config import load_run
+from dgreid.files import whole
+from dgreid.methods import _shared
+from dgreid.methods.base import Batch, Method, Training
+from dgreid.methods.metabin import MetaBIN
+from dgreid.networks import backbones, norms
+from dgreid.stages.train import prepare
+
+PAPER_ITERATIONS, PAPER_CLASSES, PAPER_EACH = 184_900, 18_530, 1_849
+RESULTS = Path(__file__).parent / "results" / "cost.json"
+
+
+class Setting(NamedTuple):
+    """What is trained: every domain gives `people` identities with `images` pictures each to a batch."""
+
+    backbone: str
+    height: int
+    width: int
+    domains: int
+    people: int
+    images: int
+    classes: int
+
+    @property
+    def title(self) -> str:
+        batch = self.domains * self.people * self.images
+        return f"{self.backbone}, {self.height}x{self.width}, {batch} + {batch} images"
+
+
+SMALL = (
+    Setting("resnet_tiny", 64, 32, 4, 2, 4, 200),
+    Setting("mobilenet_v2_x1_0", 128, 64, 4, 2, 2, 200),
+)
+FULL = (
+    Setting("mobilenet_v2_x1_4", 256, 128, 5, 4, 4, PAPER_CLASSES),
+    Setting("resnet50", 256, 128, 5, 4, 4, PAPER_CLASSES),
+)
+
+
+class PlainMetaBIN(MetaBIN):
+    """The same algorithm with plain layers and a full backward everywhere."""
+
+    def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
+        for gate in self.gates.values():  # nothing is frozen; what the other update left is dropped
+            gate.grad = None
+
+    def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
+        self.zero_grad()
+        with norms.hold(self.network):
+            features = self.network(meta_train.images)
+            train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)
+            inner = torch.autograd.grad(train_loss, self.gates.values())
+            adapted = {}
+            for (name, gate), gradient in zip(self.gates.items(), inner, strict=True):
+                adapted[name] = norms.straight_through_clamp(gate - inner_step * gradient)
+            features = functional_call(self.network, adapted, (meta_test.images,))
+            test_loss = self.meta_loss(features, meta_test, self.options.meta_test_losses)
+            test_loss.backward()
+        self.optimisers["gates"].step()
+        with torch.no_grad():
+            for gate in self.gates.values():
+                gate.clamp_(0, 1)
+        return {"meta_train": train_loss, "meta_test": test_loss}
+
+
+def metabin(setting: Setting, device: torch.device) -> dict[str, Method]:
+    """MetaBIN as released, both ways, from the same random weights."""
+    return {
+        "plain": make(setting, "metabin", PlainMetaBIN, device, norm="bin_plain"),
+        "ours": make(setting, "metabin", MetaBIN, device),
+    }
+
+
+# method -> its two ways for a setting, names "plain" and "ours"; batches are made for whatever samplers they
+# ask for, so that another method is one more function here
+PAIRS: dict[str, Callable[[Setting, torch.device], dict[str, Method]]] = {"metabin": metabin}
+
+
+def make(
+    setting: Setting, method: str, kind: type[Method], device: torch.device, **changes: object
+) -> Method:
+    """A method of params/method at its paper's recipe, untrained, on the device."""
+    words = [f"method={method}", f"backbone={setting.backbone}", "protocol=miniature", "recipe=metabin"]
+    run = load_run(words)
+    _shared.NORMS["bin_plain"] = Plain
+    torch.manual_seed(0)
+    network = backbones.build(run.backbone, "none")
+    training = Training(setting.classes, setting.domains, PAPER_ITERATIONS, PAPER_EACH)
+    options = run.method.model_copy(update=changes)
+    return kind(options, network, run.recipe, training).to(device).train()
+
+
+def batches(method: Method, setting: Setting, iteration: int, device: torch.device) -> dict[str, list[Batch]]:
+    """Noise for every batch the iteration takes, laid out domain by domain."""
+    random = torch.Generator().manual_seed(iteration)
+    drawn = {}
+    for name, count in method.draws(iteration).items():
+        drawn[name] = [batch(setting, random, device) for _ in range(count)]
+    return drawn
+
+
+def batch(setting: Setting, random: torch.Generator, device: torch.device) -> Batch:
+    """`people` x `images` of every domain; each domain has its own share of the classes."""
+    people = setting.domains * setting.people
+    images = torch.randn(people * setting.images, 3, setting.height, setting.width, generator=random)
+    share = setting.classes // setting.domains
+    own = [
+        torch.randperm(share, generator=random)[: setting.people] + share * d for d in range(setting.domains)
+    ]
+    identities = torch.cat(own).repeat_interleave(setting.images)
+    domains = torch.arange(setting.domains).repeat_interleave(setting.people * setting.images)
+    return Batch(images.to(device), identities.to(device), domains.to(device))
+
+
+def timed(method: Method, drawn: Mapping[str, list[Batch]], iteration: int, device: torch.device) -> float:
+    """Seconds of one iteration; the domain split depends on its number alone."""
+    torch.manual_seed(iteration)
+    synchronise(device)
+    start = time.perf_counter()
+    method.step(drawn, iteration)
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def compare(name: str, setting: Setting, repeats: int, device: torch.device) -> dict:
+    """One row: both ways in turns, the first round dropped."""
+    ways = PAIRS[name](setting, device)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for iteration in range(1, repeats + 2):  # not 0, which MetaBIN fills with base steps
+        for way, method in ways.items():
+            drawn = batches(method, setting, iteration, device)
+            seconds[way].append(timed(method, drawn, iteration, device))
+    ratios = [plain / ours for plain, ours in zip(seconds["plain"][1:], seconds["ours"][1:], strict=True)]
+    return {
+        "method": name,
+        "setting": setting.title,
+        "plain_ms": 1e3 * median(seconds["plain"][1:]),
+        "ours_ms": 1e3 * median(seconds["ours"][1:]),
+        "ratio": median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "difference": difference(name, setting, device),
+    }
+
+
+def difference(name: str, setting: Setting, device: torch.device) -> float:
+    """How far the ways' states are apart after an iteration in float64, relative to the step they took.
+
+    In float32 a nearest neighbour of noise may be another one, which says nothing of the algorithm.
+    """
+    states = {}
+    for way, method in PAIRS[name](setting, device).items():
+        method.double()
+        before = {key: value.clone() for key, value in method.named_parameters()}
+        drawn = batches(method, setting, 1, device)
+        timed(
+            method,
+            {k: [b._replace(images=b.images.double()) for b in v] for k, v in drawn.items()},
+            1,
+            device,
+        )
+        named = {key: (value - before[key]).detach().flatten() for key, value in method.named_parameters()}
+        for layer in ("batch", "instance"):  # of the plain layer, two modules
+            named = {key.replace(f".{layer}.", f".{layer}_"): step for key, step in named.items()}
+        states[way] = torch.cat([named[key] for key in sorted(named)])
+    return ((states["ours"] - states["plain"]).norm() / states["plain"].norm()).item()
+
+
+def throughput(
+    name: str, way: str, compiled: bool, setting: Setting, repeats: int, device: torch.device
+) -> dict:
+    """One row of the full size: speed, memory and the hours of the paper's training."""
+    method = PAIRS[name](setting, device)[way]
+    if compiled:  # a kernel for each mode of the norms, each batch size, each frozen part
+        torch._dynamo.config.recompile_limit = 256
+        torch._dynamo.reset()
+        method.network.backbone.compile(dynamic=False)
+    rounds = [batches(method, setting, iteration, device) for iteration in (1, 2, 3, 4)]
+    start = time.perf_counter()
+    for iteration, drawn in enumerate(rounds, 1):
+        timed(method, drawn, iteration, device)
+    warm_up = time.perf_counter() - start
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    times = [timed(method, rounds[i % 4], 5 + i, device) for i in range(repeats)]
+    seconds, images = median(times), sum(len(b.images) for part in rounds[0].values() for b in part)
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return {
+        "method": name,
+        "setting": setting.title,
+        "way": way,
+        "compiled": compiled,
+        "iterations_per_second": 1 / seconds,
+        "images_per_second": images / seconds,
+        "seconds_range": [min(times), max(times)],
+        "peak_memory_MiB": peak and peak / 2**20,
+        "warm_up_seconds": warm_up,
+        "hours_of_the_paper": PAPER_ITERATIONS * seconds / 3600,
+    }
+
+
+def small(names: list[str], only: str, repeats: int) -> list[dict]:
+    """The comparison on the CPU, printed as it goes."""
+    rows = []
+    for name in names:
+        for setting in SMALL:
+            if only in setting.title:
+                row = compare(name, setting, repeats, torch.device("cpu"))
+                low, high = row["ratio_range"]
+                rest = f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f}), steps differ by"
+                times = f"{row['plain_ms']:.0f} / {row['ours_ms']:.0f} ms"
+                print(f"{name}, {row['setting']}: {times}, {rest} {row['difference']:.0e}", flush=True)
+                rows.append(row)
+    return rows
+
+
+def full(names: list[str], only: str, repeats: int, device: torch.device) -> list[dict]:
+    """The paper's size on a GPU, printed as it goes; a way that fails says why in its row."""
+    rows = []
+    for name in names:
+        for setting in FULL:
+            for way, compiled in (
+                (w, c) for c in (False, True) for w in ("plain", "ours") if only in setting.title
+            ):
+                torch.cuda.empty_cache()
+                try:
+                    row = throughput(name, way, compiled, setting, repeats, device)
+                    speed = f"{row['images_per_second']:.0f} images/s, {row['peak_memory_MiB']:.0f} MiB"
+                    text = f"{speed}, {row['hours_of_the_paper']:.1f} h for the paper's iterations"
+                except RuntimeError as error:  # of torch.compile, or out of memory
+                    text = f"failed: {str(error).splitlines()[0]}"
+                    row = {
+                        "method": name,
+                        "setting": setting.title,
+                        "way": way,
+                        "compiled": compiled,
+                        "failed": text,
+                    }
+                print(f"{name}, {setting.title}, {way}{', compiled' * compiled}: {text}", flush=True)
+                rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--gpu-repeats", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--methods", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("--only", default="", help="settings whose title has this in it")
+    parser.add_argument(
+        "--out", type=Path, help=f"default: {RESULTS.name} in results/, if nothing is left out"
+    )
+    arguments = parser.parse_args()
+    device = prepare(0)  # deterministic kernels, as in training
+    torch.set_num_threads(arguments.threads)
+    result = {
+        "torch": torch.__version__,
+        "cpu": platform.processor() or platform.machine(),
+        "threads": arguments.threads,
+        "repeats": arguments.repeats,
+        "rows": small(arguments.methods, arguments.only, arguments.repeats),
+    }
+    if device.type == "cuda":
+        rows = full(arguments.methods, arguments.only, arguments.gpu_repeats, device)
+        result["gpu"] = {"device": torch.cuda.get_device_name(device), "rows": rows}
+    else:
+        print("no CUDA device: speed, memory and hours at the paper's size were not measured")
+        result["gpu"] = None
+    everything = not arguments.only and arguments.methods == list(PAIRS)
+    if out := arguments.out or (RESULTS if everything else None):
+        with whole(out) as path:
+            path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

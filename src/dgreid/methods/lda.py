@@ -1,0 +1,266 @@
+"""LDA (Nie et al., Latent Distribution Alignment for Domain Generalizable Person Re-ID), after its poster.
+
+Nothing but the poster is public: this implements its equations, and what it leaves open is decided here and
+in params/method/lda.yaml. A reconstruction, whose numbers are not the authors'.
+
+    for each domain k:   E, the expert, sees k's batch by k's batch norms; the bank keeps their statistics
+    L_E = ID losses + L_consis      the experts' output statistics, towards their latent distribution
+    for each domain k:   A sees k's batch in the style of another domain j of the bank (Anti-Normalisation)
+    L_A = ID losses + L_align       every image's output statistics, towards the latent distribution
+
+E and A are one backbone with two sets of statistics: neither bank nor Anti-Normalisation adds a parameter.
+The latent distribution is a Wasserstein barycentre of the domains' diagonal Gaussians. At test time A alone
+is used, with the bank's statistics averaged over the domains.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dgreid.config import MethodOptions, RecipeConfig
+from dgreid.errors import UserError
+from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
+from dgreid.methods._shared import Network, optimiser, set_rate
+from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.networks.neck import BNNeck
+from dgreid.networks.norms import convert_norms
+from dgreid.networks.norms.anti import AntiNorm2d, towards
+from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert
+
+EPS = 1e-5  # added to output variances, so that the standard deviation of a dead channel has a gradient
+
+
+class Options(MethodOptions):
+    """What the poster leaves open, defaults as in params/method/lda.yaml."""
+
+    base_sampler: Literal["pk_per_domain", "across_cameras"] = Field(
+        "pk_per_domain", description="across_cameras: M3L's; both give every domain as many images"
+    )
+    bank_momentum: float = Field(0.1, gt=0, le=1, description="of the bank and of the kept output statistics")
+    an_mode: Literal["replace", "pre_bn", "none"] = Field(
+        "replace", description="AN takes a norm's place, goes before it, or is left out (A has batch norms)"
+    )
+    an_stages: int | None = Field(
+        2, ge=0, description="AN in the stem and so many stages of the backbone; null: in all"
+    )
+    an_partner: Literal["domain", "sample"] = Field(
+        "domain", description="one j for a domain's batch, or for each image; the same in all layers"
+    )
+    an_variance: Literal["biased", "unbiased"] = Field("biased", description="of an image's channel")
+    latent_weights: Literal["dirichlet", "uniform"] = Field(
+        "dirichlet", description="of the barycentre: drawn from Dirichlet(1) every iteration, or 1 / K"
+    )
+    latent_leaves_own_out: bool = Field(False, description="a domain's latent distribution has no own part")
+    consistency_weight: float = Field(1.0, ge=0, description="of L_consis")
+    alignment_weight: float = Field(1.0, ge=0, description="of L_align")
+    distribution_warmup_epochs: float = Field(1.0, ge=0, description="both weights rise linearly from 0")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+
+
+class LDA(Method):
+    """Network-E and Network-A on one backbone, one optimiser step per iteration.
+
+    Raises:
+        UserError: a single training domain, which has no other to be moved to; more stages than there are.
+    """
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
+        super().__init__()
+        self.options, self.recipe, self.training_set = options, recipe, training
+        if training.domains < 2:
+            raise UserError(
+                f"LDA moves every training domain to another, but the protocol has {training.domains}: "
+                "add sources (domain_by: camera makes every camera a domain)."
+            )
+        backbone = with_banks(backbone, training.domains, options)
+        self.network = Network(backbone, "batch", recipe, training.classes)  # A; its backbone is E's too
+        self.expert_neck = BNNeck(backbone.channels)
+        self.expert_classifier = nn.Linear(backbone.channels, training.classes, bias=False)
+        nn.init.normal_(self.expert_classifier.weight, std=0.001)
+        # what only training needs is not saved
+        self.register_buffer("membership", training.membership, persistent=False)  # (K, classes)
+        # the experts' output statistics, followed over iterations; the first one fills them
+        self.register_buffer("output_mean", torch.zeros(training.domains, backbone.channels))
+        self.register_buffer("output_std", torch.zeros(training.domains, backbone.channels))
+        self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
+        self.samplers = {"base": Sampler(options.base_sampler)}
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """One step down L_E + L_A; the losses are logged before their weights."""
+        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        batch = batches["base"][0]
+        parts = [
+            Batch(*(part[batch.domains == k] for part in batch)) for k in range(self.training_set.domains)
+        ]
+        weights = self.draw_weights().to(batch.images.device)
+        share = self.warmup(iteration)
+        self.optimisers["main"].zero_grad(set_to_none=True)
+        losses = self.learn_expert(parts, weights, share, iteration)
+        losses |= self.learn_aligned(parts, weights, share)
+        self.optimisers["main"].step()
+        return losses
+
+    def learn_expert(
+        self, parts: Sequence[Batch], weights: Tensor, share: float, iteration: int
+    ) -> dict[str, Tensor]:
+        """Network-E: add the gradients of L_E, fill the bank, follow the output statistics.
+
+        Args:
+            parts: a batch of each domain.
+            weights: (K, K), row k those of the barycentre for domain k.
+            share: of the full weight of L_consis, by the warm-up.
+            iteration: the first one starts the output statistics.
+        """
+        passes = [self.expert_pass(part, k) for k, part in enumerate(parts)]
+        entropy, triplet, mean, std = (
+            torch.stack(values) for values in zip(*passes, strict=True)
+        )  # (K, ...)
+        latent = barycentre(mean.detach(), std.detach(), weights)  # two of (K, C)
+        consistency = wasserstein(mean, std, *latent).mean()  # L_consis
+        losses = {"expert_cross_entropy": entropy.mean(), "expert_triplet": triplet.mean()}
+        (sum(losses.values()) + share * self.options.consistency_weight * consistency).backward()
+        with torch.no_grad():
+            momentum = 1 if iteration == 0 else self.options.bank_momentum
+            self.output_mean.lerp_(mean.to(self.output_mean.dtype), momentum)
+            self.output_std.lerp_(std.to(self.output_std.dtype), momentum)
+        return {name: loss.detach() for name, loss in {**losses, "consistency": consistency}.items()}
+
+    def expert_pass(self, part: Batch, domain: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One domain through its expert: cross-entropy, triplet loss, mean and deviation (C,) of the output.
+
+        A domain has a classifier of its own: the rows of its identities, in ascending order.
+        """
+        with as_expert(self.network, domain):
+            maps = self.network.maps(part.images)  # (N, C, h, w)
+        features = self.network.pool(maps)  # (N, C)
+        own = self.membership[domain].nonzero()[:, 0]  # (identities of the domain,)
+        logits = F.linear(self.expert_neck(features), self.expert_classifier.weight[own])
+        labels = torch.searchsorted(own, part.identities)
+        return (
+            smoothed_cross_entropy(logits, labels, self.options.label_smoothing),
+            batch_hard_triplet(features, part.identities, self.options.margin),
+            *statistics(maps, (0, 2, 3)),
+        )
+
+    def learn_aligned(self, parts: Sequence[Batch], weights: Tensor, share: float) -> dict[str, Tensor]:
+        """Network-A: add the gradients of L_A, domain by domain: one domain's graph is held at a time.
+
+        Arguments as in `learn_expert`.
+        """
+        latent = barycentre(self.output_mean, self.output_std, weights)  # two of (K, C)
+        passes = []
+        for k, part in enumerate(parts):
+            entropy, triplet, alignment = self.aligned_pass(part, k, *(value[k] for value in latent))
+            loss = entropy + triplet + share * self.options.alignment_weight * alignment
+            (loss / len(parts)).backward()  # domains count equally
+            passes.append(torch.stack([entropy, triplet, alignment]).detach())
+        means = torch.stack(passes).mean(0)
+        return dict(zip(("cross_entropy", "triplet", "alignment"), means, strict=True))
+
+    def aligned_pass(
+        self, part: Batch, domain: int, latent_mean: Tensor, latent_std: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One domain in the style of another: cross-entropy among all identities, triplet loss, L_align."""
+        partners = self.draw_partners(domain, len(part.images)).to(part.images.device)  # (N,)
+        with towards(self.network, partners):
+            maps = self.network.maps(part.images)  # (N, C, h, w)
+        features = self.network.pool(maps)  # (N, C)
+        logits = self.network.logits(features)
+        distances = wasserstein(*statistics(maps, (2, 3)), latent_mean, latent_std)  # (N,)
+        return (
+            smoothed_cross_entropy(logits, part.identities, self.options.label_smoothing),
+            batch_hard_triplet(features, part.identities, self.options.margin),
+            distances.mean(),
+        )
+
+    def draw_weights(self) -> Tensor:
+        """Weights of the barycentre, (K, K), row k for domain k: all the same unless own parts are left out.
+
+        Dirichlet(1) is K exponential variables divided by their sum.
+        """
+        domains = self.training_set.domains
+        drawn = torch.ones(domains)
+        if self.options.latent_weights == "dirichlet":
+            drawn.exponential_()
+        weights = drawn.repeat(domains, 1)
+        if self.options.latent_leaves_own_out:
+            weights.fill_diagonal_(0)
+        return weights / weights.sum(1, keepdim=True)
+
+    def draw_partners(self, domain: int, images: int) -> Tensor:
+        """The domain j to which each image of `domain` is moved, (images,): any other, equally likely."""
+        count = images if self.options.an_partner == "sample" else 1
+        drawn = torch.randint(self.training_set.domains - 1, (count,))
+        return (drawn + (drawn >= domain)).expand(images)
+
+    def warmup(self, iteration: int) -> float:
+        """The share of their weights that L_consis and L_align have at `iteration`."""
+        length = self.options.distribution_warmup_epochs * self.training_set.iterations_per_epoch
+        return min(1.0, iteration / length) if length else 1.0
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the output of Network-A's neck."""
+        return self.network.embed(images)
+
+
+def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module:
+    """The backbone with a bank in every norm, and Anti-Normalisation in the stem and the first stages."""
+    if options.an_stages is not None and options.an_stages > len(backbone.stages):
+        raise UserError(
+            f"method.an_stages={options.an_stages}, but the backbone has {len(backbone.stages)} stages: "
+            "lower it, or set it to null for every norm."
+        )
+    deep = [] if options.an_stages is None else backbone.stages[options.an_stages :]
+    kept = tuple(f"{name}." for name, _ in deep)  # what stands in these has no AN
+    if options.an_mode != "none":
+        unbiased = options.an_variance == "unbiased"
+        make = partial(
+            AntiNorm2d,
+            domains=domains,
+            mode=options.an_mode,
+            unbiased=unbiased,
+            momentum=options.bank_momentum,
+        )
+        convert_norms(backbone, make, only=lambda name: not name.startswith(kept))
+    return convert_norms(backbone, partial(BufferBankNorm2d, domains=domains, momentum=options.bank_momentum))
+
+
+def statistics(maps: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of maps (N, C, h, w) over some dimensions: (C,) or (N, C) each."""
+    wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    var, mean = torch.var_mean(wide, over, correction=0)
+    return mean, (var + EPS).sqrt()
+
+
+def barycentre(means: Tensor, deviations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The Gaussian with the least weighted sum of squared 2-Wasserstein distances to some diagonal ones.
+
+    For commuting covariances its mean and its standard deviation are the weighted means of theirs.
+
+    Args:
+        means: (K, C).
+        deviations: (K, C), standard deviations.
+        weights: (..., K), summing to 1.
+
+    Returns:
+        Mean and standard deviation, (..., C) each.
+    """
+    weights = weights.to(means.dtype)
+    return weights @ means, weights @ deviations
+
+
+def wasserstein(mean: Tensor, std: Tensor, other_mean: Tensor, other_std: Tensor) -> Tensor:
+    """Squared 2-Wasserstein distance of diagonal Gaussians over the number of channels, (..., C) -> (...).
+
+    (|mean - other_mean|^2 + |std - other_std|^2) / C.
+    """
+    return ((mean - other_mean).square() + (std - other_std).square()).mean(-1)
+
+
+METHOD = LDA

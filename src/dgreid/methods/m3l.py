@@ -1,0 +1,250 @@
+"""M3L (Zhao et al., Memory-based Multi-Source Meta-Learning for Generalizable Person Re-ID, CVPR 2021).
+
+At every iteration one source domain plays the unseen one. The others, meta-train, move a copy Theta' of the
+network by one step; the left-out domain, meta-test, is judged on the copy, its features mixed with draws from
+the others' statistics (MetaBN); the network learns from the sum L_mtr(Theta) + L_mte(Theta') (algorithm 1).
+Classes are told apart by a memory of centroids instead of a classifier, each domain among its own identities.
+
+Where paper and released code differ there is an option; `m3l.yaml` is as released, `m3l_paper.yaml` as
+written. Two differences are the backbone's (`stem_activation`, `running_statistics`: backbone resnet50_m3l or
+resnet50), one the recipe's (the first learning rate: recipe m3l or m3l_paper). The released code also tests
+on the target after every epoch and reports the best; here, as everywhere, the last iterate counts.
+
+Everything is computed in float32, also on CUDA and whatever `recipe.precision` says: gradients of gradients
+are small differences.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from dgreid.config import MethodOptions, RecipeConfig
+from dgreid.errors import UserError
+from dgreid.losses import batch_hard_triplet
+from dgreid.methods._shared import descend, optimiser, set_rate, with_norm
+from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.networks.memory import IdentityMemory
+from dgreid.networks.norms.meta_batch import MetaBatchNorm1d, draw, style_of
+
+
+class Options(MethodOptions):
+    """M3L's switches; defaults as released."""
+
+    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    meta: bool = Field(True, description="false: the baseline, all domains alike and no MetaBN")
+    meta_grad: Literal["second_only", "maml", "first_order"] = Field(
+        "second_only",
+        description="path of dL_mte to Theta: through the inner step alone (as released), that and the "
+        "identity, or the identity alone",
+    )
+    meta_bn: bool = Field(True, description="mix draws of meta-train's statistics into meta-test features")
+    std: Literal["variance", "deviation"] = Field(
+        "variance", description="of the draws: the variance itself (as released), or its square root"
+    )
+    lambda_on: Literal["draw", "feature"] = Field(
+        "draw", description="what lambda weighs: the draw (as released) or the feature (eq. 6)"
+    )
+    lambda_concentration: float = Field(1.0, gt=0, description="a of lambda ~ Beta(a, a)")
+    identification: Literal["memory", "global_fc", "parallel_fc", "none"] = Field(
+        "memory", description="identification loss: L_M, L_FCG, L_FCP or none (section 3.3)"
+    )
+    triplet: bool = Field(True, description="add the triplet loss, L_Tri")
+    margin: float = Field(0.3, ge=0, description="of the triplet loss, delta")
+    temperature: float = Field(0.05, gt=0, description="of the memory loss, tau")
+    memory_momentum: float = Field(0.2, ge=0, le=1, description="share a centroid keeps at an update, m")
+    memory_update: Literal["sequential", "mean"] = Field(
+        "sequential", description="sample by sample, renormalised (as released), or by the mean (eq. 2)"
+    )
+
+
+class Output(NamedTuple):
+    """What the losses take."""
+
+    pooled: Tensor  # (N, C), before the neck and never mixed: the triplet loss's
+    logits: list[Tensor]  # (N, classes), one for each normalisation: a single one, or one per style
+
+
+class Network(nn.Module):
+    """Backbone, global average pooling, MetaBN with a trained bias, a memory or a linear classifier.
+
+    A linear classifier sees the un-normalised output of the neck, a memory its direction.
+    """
+
+    def __init__(self, backbone: nn.Module, options: Options, classes: int):
+        super().__init__()
+        channels = backbone.channels
+        self.backbone = with_norm(backbone, options.norm)
+        for module in self.backbone.modules():
+            if hasattr(module, "double_differentiable"):  # fused layers, differentiable once
+                module.double_differentiable = options.meta
+        # without an identification loss nothing would train the neck's affine map
+        self.neck = MetaBatchNorm1d(channels, affine=options.identification != "none")
+        self.classifier: nn.Module | None = None
+        if options.identification == "memory":
+            self.classifier = IdentityMemory(
+                classes, channels, options.temperature, options.memory_momentum, options.memory_update
+            )
+        elif options.identification != "none":
+            self.classifier = nn.Linear(channels, classes, bias=False)
+            nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, images: Tensor, draws: Sequence[Tensor] | None = None, share: float = 0.0) -> Output:
+        """(N, 3, H, W), and to mix in: (N, C) for each style and their share -> what the losses take."""
+        pooled = self.pool(images)
+        necks = [self.neck(pooled)] if draws is None else self.neck.mixed(pooled, draws, share)
+        return Output(pooled, [self.classifier(neck) for neck in necks] if self.classifier else [])
+
+    def pool(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C)."""
+        return self.backbone(images).mean((2, 3))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C) of unit length, after the neck."""
+        return F.normalize(self.neck(self.pool(images)))
+
+
+class M3L(Method):
+    """One step of one optimiser per iteration, down meta-train's and meta-test's loss together."""
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
+        super().__init__()
+        self.options, self.recipe, self.training_set = options, recipe, training
+        if options.meta and training.domains < 2:
+            raise UserError(
+                f"M3L learns on all domains but one and is tested on that one, but the protocol has "
+                f"{training.domains}: add sources (domain_by: camera makes every camera a domain) or set "
+                "method.meta=false."
+            )
+        if options.identification == "none" and not options.triplet:
+            raise UserError("M3L without any loss: set method.identification or method.triplet.")
+        self.network = Network(backbone, options, training.classes)
+        self.register_buffer("membership", training.membership, persistent=False)  # (domains, classes)
+        self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}
+        self.samplers = {"base": Sampler("across_cameras")}
+
+    def start(self, survey: Callable[[], Iterator[Batch]]) -> None:
+        """Fill the memory with the features of all training images, in evaluation mode (section 3.3)."""
+        if self.options.identification != "memory":
+            return
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            self.network.classifier.fill(
+                (self.network.neck(self.network.pool(batch.images)), batch.identities) for batch in survey()
+            )
+        self.train(training)
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """One iteration of algorithm 1, every domain forwarded by itself: batch statistics are its own."""
+        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        (batch,) = batches["base"]
+        domains = [
+            Batch(*(part[batch.domains == domain] for part in batch))
+            for domain in range(self.training_set.domains)
+        ]
+        if self.options.meta:
+            losses = self.meta_losses(domains, left_out=int(np.random.choice(len(domains))))
+        else:
+            losses = {"loss": mean([self.loss(self.network(each.images), each) for each in domains])}
+        descend(sum(losses.values()), self.optimisers["main"])
+        self.remember(domains)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def meta_losses(self, domains: Sequence[Batch], left_out: int) -> dict[str, Tensor]:
+        """L_mtr (eq. 9) and L_mte (eq. 10), whose sum the network learns from (eq. 1)."""
+        meta_test = domains[left_out]
+        meta_train = [each for number, each in enumerate(domains) if number != left_out]
+        outputs = [self.network(each.images) for each in meta_train]
+        train_loss = mean([self.loss(output, each) for output, each in zip(outputs, meta_train, strict=True)])
+        adapted = self.adapt(train_loss)
+        mixture = self.mixture([output.pooled for output in outputs], len(meta_test.images))
+        output = functional_call(self.network, adapted, (meta_test.images, *mixture))
+        return {"meta_train": train_loss, "meta_test": self.loss(output, meta_test)}
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """Identification, mean over the normalisations, + triplet, of one domain's batch (eq. 8)."""
+        losses = []
+        if output.logits:
+            losses.append(mean([self.identification(logits, batch) for logits in output.logits]))
+        if self.options.triplet:
+            losses.append(batch_hard_triplet(output.pooled, batch.identities, self.options.margin))
+        return sum(losses)
+
+    def identification(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of (N, classes), among the identities of the sample's own domain if not global.
+
+        The softmax over a subset of the logits is that of a classifier of this domain alone: N_S parallel
+        classifiers, or memories, are the rows of one, because domains share no identity (section 3.3).
+        """
+        if self.options.identification != "global_fc":
+            logits = logits.masked_fill(~self.membership[batch.domains], -torch.inf)
+        return F.cross_entropy(logits, batch.identities)
+
+    def adapt(self, loss: Tensor) -> dict[str, Tensor]:
+        """Theta', the network's parameters by name after one step down `loss` at the current rate.
+
+        As released Theta' hangs on Theta through the step's gradient alone, so that what comes back from it
+        is second order; `maml` also keeps Theta itself, `first_order` only that.
+        """
+        weights = dict(self.network.named_parameters())
+        second_order = self.options.meta_grad != "first_order"
+        gradients = torch.autograd.grad(
+            loss, weights.values(), retain_graph=True, create_graph=second_order, allow_unused=True
+        )
+        rate = self.optimisers["main"].param_groups[0]["lr"]  # inner = outer (section 4.2)
+        adapted = {}
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            origin = weight.detach() if self.options.meta_grad == "second_only" else weight
+            if gradient is None:  # no influence on the loss, such as a norm of 1x1 maps
+                adapted[name] = origin
+            else:
+                adapted[name] = origin - inner_step(gradient, weight.detach(), rate, self.recipe.weight_decay)
+        return adapted
+
+    def mixture(self, pooled: Sequence[Tensor], count: int) -> tuple[list[Tensor], float] | tuple[()]:
+        """MetaBN's draws for `count` images and their share; nothing if it is a plain norm.
+
+        Random numbers in the order of the released code: z_1, z_2, ... of torch, then lambda of numpy.
+        """
+        if not self.options.meta_bn:
+            return ()
+        draws = [draw(style_of(features), count, self.options.std) for features in pooled]
+        share = np.random.beta(self.options.lambda_concentration, self.options.lambda_concentration)
+        return draws, share if self.options.lambda_on == "draw" else 1 - share
+
+    @torch.no_grad()
+    def remember(self, domains: Sequence[Batch]) -> None:
+        """Update the memory with the same images seen by the updated network, in training mode."""
+        if self.options.identification == "memory":
+            features = [self.network.neck(self.network.pool(each.images)) for each in domains]
+            identities = torch.cat([each.identities for each in domains])
+            self.network.classifier.update(torch.cat(features), identities)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C) of unit length."""
+        return self.network.embed(images)
+
+
+def inner_step(gradient: Tensor, weight: Tensor, rate: float, decay: float) -> Tensor:
+    """What the first step of the released code's inner Adam subtracts, in closed form.
+
+    g = gradient + decay * weight;  rate * g / (sqrt(g^2 + 1e-5) + 1e-8). Below |g| of 3e-3 a gradient step at
+    316 times the rate, far above it one of the size of the rate. Textbook Adam, without the 1e-5, would take
+    the sign of g and pass no second-order gradient.
+    """
+    gradient = gradient + decay * weight
+    return rate * gradient / ((gradient.square() + 1e-5).sqrt() + 1e-8)
+
+
+def mean(losses: Sequence[Tensor]) -> Tensor:
+    """Mean of scalars."""
+    return torch.stack(list(losses)).mean()
+
+
+METHOD = M3L

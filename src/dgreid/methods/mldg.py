@@ -1,0 +1,172 @@
+"""MLDG (Li et al., Learning to Generalize: Meta-Learning for Domain Generalization, AAAI 2018).
+
+All parameters take a virtual step down the loss F of some domains and are judged, where it leads, by the
+loss G of the others (algorithm 1 there):
+
+    minimise  F(theta) + b * G(theta - a * dF/dtheta).
+
+The options span what MetaBIN's table 4 compares: this adaptation to re-identification, which precedes every
+meta step by a base step, and, with `base_step: joint`, MetaBIN itself without its separation of episodes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from dgreid.config import MethodOptions, RecipeConfig
+from dgreid.methods._shared import Network, descend, gates_of, optimiser, set_rate
+from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.methods.metabin import Loss, cyclic, meta_train_share, split_domains, weighted_loss
+from dgreid.networks import norms
+
+BASE = {"cross_entropy": 1.0, "triplet": 1.0}
+
+
+class Options(MethodOptions):
+    """MLDG's switches."""
+
+    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    base_step: Literal["separate", "none", "joint"] = Field(
+        "separate",
+        description="separate: before each meta step, on a batch of its own; none: as MLDG was published; "
+        "joint: the base loss of the meta batch stands in the objective in place of F",
+    )
+    base_sampler: Literal["pk", "pk_per_domain"] = "pk"
+    first_iteration_base_steps: int = Field(
+        10, gt=0, description="base updates of iteration 0; then one each"
+    )
+    order: Literal["first", "second"] = Field("first", description="whether G also sees how dF/dtheta moves")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    base_losses: dict[Loss, float] = Field(BASE, description="loss: weight", min_length=1)
+    meta_train_domains: int | None = Field(None, gt=0, description="null: half of the domains, rounded up")
+    meta_train_losses: dict[Loss, float] = Field(BASE, description="F, loss: weight", min_length=1)
+    meta_test_losses: dict[Loss, float] = Field(BASE, description="G, loss: weight", min_length=1)
+    meta_test_weight: float = Field(1.0, ge=0, description="b")
+    gate_learning_rate: float = Field(0.1, gt=0, description="of the balance of a BIN")
+    cycle_low: float = Field(0.001, ge=0, description="least c; a is c x the parameter's current rate")
+    cycle_high: float = Field(0.1, ge=0, description="greatest c; equal to cycle_low for a fixed step")
+    cycle_epochs: float = Field(5, gt=0, description="period of c")
+
+
+class MLDG(Method):
+    """One update of all parameters by the gradient of F + b * G, after a base step or without one."""
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
+        super().__init__()
+        self.options, self.recipe, self.training_set = options, recipe, training
+        self.meta_train_domains = meta_train_share(options.meta_train_domains, training.domains)
+        self.network = Network(backbone, options.norm, recipe, training.classes)
+        if options.order == "second":
+            for module in self.network.modules():
+                if hasattr(module, "double_differentiable"):
+                    module.double_differentiable = True
+        self.gates = gates_of(self.network)
+        # theta, all that learns, by the names functional_call knows it by
+        self.learned = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        weights = [(name, p) for name, p in self.learned.items() if not name.endswith(".balance")]
+        self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
+        if self.gates:
+            self.optimisers["gates"] = torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate)
+        self.samplers = {"meta": Sampler("pk_per_domain")}
+        if options.base_step == "separate":
+            self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}
+
+    def draws(self, iteration: int) -> dict[str, int]:
+        """One batch for each update; the very first iteration warms the base model up."""
+        several = {"base": self.options.first_iteration_base_steps if iteration == 0 else 1, "meta": 1}
+        return {name: several[name] for name in self.samplers}
+
+    def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
+        """A base step where there is one, then the meta step."""
+        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        losses = {}
+        for batch in batches.get("base", ()):
+            losses["base"] = self(batch, self.options.base_losses)
+            descend(losses["base"], *self.optimisers.values())
+            self.clamp_gates()
+        losses |= self.update(batches["meta"][0], self.ratio(iteration))
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def update(self, batch: Batch, ratio: float) -> dict[str, Tensor]:
+        """The meta step: every optimiser moves down the gradient of F(theta) + b * G(theta').
+
+        G normalises by its own batch and leaves no trace in running statistics, nor does F, unless no other
+        loss would ever update them.
+        """
+        options, second = self.options, self.options.order == "second"
+        meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.training_set.domains)
+        with nullcontext() if options.base_step == "none" else norms.hold(self.network):
+            train_loss = self(meta_train, options.meta_train_losses)  # F
+        here = self.gradient(train_loss, self.learned, create_graph=second)  # dF/dtheta
+        moved = self.moved(here, ratio)  # theta'
+        with norms.hold(self.network):
+            test_loss = functional_call(self, moved, (meta_test, options.meta_test_losses))  # G
+        # first order: theta' moves as theta does, so that G's gradient at theta' is all there is
+        there = self.gradient(options.meta_test_weight * test_loss, self.learned if second else moved)
+        losses = {"meta_train": train_loss, "meta_test": test_loss}
+        if options.base_step == "joint":
+            losses["base"] = self(batch, options.base_losses)
+            here = self.gradient(losses["base"], self.learned)
+        for name, parameter in self.learned.items():
+            parameter.grad = here[name].detach() + there[name]
+        for each in self.optimisers.values():
+            each.step()
+        self.clamp_gates()
+        return losses
+
+    def forward(self, batch: Batch, weights: Mapping[Loss, float]) -> Tensor:
+        """The weighted loss of a batch; what `functional_call` evaluates at moved parameters."""
+        options, features = self.options, self.network(batch.images)
+        return weighted_loss(self.network, features, batch, weights, options.label_smoothing, options.margin)
+
+    def gradient(
+        self, loss: Tensor, at: Mapping[str, Tensor], create_graph: bool = False
+    ) -> dict[str, Tensor]:
+        """The gradient by name; zero for what the loss does not depend on, such as a classifier."""
+        gradients = torch.autograd.grad(loss, at.values(), create_graph=create_graph, materialize_grads=True)
+        return dict(zip(at, gradients, strict=True))
+
+    def moved(self, gradient: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
+        """theta' = theta - a * gradient, a = ratio x the parameter's current rate; gates stay in [0, 1].
+
+        The clamp acts on values alone, as MetaBIN's: gates at a bound keep their gradient.
+        """
+        rates = {
+            id(parameter): group["lr"]
+            for each in self.optimisers.values()
+            for group in each.param_groups
+            for parameter in group["params"]
+        }
+        moved = {}
+        for name, parameter in self.learned.items():
+            there = parameter - ratio * rates[id(parameter)] * gradient[name]
+            moved[name] = norms.straight_through_clamp(there) if name.endswith(".balance") else there
+        if self.options.order == "first":
+            moved = {name: there.detach().requires_grad_() for name, there in moved.items()}
+        return moved
+
+    def ratio(self, iteration: int) -> float:
+        """c, the inner step relative to the current rate."""
+        options = self.options
+        return cyclic(
+            iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.training_set
+        )
+
+    @torch.no_grad()
+    def clamp_gates(self) -> None:
+        """Gates live in [0, 1]."""
+        for gate in self.gates.values():
+            gate.clamp_(0, 1)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the neck's output."""
+        return self.network.embed(images)
+
+
+METHOD = MLDG

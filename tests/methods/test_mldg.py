@@ -1,0 +1,321 @@
+"""MLDG against updates written by hand: in closed form, on copies of the network, by finite differences."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import tiny
+from dgreid import losses
+from dgreid.errors import UserError
+from dgreid.methods.base import Batch, Training
+from dgreid.methods.mldg import MLDG
+
+DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
+
+
+class Backbone(nn.Module):
+    """Two convolutions with norms and a smooth activation, so that second derivatives are not zero."""
+
+    channels = 6
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
+
+    def forward(self, x):
+        return torch.tanh(self.bn2(self.conv2(torch.tanh(self.bn1(self.conv1(x))))))
+
+
+def make(name: str = "mldg", domains: int = DOMAINS, **changes) -> MLDG:
+    torch.manual_seed(0)
+    recipe = tiny.recipe(epochs=100, iterations_per_epoch=STEPS, warmup_epochs=10)
+    training = Training(CLASSES, domains, 100 * STEPS, STEPS)
+    method = MLDG(tiny.options(name, **changes), Backbone(), recipe, training).double().train()
+    with torch.no_grad():
+        method.network.classifier.weight.mul_(300)  # else its logits say nothing about the features
+        for gate in method.gates.values():
+            gate.copy_(torch.linspace(0.2, 0.8, len(gate)))
+    return method
+
+
+def batch(seed: int) -> Batch:
+    """Three domains of two identities with two images."""
+    random = torch.Generator().manual_seed(seed)
+    images = torch.randn(12, 3, 9, 7, generator=random, dtype=torch.float64)
+    people = torch.stack([torch.randperm(3, generator=random)[:2] + 3 * d for d in range(DOMAINS)])
+    return Batch(images, people.flatten().repeat_interleave(2), torch.arange(DOMAINS).repeat_interleave(4))
+
+
+def parts(given: Batch, seed: int) -> tuple[Batch, Batch]:
+    """The split that a method draws after `torch.manual_seed(seed)`."""
+    torch.manual_seed(seed)
+    inside = torch.isin(given.domains, torch.randperm(DOMAINS)[:2])
+    torch.manual_seed(seed)
+    return tuple(Batch(*(part[chosen] for part in given)) for chosen in (inside, ~inside))
+
+
+def loss_of(network: nn.Module, given: Batch, names: dict) -> torch.Tensor:
+    f = network(given.images)
+    of = {
+        "cross_entropy": lambda: losses.smoothed_cross_entropy(network.logits(f), given.identities, 0.1),
+        "triplet": lambda: losses.batch_hard_triplet(f, given.identities, 0.3),
+        "scatter": lambda: losses.intra_domain_scatter(f, given.domains),
+        "shuffle": lambda: losses.inter_domain_shuffle(f, given.identities, given.domains),
+    }
+    return sum(weight * of[name]() for name, weight in names.items())
+
+
+def gradients(network: nn.Module, given: Batch, names: dict) -> dict[str, torch.Tensor]:
+    """By name, zero where the loss does not reach."""
+    network.zero_grad(set_to_none=True)
+    loss_of(network, given, names).backward()
+    learned = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in learned.items()}
+
+
+def update(method: MLDG, given: Batch, seed: int, ratio: float) -> dict[str, torch.Tensor]:
+    """One meta step; the gradients it left to the optimisers."""
+    torch.manual_seed(seed)
+    method.update(given, ratio)
+    return {name.removeprefix("network."): p.grad.clone() for name, p in method.learned.items()}
+
+
+class Quadratic(MLDG):
+    """Losses w' A w / 2 of the classifier's weights alone, A by the batch's size: what is known by hand."""
+
+    def forward(self, given, weights):
+        w = self.network.classifier.weight.flatten()
+        return w @ self.matrices[len(given.images)] @ w / 2
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_the_update_of_a_quadratic_by_hand(order):
+    torch.manual_seed(0)
+    training = Training(2, DOMAINS, 100, STEPS)
+    options = tiny.options("mldg", order=order, meta_test_weight=0.7, base_step="none")
+    method = Quadratic(options, Backbone(), tiny.recipe(), training).double().train()
+    w = method.network.classifier.weight.detach().clone().flatten()
+    a, b = (x @ x.T for x in torch.randn(2, len(w), len(w), dtype=torch.float64))
+    method.matrices = {8: a, 4: b}
+    (weights, _) = method.optimisers["main"].param_groups
+    step = 20 * weights["lr"]
+    at = b @ (w - step * a @ w)  # dG / dtheta'
+    expected = a @ w + 0.7 * (at if order == "first" else at - step * a @ at)
+    found = update(method, batch(0), 1, ratio=20)["classifier.weight"].flatten()
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    moved = method.network.classifier.weight.detach().flatten()
+    torch.testing.assert_close(moved, w - weights["lr"] * (expected + 5e-4 * w), rtol=1e-10, atol=1e-12)
+
+
+def reference_mlp(p: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of a network of matrices, in plain operations."""
+    h = torch.tanh(x @ p["backbone.0.weight"][:, :, 0, 0].T + p["backbone.0.bias"])
+    f = h @ p["backbone.2.weight"][:, :, 0, 0].T + p["backbone.2.bias"]
+    n = (f - f.mean(0)) / (f.var(0, correction=0) + 1e-5).sqrt() * p["neck.weight"]
+    logits = n @ p["classifier.weight"].T
+    target = torch.full_like(logits, 0.1 / (CLASSES - 1)).scatter(1, y[:, None], 0.9)
+    return -(target * logits.log_softmax(1)).sum(1).mean()
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_the_update_of_a_perceptron_by_hand(order):
+    torch.manual_seed(3)
+    backbone = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Tanh(), nn.Conv2d(5, 6, 1))
+    backbone.channels = 6
+    options = tiny.options("mldg_ce", order=order, meta_test_weight=0.6)
+    recipe = tiny.recipe(bias_factor=2.0)
+    method = MLDG(options, backbone, recipe, Training(CLASSES, DOMAINS, 100, STEPS)).double().train()
+    with torch.no_grad():
+        method.network.classifier.weight.mul_(300)
+    given = batch(4)
+    given = given._replace(images=given.images[:, :, :1, :1])  # nothing to pool
+    p = {k.removeprefix("network."): v.detach().clone().requires_grad_() for k, v in method.learned.items()}
+    (xs, ys, _), (xt, yt, _) = parts(given, 5)
+    own = torch.autograd.grad(reference_mlp(p, xs[:, :, 0, 0], ys), p.values(), create_graph=True)
+    steps = {k: 30 * 0.01 * (2 if "bias" in k else 1) for k in p}
+    if order == "first":
+        own = [g.detach() for g in own]
+    moved = {k: v - steps[k] * g for (k, v), g in zip(p.items(), own, strict=True)}
+    judged = 0.6 * reference_mlp(moved, xt[:, :, 0, 0], yt)
+    expected = {
+        k: mine.detach() + theirs
+        for k, mine, theirs in zip(p, own, torch.autograd.grad(judged, p.values()), strict=True)
+    }
+    found = update(method, given, 5, ratio=30)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-11, msg=key)
+
+
+@pytest.mark.parametrize("norm", ["batch", "bin_shared", "bin"])
+def test_the_orders_differ_by_the_hessian(norm):
+    """Second minus first = -b * (d2F/dtheta2) a dG/dtheta', the Hessian by central differences of dF."""
+    given, seed, ratio = batch(2), 9, 2.0
+    method = make("mldg_ce", norm=norm, meta_test_weight=0.5)
+    first = update(make("mldg_ce", norm=norm, meta_test_weight=0.5), given, seed, ratio)
+    second = update(make("mldg_ce", norm=norm, meta_test_weight=0.5, order="second"), given, seed, ratio)
+    meta_train, meta_test = parts(given, seed)
+    names, network = {"cross_entropy": 1.0}, method.network
+    here = gradients(network, meta_train, names)
+    rates = {k: 0.1 if k.endswith("balance") else 0.02 if "bias" in k else 0.01 for k in here}
+    steps = {k: ratio * rate for k, rate in rates.items()}
+    start = {k: v.clone() for k, v in network.state_dict().items()}
+
+    def shifted(by: dict) -> nn.Module:
+        network.load_state_dict({k: v + by[k] if k in by else v for k, v in start.items()})
+        return network
+
+    there = gradients(shifted({k: -steps[k] * g for k, g in here.items()}), meta_test, names)
+    small = 1e-5
+    sides = [
+        gradients(shifted({k: sign * small * steps[k] * g for k, g in there.items()}), meta_train, names)
+        for sign in (1, -1)
+    ]
+    biggest = 0.0
+    for key in first:
+        hessian = (sides[0][key] - sides[1][key]) / (2 * small)
+        torch.testing.assert_close(second[key] - first[key], -0.5 * hessian, rtol=1e-5, atol=1e-9, msg=key)
+        biggest = max(biggest, hessian.abs().max().item())
+    assert biggest > 1e-4
+
+
+def test_without_weight_on_meta_test_it_is_an_ordinary_step_on_meta_train():
+    for name in ("mldg", "mldg_bin"):
+        method = make(name, meta_test_weight=0.0)
+        meta_train, _ = parts(batch(0), 6)
+        expected = gradients(copy.deepcopy(method.network), meta_train, method.options.base_losses)
+        for key, value in update(method, batch(0), 6, ratio=0.5).items():
+            torch.testing.assert_close(value, expected[key], rtol=1e-10, atol=1e-12, msg=key)
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_without_an_inner_step_it_is_joint_training(order):
+    for name in ("mldg", "mldg_bin"):
+        method = make(name, order=order)
+        network, names = copy.deepcopy(method.network), method.options.base_losses
+        one, two = (gradients(network, part, names) for part in parts(batch(0), 6))
+        for key, value in update(method, batch(0), 6, ratio=0.0).items():
+            torch.testing.assert_close(value, one[key] + two[key], rtol=1e-9, atol=1e-11, msg=key)
+
+
+class Copies:
+    """The first-order algorithm as one first writes it: a copy of the network really takes the inner step."""
+
+    def __init__(self, method: MLDG):
+        self.network, self.options = copy.deepcopy(method.network), method.options
+        self.momentum = {}
+
+    def descend(self, gradient: dict[str, torch.Tensor], rates: dict[str, float]) -> None:
+        for name, p in self.network.named_parameters():
+            if name in gradient and name.endswith("balance"):
+                p.data = (p.data - rates[name] * gradient[name]).clamp(0, 1)
+            elif name in gradient:
+                g = gradient[name] + 5e-4 * p.data
+                self.momentum[name] = 0.9 * self.momentum[name] + g if name in self.momentum else g
+                p.data = p.data - rates[name] * self.momentum[name]
+
+    def iteration(self, number: int, base: list[Batch], meta: Batch, seed: int) -> None:
+        options, network = self.options, self.network
+        rate = 0.01 * (0.01 * (1 - number / 100) + number / 100)  # warm-up of ten epochs
+        rates = {
+            name: 0.1 if name.endswith("balance") else rate * (2 if "bias" in name else 1)
+            for name, _ in network.named_parameters()
+        }
+        for given in base:
+            self.descend(gradients(network, given, options.base_losses), rates)
+        k = (number + 1) % 50  # of a cycle of five epochs
+        low, high = options.cycle_low, options.cycle_high
+        c = low + (high - low) * (k / 25 if k <= 25 else 1 - (k - 25) / 25)
+        meta_train, meta_test = parts(meta, seed)
+        virtual = copy.deepcopy(network)
+        if options.base_step == "joint":
+            own = gradients(network, meta, options.base_losses)  # the only pass that statistics follow
+            step = gradients(virtual, meta_train, options.meta_train_losses)
+        else:
+            follower = network if options.base_step == "none" else copy.deepcopy(network)
+            own = step = gradients(follower, meta_train, options.meta_train_losses)
+        step = {name: g.clone() for name, g in step.items()}
+        with torch.no_grad():
+            for name, p in virtual.named_parameters():
+                if name in step:
+                    p.sub_(c * rates[name] * step[name])
+                if name.endswith("balance"):
+                    p.clamp_(0, 1)
+        there = gradients(virtual, meta_test, options.meta_test_losses)
+        self.descend({k: g + options.meta_test_weight * there[k] for k, g in own.items()}, rates)
+
+
+CASES = {
+    "batch norm, cross-entropy": ("mldg_ce", {}, 0),
+    "batch norm, cyclic": ("mldg_cyclic", {"meta_test_weight": 0.5}, 30),
+    "BIN": ("mldg_bin", {}, 11),
+    "BIN, cyclic": ("mldg_bin_cyclic", {}, 24),
+    "as published": ("mldg_cyclic", {"base_step": "none"}, 5),
+    "MetaBIN without episode separation": ("metabin_joint", {}, 0),
+    "the same, half way": ("metabin_joint", {}, 33),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_iterations_equal_those_on_copies_of_the_network(case):
+    name, changes, first = CASES[case]
+    method = make(name, **changes)
+    with torch.no_grad():
+        for gate in method.gates.values():
+            gate.copy_(torch.linspace(-0.2, 1.2, len(gate)).clamp(0, 1))
+    reference = Copies(method)
+    for number in range(first, first + 3):
+        draws = method.draws(number)
+        separate = method.options.base_step == "separate"
+        assert draws == ({"base": 10 if number == 0 else 1} if separate else {}) | {"meta": 1}
+        base = [batch(1000 * number + i) for i in range(draws.get("base", 0))]
+        torch.manual_seed(50 + number)
+        method.step({"base": base, "meta": [batch(number)]} if base else {"meta": [batch(number)]}, number)
+        reference.iteration(number, base, batch(number), 50 + number)
+    expected = reference.network.state_dict()
+    for key, value in method.network.state_dict().items():
+        if "num_batches" not in key:
+            torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-10, msg=key)
+    start = make(name, **changes).network.state_dict()
+    assert not torch.equal(start["classifier.weight"], expected["classifier.weight"])
+
+
+def test_the_meta_step_leaves_statistics_alone_where_a_base_step_updates_them():
+    for base_step in ("separate", "none", "joint"):
+        method = make("mldg_bin", base_step=base_step)
+        before = {k: v.clone() for k, v in method.network.state_dict().items() if "running" in k}
+        update(method, batch(0), 6, ratio=0.05)
+        after = method.network.state_dict()
+        assert before and all(
+            torch.equal(value, after[key]) == (base_step == "separate") for key, value in before.items()
+        )
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_gates_at_a_bound_still_learn_and_none_leaves_it(order):
+    """The smallest inner step takes gates beyond the bound: the clamp must not cut gradients."""
+    method = make("mldg_bin", order=order)
+    with torch.no_grad():
+        for gate in method.gates.values():
+            gate.fill_(1.0)
+    network, names = copy.deepcopy(method.network), method.options.base_losses
+    one, two = (gradients(network, part, names) for part in parts(batch(0), 6))
+    found = update(method, batch(0), 6, ratio=1e-6)
+    gates = [key for key in found if key.endswith("balance")]
+    assert any((one[key] < 0).any() for key in gates)  # those go beyond
+    for key in gates:
+        torch.testing.assert_close(found[key], one[key] + two[key], rtol=1e-3, atol=1e-6, msg=key)
+    assert all(gate.min() >= 0 and gate.max() <= 1 for gate in method.gates.values())
+
+
+def test_too_few_domains_is_one_sentence():
+    with pytest.raises(UserError, match=r"trains on 1 domains and tests on others, but the protocol has 1"):
+        make(domains=1)
+
+
+def test_batch_norm_has_no_gates_and_one_optimiser():
+    assert list(make("mldg").optimisers) == ["main"]
+    assert list(make("mldg_bin").optimisers) == ["main", "gates"]
