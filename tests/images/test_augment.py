@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dgreid.config import ImageConfig
-from dgreid.images.augment import MEAN, STD, augment, crop, jitter, normalise
+from dgreid.images.augment import MEAN, STD, augment, crop, jitter, normalise, occlude
 from dgreid.images.samplers import generator
 
 IMAGE = ImageConfig(name="small", height=8, width=6, padding=2)
@@ -80,6 +80,47 @@ def test_hue_turns_both_ways_around_the_circle():
     turned = np.stack([jitter(image, (0, 0, 0, 0.1), generator(n))[0, 0] for n in range(100)]).astype(int)
     assert (turned[:, 1] > turned[:, 2] + 20).any() and (turned[:, 2] > turned[:, 1] + 20).any()
     assert (turned.max(1) == 200).all()
+
+
+def test_a_white_square_of_every_size_lies_inside_every_image():
+    sides, tops, lefts = [], [], []
+    for number in range(400):
+        images = pixels(5, 12, 10) // 2  # no white in them
+        before = images.copy()
+        occlude(images, 0.8, generator(number))
+        for image, old in zip(images, before, strict=True):
+            changed = (image != old).all(2)
+            (top, bottom), (left, right) = (np.flatnonzero(changed.any(axis))[[0, -1]] for axis in (1, 0))
+            assert bottom - top == right - left  # a square,
+            assert (
+                changed[top : bottom + 1, left : right + 1].all() and changed.sum() == (bottom - top + 1) ** 2
+            )
+            assert (image[changed] == 255).all() and (image[~changed] == old[~changed]).all()  # white
+            sides.append(bottom - top + 1)
+            tops.append(top)
+            lefts.append(left)
+            assert bottom < 11 and right < 9  # as released, never at the lower and right edges
+    counts = np.unique(sides, return_counts=True)
+    assert counts[0].tolist() == [1, 2, 3, 4, 5, 6, 7]  # below .8 x 10
+    assert (abs(counts[1] - 2000 / 7) < 60).all()
+    assert set(tops) == set(range(11)) and set(lefts) == set(range(9))
+
+
+def test_an_image_too_small_for_a_larger_square_gets_one_pixel():
+    images = np.zeros((3, 4, 2, 3), np.uint8)
+    occlude(images, 0.5, generator(0))
+    assert ((images == 255).all(3).sum((1, 2)) == 1).all()
+
+
+def test_the_square_comes_last_and_changes_no_other_draw():
+    images = pixels() // 2
+    for jitters in (None, (0.15, 0.15, 0.1, 0.1)):
+        plain = IMAGE.model_copy(update={"color_jitter": jitters})
+        covered = plain.model_copy(update={"occlusion": 0.8})
+        without, with_one = (augment(images, each, generator(3)) for each in (plain, covered))
+        white = (with_one == 255).all(3)
+        assert white.any((1, 2)).all() and not white.all((1, 2)).any()
+        assert (with_one[~white] == without[~white]).all()
 
 
 def test_normalise_is_imagenet_in_channels_first():
