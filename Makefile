@@ -26,5 +26,5 @@ results: ## copy the current selection's table and figure to docs/, where git ke
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --constraint constraints.txt torch
-	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[dev,export]'
 	touch $@

@@ -34,8 +34,6 @@ def test_help_shows_examples_and_every_command():
         (["train", "method"], "'method' is not of the form key=value"),
         (["manifest", "dataset"], "'dataset' is not of the form key=value"),
         (["report", "x=1"], "takes no keys"),
-        (["download", "viper"], "dgreid adopt viper --from PATH"),
-        (["download", "dukemtmc"], "withdrawn"),
         (["inspect", "vipr"], "did you mean 'viper'"),
         (["splits", "import", "viper", "--from", "/nowhere/splits.json", "--name", "A-B"], "small letters"),
         (["adopt", "grid", "--from", "/nowhere/grid.zip"], "/nowhere/grid.zip"),
@@ -45,6 +43,20 @@ def test_user_errors_are_one_sentence_without_traceback(root, capsys, words, sen
     assert cli.main(words) == 1
     said = capsys.readouterr().err
     assert sentence in said and said.startswith("error: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "sentence"),
+    [
+        ("viper", "dgreid adopt viper --from PATH"),
+        ("dukemtmc", "withdrawn"),
+        ("mini_grid", "dgreid synthesize"),
+    ],
+)
+def test_download_says_where_to_ask_and_that_is_no_error(root, capsys, dataset, sentence):
+    assert cli.main(["download", dataset]) == 0
+    said = capsys.readouterr()
+    assert sentence in said.out and "error" not in said.err
 
 
 def test_outside_a_project_it_says_so(tmp_path, monkeypatch, capsys):

@@ -5,37 +5,31 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from dgreid.arguments import STAGES as _STAGES
+from dgreid.arguments import build_parser
 from dgreid.errors import UserError, unknown
 
 EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran
-
-_EXAMPLES = """examples:
-  dgreid adopt market1501 --from ~/Downloads/Market-1501-v15.09.15.zip
-  dgreid select open_small && snakemake --cores all
-  dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'
-  dgreid train method=metabin backbone=resnet_tiny protocol=miniature seed=0
-  dgreid train method=erm backbone=resnet_tiny protocol=miniature seed=3
-"""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 1 after a user error (one sentence on stderr)."""
     words = sys.argv[1:] if words is None else list(words)
-    parser, commands = _parser()
+    parser, commands = build_parser()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         if words and not words[0].startswith("-") and words[0] not in commands:
             raise unknown("command", words[0], commands)
-        arguments = parser.parse_args(words)
+        chosen = parser.parse_args(words)
         if not Path("params").is_dir():
             raise UserError("there is no params/ here: run dgreid from the project's root folder.")
-        arguments.command(arguments)
+        _COMMANDS[chosen.name](chosen)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -47,83 +41,6 @@ def main(words: Sequence[str] | None = None) -> int:
         print("stopped; run the same command again to go on.", file=sys.stderr)
         return 130
     return 0
-
-
-def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
-    """The parser and the names of its commands."""
-    parser = argparse.ArgumentParser(
-        prog="dgreid",
-        description="Domain-generalizable person re-identification as a reproducible pipeline.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable, summary: str, example: str = "") -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            epilog=f"example:\n  {example}" if example else "",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(command=command)
-        return sub
-
-    adopt = add("adopt", _adopt, "bring a data set: archive or folder", "dgreid adopt grid --from grid.zip")
-    adopt.add_argument("dataset", help="a name in params/dataset")
-    adopt.add_argument(
-        "--from", dest="source", required=True, type=Path, help="archive or folder, any nesting"
-    )
-    adopt.add_argument("--to", type=Path, default=Path("data/raw"), help="where adopted data live")
-    adopt.add_argument("--copy", action="store_true", help="copy a folder instead of linking it")
-    adopt.add_argument(
-        "--acknowledge", action="store_true", help="confirm the terms of a restricted data set"
-    )
-    adopt.add_argument("--replace", action="store_true", help="take another archive than the one before")
-
-    download = add(
-        "download", _download, "say where a data set is asked for (none is fetched)", "dgreid download viper"
-    )
-    download.add_argument("dataset", help="a name in params/dataset")
-
-    inspect = add("inspect", _inspect, "summarise a manifest and draw it", "dgreid inspect mini_grid")
-    inspect.add_argument("dataset", help="a name in params/dataset")
-
-    splits = add(
-        "splits",
-        _splits,
-        "import somebody's splits.json as a further split set",
-        "dgreid splits import prid2011 --from splits.json --name theirs",
-    )
-    splits.add_argument("action", choices=["import"])
-    splits.add_argument("dataset", help="a name in params/dataset")
-    splits.add_argument("--from", dest="source", required=True, type=Path, help="the splits.json")
-    splits.add_argument("--name", dest="split_set", required=True, help="what to call it: letters, digits, _")
-
-    select = add(
-        "select", _select, "write a selection of runs to params/matrix.yaml", "dgreid select miniature"
-    )
-    select.add_argument("matrix", help="a name in params/matrices")
-    select.add_argument(
-        "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
-    )
-
-    embed = add(
-        "embed",
-        _embed,
-        "embed a folder of person crops with a trained run",
-        "dgreid embed --run metabin-resnet_tiny-miniature-s0 --images crops --out crops.parquet",
-    )
-    embed.add_argument("--run", required=True, help="a folder name in data/runs")
-    embed.add_argument("--images", required=True, type=Path, help="a folder of person crops, any depth")
-    embed.add_argument("--out", required=True, type=Path, help="parquet file: path, embedding")
-    add("protocols", _protocols, "list every protocol, and which of its data are here", "dgreid protocols")
-
-    for name, (summary, example) in _STAGES.items():
-        stage = add(name, _stage, summary, example)
-        stage.add_argument("keys", nargs="*", metavar="key=value")
-    return parser, list(commands.choices)
 
 
 def _adopt(arguments: argparse.Namespace) -> None:
@@ -147,14 +64,35 @@ def _adopt(arguments: argparse.Namespace) -> None:
 def _embed(arguments: argparse.Namespace) -> None:
     from dgreid.embedding import embed
 
-    logging.info("%s", embed(arguments.run, arguments.images, arguments.out))
+    logging.info("%s", embed(arguments.run, arguments.images, arguments.out, arguments.skip_unreadable))
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    from dgreid.search import search
+
+    page = search(
+        arguments.run,
+        arguments.query,
+        arguments.gallery,
+        arguments.out,
+        top=arguments.top,
+        copy=arguments.copy,
+        skip_unreadable=arguments.skip_unreadable,
+    )
+    logging.info("%s: open it in a browser; the numbers are in ranking.csv beside it.", page)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from dgreid.export import export
+
+    logging.info("%s", export(arguments.run, arguments.out))
 
 
 def _download(arguments: argparse.Namespace) -> None:
     from dgreid.config import load_dataset
     from dgreid.datasets.archive import where_to_ask
 
-    raise UserError(where_to_ask(load_dataset(arguments.dataset)))
+    print(where_to_ask(load_dataset(arguments.dataset)))
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -192,7 +130,7 @@ def _value(key: str, value: str) -> Any:
 def _protocols(arguments: argparse.Namespace) -> None:
     from dgreid.protocols.listing import protocols_table
 
-    print(protocols_table())
+    print(protocols_table(ready=arguments.ready))
 
 
 def _stage(arguments: argparse.Namespace) -> None:
@@ -254,6 +192,23 @@ def _run(arguments: argparse.Namespace) -> None:
     getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(load_run(arguments.keys))
 
 
+def _report_or_plan(arguments: argparse.Namespace) -> None:
+    """A plan is no stage: it makes nothing that another one reads, so the log does not name it."""
+    if not arguments.plan:
+        if arguments.matrix or arguments.measure:
+            raise UserError(
+                "--matrix and --measure go with --plan; to render another selection, `dgreid select NAME` it."
+            )
+        return _stage(arguments)
+    from dgreid import matrix
+    from dgreid.plan import plan
+
+    if arguments.keys:
+        raise UserError("dgreid report --plan takes no keys: name a selection with --matrix NAME.")
+    chosen = matrix.compose(arguments.matrix, {}) if arguments.matrix else matrix.read()
+    print(plan(chosen, measure=arguments.measure))
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from dgreid import matrix
     from dgreid.stages.report import report
@@ -272,14 +227,17 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
     return [tuple(word.split("=", 1)) for word in words]
 
 
-_RUN = "method=metabin backbone=resnet_tiny protocol=miniature seed=0"
-_STAGES = {
-    "synthesize": ("draw a miniature data set", "dgreid synthesize dataset=mini_grid"),
-    "manifest": ("read a data set into typed tables", "dgreid manifest dataset=mini_grid"),
-    "protocol": ("fix a protocol's training, query and gallery rows", "dgreid protocol protocol=miniature"),
-    "train": ("train one run", f"dgreid train {_RUN}"),
-    "evaluate": ("measure one run on every target", f"dgreid evaluate {_RUN}"),
-    "report": ("render tables, figures and page", "dgreid report"),
+_COMMANDS = dict.fromkeys(_STAGES, _stage) | {
+    "adopt": _adopt,
+    "download": _download,
+    "embed": _embed,
+    "export": _export,
+    "inspect": _inspect,
+    "protocols": _protocols,
+    "report": _report_or_plan,
+    "search": _search,
+    "select": _select,
+    "splits": _splits,
 }
 
 

@@ -29,6 +29,7 @@ class Block(config.Strict):
     seeds: tuple[int, ...]
     recipe: str | None = None  # null: what the protocol proposes
     image: str | None = None
+    baseline: str = "erm"  # the method the others are compared with, where it is among the runs
     changes: tuple[tuple[str, ...], ...] = ((),)  # alternatives, each some words such as method.margin=0.5
 
     @field_validator("changes")
@@ -99,6 +100,7 @@ def expand(selection: Selection) -> dict[str, Any]:
                 "recipe": run.recipe.name,
                 "image": run.image.name,
                 "seed": seed,
+                "baseline": block.baseline,
                 "changes": "".join(f" {shlex.quote(word)}" for word in changes),  # as dvc.yaml appends them
             }
     if not runs:

@@ -142,10 +142,41 @@ def test_cuhk03_is_not_any_hdf5_file(tmp_path):
         cuhk03.parse(tmp_path, {})
 
 
-def test_cuhk03_without_the_new_protocol_file_says_what_is_missing(mat, caplog):
-    splits = cuhk03.parse(mat, {"variant": "labeled"}).splits
-    assert {split_set for split_set, _, _ in splits} == {"cuhk03/classic_labeled"}
-    assert "without cuhk03_new_protocol_config_labeled.mat beside it" in caplog.text
+def test_cuhk03_without_the_new_protocol_file_says_what_is_missing(mat):
+    parsed = cuhk03.parse(mat, {"variant": "labeled"})
+    assert {split_set for split_set, _, _ in parsed.splits} == {"cuhk03/classic_labeled"}
+    (note,) = parsed.notes
+    assert "without cuhk03_new_protocol_config_labeled.mat beside it" in note
+
+
+@pytest.fixture
+def new_protocol(draw, tmp_path):
+    """new_protocol(folder): three ready-made images below tmp_path/folder; returns tmp_path."""
+    names = ("bounding_box_train/0843_c1_1", "query/0844_c2_6", "bounding_box_test/0844_c1_1")
+    return lambda folder: draw(tmp_path, [f"{folder}/{name}.png" for name in names])
+
+
+@pytest.mark.parametrize(
+    "root", ["cuhk03-np/detected", "cuhknp/detected", "cuhk03_np_detected", "data/CUHK03-NP-Detected", "any"]
+)
+def test_cuhk03_new_protocol_folders_at_every_usual_root(new_protocol, root):
+    folder = new_protocol(root)
+    for given in (folder, folder / root):
+        parsed = cuhk03.parse(cuhk03.find(given), {})
+        assert [(image.person, image.role) for image in parsed.images] == [
+            ("0843", "train"), ("0844", "query"), ("0844", "gallery"),
+        ]  # fmt: skip
+        assert parsed.missing == () and parsed.images[0].variant == "detected"
+
+
+@pytest.mark.parametrize("root", ["cuhk03-np/labeled", "cuhk03_np_labeled"])
+def test_cuhk03_labeled_boxes_are_not_taken_for_detected_ones(new_protocol, root):
+    folder = new_protocol(root)
+    with pytest.raises(UserError, match="holds the labeled boxes only"):
+        cuhk03.parse(cuhk03.find(folder / root), {})
+    with pytest.raises(UserError, match="holds the labeled boxes only"):
+        cuhk03.parse(cuhk03.find(folder), {"variant": "detected"})
+    assert len(cuhk03.parse(cuhk03.find(folder / root), {"variant": "labeled"}).images) == 3
 
 
 def test_cuhk03_new_protocol_file_is_verified_and_used(mat, monkeypatch):

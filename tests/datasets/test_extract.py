@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from dgreid.datasets.extract import extract
+from dgreid.datasets.extract import archives, extract
 from dgreid.errors import UserError
 
 BAD_NAMES = ["../evil.txt", "/etc/evil.txt", "ok/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
@@ -116,3 +116,34 @@ def test_more_than_the_disk_holds(tmp_path, monkeypatch):
     archive = zipped(tmp_path / "a.zip", ("good.txt", b"1" * 1000))
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
     refused(archive, tmp_path / "out", "GB free")
+
+
+def test_backslashes_in_a_zip_are_slashes(tmp_path):
+    archive = zipped(
+        tmp_path / "a.zip", ("x\\y\\z.txt", b"1"), ("x\\empty\\", b""), ("__MACOSX\\x\\._z.txt", b"2")
+    )
+    extract(archive, tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.txt")] == [
+        "x/y/z.txt"
+    ]
+
+
+def test_a_title_names_the_archive_in_messages(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("../x", b"1"))
+    with pytest.raises(UserError, match=r"^outer\.zip/a\.zip: refused"):
+        extract(archive, tmp_path / "out", "outer.zip/a.zip")
+
+
+def test_archives_at_any_depth_but_no_clutter(tmp_path):
+    for name in (
+        "a.zip",
+        "x/b.tar.gz",
+        "x/y/z/c.TGZ",
+        "x/y/z/w/too_deep.zip",
+        "x/table.csv.gz",
+        "__MACOSX/._a.zip",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.zip").mkdir()
+    assert [path.name for path in archives(tmp_path)] == ["a.zip", "b.tar.gz", "c.TGZ"]

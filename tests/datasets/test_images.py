@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
@@ -36,3 +36,32 @@ def test_no_image_at_all(tmp_path, content):
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"b\.jpg: cannot be read"):
         open_image(tmp_path, "b.jpg")
+
+
+def turned(path, orientation, exif=None):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 6, 3), dtype=np.uint8)
+    block = Image.Exif()
+    block[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif or block)
+    return pixels
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_upright_as_the_released_codes_read_them(tmp_path, orientation):
+    turned(tmp_path / "a.png", orientation)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))
+    image = open_image(tmp_path, "a.png")
+    assert image.size == ((6, 12) if orientation < 5 else (12, 6))
+    assert np.array_equal(np.asarray(image), np.asarray(expected))
+
+
+def test_boxes_are_cut_from_the_pixels_as_stored(tmp_path):
+    pixels = turned(tmp_path / "s1.png", 6)
+    (tmp_path / "s1.png").rename(tmp_path / "s1.jpg")
+    assert np.array_equal(np.asarray(open_image(tmp_path, "s1.jpg#[1,2,2,6]")), pixels[2:9, 1:4])
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_damaged_exif_block_is_no_damaged_image(tmp_path):
+    turned(tmp_path / "a.jpg", 1, exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\x01")
+    assert open_image(tmp_path, "a.jpg").size == (6, 12)

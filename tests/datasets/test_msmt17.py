@@ -188,7 +188,7 @@ def test_repacked_version_1_has_no_validation_list(draw, tmp_path):
 
 
 def test_market_is_not_taken_for_the_repacked_version(layouts):
-    with pytest.raises(UserError, match="not named as in MSMT17"):
+    with pytest.raises(UserError, match="does not look like MSMT17"):
         parse(find(layouts("market1501")), {})
 
 

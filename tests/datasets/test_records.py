@@ -3,7 +3,7 @@ import re
 import pytest
 
 from dgreid.datasets import parser, parsers
-from dgreid.datasets.records import match_names
+from dgreid.datasets.records import inside, match_names
 from dgreid.errors import UserError
 
 NESTINGS = {
@@ -75,3 +75,31 @@ def test_unmatched_names_are_listed_and_other_files_ignored(draw, tmp_path):
     (tmp_path / "box/x.png").unlink()
     found = match_names(tmp_path, "box", re.compile(r"^\d\.jpg$"), "Test")
     assert [path for path, _ in found] == ["box/1.jpg", "box/2.jpg"]
+
+
+CASES = [  # parser, folder as published, as some copies have it
+    ("prid2011", "cam_a", "CAM_A"), ("viper", "cam_b", "Cam_B"), ("grid", "probe", "Probe"),
+    ("ilids", "Persons", "persons"), ("market1501", "query", "Query"), ("cuhk02", "P4", "p4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "published", "spelled"), CASES)
+def test_folders_are_found_in_whatever_case(layouts, config, name, published, spelled):
+    from dgreid.datasets import parse, rules
+
+    folder = layouts(name, "any")
+    expected = rules.counts(parse(config(name), parser(name).find(folder)))
+    (folder / "any" / published).rename(folder / "any" / spelled)
+    root = parser(name).find(folder)
+    parsed = parse(config(name), root)
+    assert rules.counts(parsed) == expected and parsed.missing == ()
+    assert any(image.path.startswith(f"{spelled}/") for image in parsed.images)
+    assert all((root / image.path).is_file() for image in parsed.images)
+
+
+def test_a_folder_is_spelled_as_on_the_disk(tmp_path):
+    (tmp_path / "Data/P1/cam2").mkdir(parents=True)
+    (tmp_path / "Data/P1/CAM2").mkdir()
+    assert inside(tmp_path, "data/p1/cam2") == "Data/P1/cam2"  # the exact spelling first
+    assert inside(tmp_path, "DATA/P1/Cam2") in ("Data/P1/cam2", "Data/P1/CAM2")
+    assert inside(tmp_path, "data/p2") is None

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgreid.evaluation.statistics import over_seeds, over_splits, paired_difference, single_match_bounds
+from dgreid.evaluation.statistics import (
+    over_seeds,
+    over_splits,
+    paired_difference,
+    percentile_interval,
+    resample,
+    single_match_bounds,
+    spread_factors,
+)
 
 
 def test_deviation_over_splits_is_that_of_the_population():
@@ -33,6 +41,83 @@ def test_paired_difference_of_few_or_equal_pairs():
         paired_difference([1, 2], [1])
     with pytest.raises(ValueError):
         paired_difference([], [])
+
+
+SCORES = st.floats(0, 100, width=32)
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=12))
+def test_paired_difference_changes_sign_with_the_order(pairs):
+    forth = paired_difference(*zip(*pairs, strict=True))
+    back = paired_difference(*(side[::-1] for side in zip(*((b, a) for a, b in pairs), strict=True)))
+    assert (forth.mean, forth.low, forth.high) == pytest.approx((-back.mean, -back.high, -back.low), abs=1e-6)
+    assert forth.low - 1e-9 <= forth.mean <= forth.high + 1e-9
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_interval_over_seeds_holds_the_truth_as_often_as_it_says(seeds):
+    rng, truth, held, trials = np.random.default_rng(0), 2.0, 0, 2000
+    for _ in range(trials):
+        luck = rng.normal(0, 3, seeds)  # shared by both methods: pairing takes it out
+        gap = paired_difference(50 + luck + rng.normal(truth, 1.5, seeds), 50 + luck)
+        held += gap.low <= truth <= gap.high
+    assert abs(held / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)  # four standard errors
+
+
+def test_spread_of_few_values_is_hardly_known():
+    assert spread_factors(3) == pytest.approx((0.5207, 6.2847), abs=1e-4)
+    assert spread_factors(10) == pytest.approx((0.6878, 1.8256), abs=1e-4)
+    assert spread_factors(1) == (0, math.inf)
+    rng = np.random.default_rng(0)
+    low, high = spread_factors(4)
+    found = rng.normal(0, 2.0, (4000, 4)).std(axis=1, ddof=1)
+    held = np.mean((found * low <= 2.0) & (found * high >= 2.0))
+    assert abs(held - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_the_interval_over_queries_holds_the_truth_as_often_as_it_says(repeats):
+    # a query that five splits search is hard in all five: taken as five, they would cover 63 %
+    rng, truth, held, trials = np.random.default_rng(1), 1.0, 0, 400
+    units = np.tile(np.arange(150), repeats)
+    for trial in range(trials):
+        person = rng.normal(truth, 10, 150)
+        gaps = np.tile(person, repeats) + rng.normal(0, 2, 150 * repeats)
+        low, high = percentile_interval(resample(gaps, units, resamples=500, seed=trial))
+        held += low <= truth <= high
+    assert abs(held / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
+
+
+GAPS = st.lists(st.tuples(st.floats(-100, 100, width=32), st.integers(0, 5)), min_size=1, max_size=30)
+
+
+@given(GAPS, st.integers(0, 3))
+def test_resampling_is_fixed_by_its_seed_symmetric_and_blind_to_order(pairs, seed):
+    gaps, units = map(np.array, zip(*pairs, strict=True))
+    drawn = resample(gaps, units, resamples=50, seed=seed)
+    assert drawn.shape == (50,)
+    assert (drawn == resample(gaps, units, resamples=50, seed=seed)).all()
+    assert (resample(-gaps, units, resamples=50, seed=seed) == -drawn).all()
+    backwards = resample(gaps[::-1], units[::-1], resamples=50, seed=seed)
+    assert backwards == pytest.approx(drawn, abs=1e-6)
+    assert gaps.min() - 1e-9 <= drawn.min() and drawn.max() <= gaps.max() + 1e-9
+
+
+def test_resampling_draws_whole_units_and_weighs_them():
+    # two units: both means, or the weighted mean of the two
+    drawn = resample([1.0, 3.0, 8.0], ["a", "a", "b"], [1.0, 1.0, 2.0])
+    assert set(np.round(drawn, 6)) == {2.0, 5.0, 8.0}
+    assert abs(np.mean(drawn == 5.0) - 0.5) < 0.05
+    assert percentile_interval(drawn) == (2, 8)
+    assert (resample([4.0, 6.0, np.nan], ["a", "a", "b"]) == 5.0).all()  # no match: left out
+    assert (resample([1.0, 5.0], [0, 1], seed=0) != resample([1.0, 5.0], [0, 1], seed=1)).any()
+
+
+def test_resampling_needs_gaps_with_their_units():
+    with pytest.raises(ValueError, match="one unit and one weight"):
+        resample([1.0, 2.0], ["a"])
+    with pytest.raises(ValueError, match="at least one gap"):
+        resample([np.nan], ["a"])
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=50))

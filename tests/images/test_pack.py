@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from filelock import FileLock
+from PIL import Image, ImageOps
 
 from dgreid.config import ImageConfig
 from dgreid.errors import UserError
@@ -88,19 +89,103 @@ pack.Pack.open("drawn", ImageConfig(name="small", height=32, width=16))
 """
 
 
-def test_a_killed_build_starts_afresh_and_leaves_nothing_behind(drawn, tmp_path):
-    draw(tmp_path, count=60)
+def killed(tmp_path, chunks):
+    """Start a build in another process and kill it after some chunks; returns how many images it finished."""
     packs = tmp_path / "data/packs"
     process = subprocess.Popen([sys.executable, "-c", SLOW, tmp_path], cwd=tmp_path, env=os.environ)
     limit = time.time() + 60
-    while not list(packs.glob(".tmp-*/*.npy")) and time.time() < limit:
+
+    def done():
+        marks = list(packs.glob("*.done"))
+        return int(marks[0].read_text() or 0) if marks else 0
+
+    while done() < 2 * chunks and time.time() < limit:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(packs.glob(".tmp-*/*.npy")) and not list(packs.glob("*.npy"))  # half a pack is no pack
+    assert not list(packs.glob("*.npy"))  # half a pack is no pack
+    return done()
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The paths that `load` is asked for."""
+    asked = []
+    monkeypatch.setattr(pack, "load", lambda *args: asked.append(args[1]) or load(*args))
+    return asked
+
+
+def test_a_killed_build_goes_on_where_it_was(drawn, tmp_path, counted):
+    rows = draw(tmp_path, count=60)
+    finished = killed(tmp_path, 3)
+    assert 6 <= finished < 60
+    resumed = Pack.open("drawn", IMAGE)
+    assert counted == [row["path"] for row in rows[finished:]]
+    content = resumed.path.read_bytes()
+    assert [path.name for path in (tmp_path / "data/packs").iterdir() if path.suffix != ".lock"] == [
+        resumed.path.name
+    ]
+    resumed.path.unlink()
+    assert Pack.open("drawn", IMAGE).path.read_bytes() == content  # as if it had never been interrupted
+    assert len(counted) == 60 - finished + 60
+
+
+def test_a_part_of_other_images_or_another_size_is_not_continued(drawn, tmp_path, counted):
+    draw(tmp_path, count=60)
+    killed(tmp_path, 2)
+    (part,) = (tmp_path / "data/packs").glob("*.part")
+    draw(tmp_path, count=60, seed=1)
+    Pack.open("drawn", IMAGE.model_copy(update={"height": 64}))
+    assert len(counted) == 60 and part.exists()  # another size: that part may be continued yet
     opened = Pack.open("drawn", IMAGE)
-    assert (opened[np.array([59])][0] == load(tmp_path, "images/059.bmp", IMAGE)).all()
-    assert not list(packs.glob(".tmp-*"))
+    assert len(counted) == 120 and not list((tmp_path / "data/packs").glob("*.part"))
+    assert (opened[np.array([0])][0] == load(tmp_path, "images/000.jpg", IMAGE)).all()
+
+
+@pytest.mark.parametrize("mark", ["", "no number", "9999", "-2"])
+def test_a_part_that_cannot_be_trusted_is_begun_again(drawn, tmp_path, counted, mark):
+    draw(tmp_path, count=20)
+    killed(tmp_path, 2)
+    (done,) = (tmp_path / "data/packs").glob("*.done")
+    done.write_text(mark)
+    Pack.open("drawn", IMAGE)
+    assert len(counted) == 20
+
+
+def test_a_mark_without_its_part_is_forgotten(drawn, tmp_path, counted, monkeypatch):
+    path = Pack.open("drawn", IMAGE).path
+    path.unlink()
+    done = path.with_name(path.name + ".done")
+    done.write_text("7")
+    (tmp_path / drawn[0]["path"]).write_bytes(b"not an image")
+    with pytest.raises(UserError, match="000"):  # killed or failed before the first mark of its own
+        Pack.open("drawn", IMAGE)
+    assert not done.exists()
+
+
+def test_a_part_somebody_is_at_work_on_stays(drawn, tmp_path):
+    first = Pack.open("drawn", IMAGE).path
+    other = first.with_name("drawn-32x16-0123456789ab.npy.part")
+    other.touch()
+    first.unlink()
+    with FileLock(first.with_name("drawn-32x16-0123456789ab.lock")):
+        Pack.open("drawn", IMAGE)
+    assert other.exists()
+    first.unlink()
+    Pack.open("drawn", IMAGE)
+    assert not other.exists()
+
+
+def test_a_turned_image_is_turned_back_in_the_pack_as_alone(drawn, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways
+    path = tmp_path / drawn[0]["path"]
+    Image.open(path).copy().save(path, exif=exif, quality=95)
+    expected = ImageOps.exif_transpose(Image.open(path)).resize((16, 32), Image.Resampling.BICUBIC)
+    opened = Pack.open("drawn", IMAGE)
+    assert (opened[np.array([0])][0] == np.asarray(expected)).all()
+    assert (opened[np.array([0])][0] == load(tmp_path, drawn[0]["path"], IMAGE)).all()
+    assert (opened[np.array([0])][0] != np.asarray(Image.open(path).resize((16, 32)))).any()
 
 
 def test_a_build_decodes_a_chunk_at_a_time(drawn, tmp_path, monkeypatch):

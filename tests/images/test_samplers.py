@@ -176,3 +176,12 @@ def test_a_domain_with_few_people_fills_its_batch_by_going_round_again():
     rows = np.arange(6)
     stream = CameraStream(rows, np.repeat([0, 1], 3), np.zeros(6), 40, K, "base", 0)
     assert stream.batch(0).shape == (40,)
+
+
+def test_a_batch_size_is_that_of_batches_from_all_sources_pooled():
+    people = np.arange(60) // 3
+    size = {}
+    for kind in ("pk", "random", "pk_per_domain"):
+        stream = make(kind, people, people % 3, np.arange(60) % 2, 2, 4, "base", 0, batch_size=20)
+        size[kind] = len(stream.batch(0))
+    assert size == {"pk": 20, "random": 20, "pk_per_domain": 3 * 2 * 4}

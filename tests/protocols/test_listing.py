@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_every_protocol_is_listed_and_fits_the_terminal(root, tmp_path):
 
 def test_a_row_states_counts_sources_and_targets(show):
     row = show("m3l_market")
-    assert row.startswith("m3l_market 3,110 75,406 3 msmt17:official_with_val, Market")
+    assert row.startswith("m3l_market 3,110 75,406 3 msmt17:official_with_val, Market 3,368/15,913 ")
     for piece in ("dukemtmc:official,", "cuhk03_both:classic_both"):
         assert piece in row
     assert "by camera" in show("metabin_d2m") and "dukemtmc:official" in show("metabin_d2m")
@@ -63,9 +64,9 @@ def test_nothing_here(show):
 
 def test_what_is_adopted(show, adopt):
     adopt("dukemtmc")
-    assert show("m3l_single_d").endswith("MSMT17 lacks msmt17")
+    assert show("m3l_single_d").endswith("MSMT17 11,659/82,161 lacks msmt17")
     adopt("msmt17")
-    assert show("m3l_single_d").endswith("MSMT17 ready, full")
+    assert show("m3l_single_d").endswith("MSMT17 11,659/82,161 ready, full")
     assert show("msmt17") == "msmt17 full request 1,264 images, 632 ids; from msmt17.zip"
 
 
@@ -88,7 +89,66 @@ def test_a_drawn_archive_counts_and_a_lost_folder_does_not(show, adopt, tmp_path
     assert show("viper").startswith("viper missing")
 
 
+def test_targets_show_query_gallery_and_splits(show):
+    row = show("lda_p1")
+    for target in ("VIPeR 316/316 x10,", "PRID 100/649 x10,", "GRID 125/900 x10,", "iLIDS 60/60 x10"):
+        assert target in row
+    assert "Market 90/220," in show("miniature_single")
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["[]", "not json", "{}", '{"kind": "full"}', '{"kind": "full", "root": "files", "source": "x"}', "null"],
+)
+def test_an_odd_record_does_not_stop_the_list(show, tmp_path, record):
+    (tmp_path / "raw/viper/files").mkdir(parents=True)
+    (tmp_path / "raw/viper/adopted.json").write_text(record)
+    assert show("viper").startswith("viper full" if "root" in record else "viper missing")
+    assert "ready, to be drawn" in show("miniature")
+
+
+def test_broken_files_of_params_are_named_and_hide_nothing(root, tmp_path, monkeypatch):
+    shutil.copytree("params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    protocol = tmp_path / "params/protocol"
+    (protocol / "m3l_duke.yaml").write_text("title: [")
+    (protocol / "strange.yaml").write_text(
+        (protocol / "m3l_single_d.yaml").read_text().replace("dukemtmc,", "duke,")
+    )
+    (tmp_path / "params/dataset/viper.yaml").write_text("titel: VIPeR")
+    text = protocols_table(tmp_path / "raw", tmp_path / "archives")
+    rows = {line.split()[0]: line for line in text.splitlines() if line and not line.startswith(" ")}
+    assert "m3l_duke" not in rows and "m3l_market" in rows and "lacks duke," in rows["strange"]
+    said = [line for line in text.splitlines() if line.startswith("not listed: ")]
+    assert len(said) == 3 and "m3l_duke" in said[0]
+    assert "unknown dataset 'duke'" in text and "titel" in text
+
+
+def test_ready_lists_only_what_is_all_here(root, adopt, tmp_path):
+    def names():
+        text = protocols_table(tmp_path / "raw", tmp_path / "archives", ready=True)
+        return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z]\w+  ", line)} & {
+            *choices("protocol")
+        }
+
+    drawn = {name for name in choices("protocol") if name.startswith("miniature")}
+    assert names() == drawn
+    for name in ("dukemtmc", "msmt17"):
+        adopt(name)
+    assert names() == drawn | {"m3l_single_d"}
+
+
+def test_ready_with_nothing(root, tmp_path, monkeypatch):
+    from dgreid.protocols import listing
+
+    monkeypatch.setattr(listing, "choices", lambda group: ["m3l_single_d"])
+    assert protocols_table(tmp_path, tmp_path, ready=True) == listing.NONE_READY
+
+
 def test_command(root, capsys):
+    assert cli.main(["protocols", "--ready"]) == 0
+    out = capsys.readouterr().out
+    assert "miniature" in out and "lacks" not in out.split("data set")[0]
     assert cli.main(["protocols"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("protocol") and "lda_p1_duke" in out

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from dgreid import protocols
 from dgreid.config import load_run
 from dgreid.errors import UserError
+from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import sha256
 from dgreid.methods.base import Training
 from dgreid.stages import evaluate, train
@@ -73,6 +74,15 @@ def test_metrics_file(project, config, caplog):
     assert target["queries"] == 5 and len(target["splits"]) == 2
     assert 20 <= target["mAP"] <= 100  # one match among five: at worst on place five
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_what_every_query_scored_is_kept_beside_the_metrics(project, config):
+    metrics = json.loads(evaluate.evaluate(config).read_text())
+    frame = read_queries(evaluate.QUERIES / f"{config.run}.parquet")
+    assert agree(frame, metrics)
+    ranks = frame.groupby("split")["rank1"].mean().to_list()
+    assert ranks == [split["rank1"] for split in metrics["targets"]["Toy"]["splits"]]
+    assert frame["query"].to_list() == [f"toy/{row}" for row in range(0, 20, 2)]
 
 
 def test_scores_are_reproducible(project, config):

@@ -1,7 +1,8 @@
 """Data sets: one parser per layout, adoption of archives and folders, manifests.
 
-A parser module has `TREE` (the expected layout in one line), `find(folder) -> root`, `parse(root,
-options) -> Parsed` and, if it has any, `OPTIONS`. Everything later reads manifests only.
+A parser module has `TREE` (the expected layout in one line), `places(folder)` (what makes a folder the root),
+`find(folder) -> root`, `parse(root, options) -> Parsed` and, if it has any, `OPTIONS`. Everything later reads
+manifests only.
 """
 
 import importlib
@@ -11,10 +12,10 @@ from types import ModuleType
 
 from dgreid.config import DatasetConfig
 from dgreid.datasets.manifest import read_manifest, read_splits
-from dgreid.datasets.records import Parsed
-from dgreid.errors import unknown
+from dgreid.datasets.records import Parsed, has_names
+from dgreid.errors import UserError, unknown
 
-__all__ = ["parse", "parser", "parsers", "read_manifest", "read_splits"]
+__all__ = ["looks_like", "parse", "parser", "parsers", "read_manifest", "read_splits"]
 
 
 def parser(name: str) -> ModuleType:
@@ -38,8 +39,21 @@ def parse(config: DatasetConfig, root: Path) -> Parsed:
     return module.parse(Path(root), config.options)
 
 
+def looks_like(folder: Path) -> list[str]:
+    """Titles of the data sets whose folders and names are in `folder`, sorted."""
+    found = []
+    for module in map(parser, parsers()):
+        try:
+            root = module.find(folder)
+        except UserError:  # nothing of it, or more than one
+            continue
+        if has_names(root, module.places(root)):
+            found.append(module.TITLE)
+    return sorted(found)
+
+
 def parsers() -> list[str]:
     """Names of all parser modules, sorted."""
     tools = {"archive", "crossing", "extract", "images", "imported", "inspect", "manifest", "records"}
-    tools |= {"rules", "splits"}
+    tools |= {"rules", "source", "splits"}
     return sorted({module.name for module in pkgutil.iter_modules(__path__)} - tools)

@@ -1,4 +1,4 @@
-"""Adopting a local copy of a data set: verify, extract or link, recognise, record.
+"""Adopting a local copy of a data set: verify, fetch (see `source`), recognise, record.
 
 An adopted data set is `data/raw/NAME/files` (extracted, linked or copied) with `adopted.json` beside
 it; either is complete or absent. Nothing is ever downloaded.
@@ -7,16 +7,26 @@ it; either is complete or absent. Nothing is ever downloaded.
 import json
 import logging
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
 
 from dgreid.config import DatasetConfig, load_dataset
-from dgreid.datasets import extract, parse, parser, rules
+from dgreid.datasets import parse, parser, rules
+from dgreid.datasets.source import (
+    fetch,
+    fetch_companions,
+    find_or_unpack,
+    fingerprint,
+    guess,
+    hashes,
+    locate,
+)
 from dgreid.errors import UserError
-from dgreid.files import md5, sha256, whole
+from dgreid.files import sha256, whole
 
 log = logging.getLogger(__name__)
 RAW = Path("data/raw")
@@ -36,18 +46,19 @@ def adopt(
 
     Args:
         config: the data set.
-        source: a .zip or .tar(.gz, .bz2, .xz) file, possibly holding one more of them, or a folder.
+        source: a .zip or .tar(.gz, .bz2, .xz) file, possibly holding one more of them, or a folder: one that
+            holds the data set or its archive, or one of its image folders.
         to: where adopted data sets live; the result is `to/NAME`, and replaces an earlier one.
         mode: what to do with a folder: link or copy. Archives are extracted.
         acknowledge: the user states to have read the terms; needed where data are withdrawn or given
             on request, and recorded.
-        replace: take another archive than the one adopted before.
+        replace: take another archive or other files than those adopted before.
 
     Returns:
         the root of the images.
 
     Raises:
-        UserError: unsafe or truncated archive, wrong checksum, another archive than before, wrong data
+        UserError: unsafe or truncated archive, wrong checksum, other files than before, wrong data
             set, wrong counts, acknowledgement missing. Nothing is left behind.
     """
     source, target = Path(source).expanduser(), Path(to) / config.name
@@ -56,25 +67,45 @@ def adopt(
         raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
     if not source.exists():
         raise UserError(f"{source} does not exist; give the archive or folder of {config.title}.")
+    source = locate(parser(config.parser), config, source, mode)
     if target.exists() and source.resolve().is_relative_to(target.resolve()):
         raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
-    digest = None if source.is_dir() else sha256(source)
-    if not _has_published_md5(config, source, replace) and not replace:
-        _check_pin(read_record(target), source, digest, target)
-    with whole(target) as part:
+    digest, md5 = (None, None) if source.is_dir() else hashes(source)
+    published = _has_published_md5(config, source, md5, replace)
+    earlier = None if published or replace else read_record(target)
+    if digest is not None:
+        _check_pin(earlier, source, digest, target)
+    with whole(target) as part, _names(part, source, target):
         part.mkdir()
-        _fetch(source, part / "files", mode)
-        root, record = _recognise(config, part / "files", source)
+        fetch(source, part / "files", mode)
+        fetch_companions(parser(config.parser), source, part)
+        root, record = _recognise(config, part, published, source)
+        _check_files(earlier, source, digest, record, target)
         record |= {
-            "source": source.name,
+            "source": Path(os.path.abspath(source)).name,
             "sha256": digest,
             "root": str(root.relative_to(part)),
+            "published": published,
             "acknowledged": acknowledge,
             "adopted": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         (part / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
     log.info("%s: adopted %s, %s data: %s.", config.name, source, record["kind"], _found(config, record))
     return target / record["root"]
+
+
+def check_unchanged(config: DatasetConfig, root: Path, record: dict | None) -> None:
+    """R1: the files are those that were adopted, by their names and sizes; a linked folder may have changed.
+
+    Raises:
+        UserError: they are not.
+    """
+    pinned = (record or {}).get("fingerprint")
+    if pinned and pinned != fingerprint(root, parser(config.parser).places(root)):
+        raise UserError(
+            f"{root}: its files are not those adopted from {record['source']} at {record['adopted']}; put "
+            f"them back, or run `dgreid adopt {config.name} --from PATH --replace`."
+        )
 
 
 def _found(config: DatasetConfig, record: dict) -> str:
@@ -138,11 +169,12 @@ def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
 
 
 def read_record(folder: Path) -> dict | None:
-    """What `adopt` recorded about `folder`, or None."""
+    """What `adopt` recorded about `folder`; None if there is nothing, or nothing that `adopt` writes."""
     try:
-        return json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         return None
+    return record if isinstance(record, dict) and {"kind", "root", "source"} <= record.keys() else None
 
 
 def where_to_ask(config: DatasetConfig) -> str:
@@ -179,15 +211,14 @@ def _check_terms(config: DatasetConfig, acknowledge: bool) -> None:
     )
 
 
-def _has_published_md5(config: DatasetConfig, source: Path, replace: bool) -> bool:
+def _has_published_md5(config: DatasetConfig, source: Path, found: str | None, replace: bool) -> bool:
     """R1: whether this is the published archive; an md5 belongs to one file, so another name may differ.
 
     A repacked archive under the published name is taken only when told so (`replace`): its names and counts
     are checked all the same.
     """
-    if not config.md5 or source.is_dir():
+    if not config.md5 or found is None:
         return False
-    found = md5(source)
     if found != config.md5 and source.name == config.archive:
         known = f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}"
         if not replace:
@@ -199,53 +230,64 @@ def _has_published_md5(config: DatasetConfig, source: Path, replace: bool) -> bo
     return found == config.md5
 
 
-def _check_pin(record: dict | None, source: Path, digest: str | None, target: Path) -> None:
+def _check_pin(record: dict | None, source: Path, digest: str, target: Path) -> None:
     """R1: without a published hash, the archive seen first is the one; another needs the user's word."""
-    pinned = record and record["sha256"]
+    pinned = record and record.get("sha256")
     if pinned and pinned != digest:
-        now = "a folder, which cannot be compared" if digest is None else f"sha256 {digest[:12]}..."
         raise UserError(
-            f"{source}: {now}, is not the archive adopted before ({record['source']}, sha256 "
+            f"{source}: sha256 {digest[:12]}..., not the archive adopted before ({record['source']}, sha256 "
             f"{pinned[:12]}..., in {target / RECORD}); if you mean to exchange it, add --replace."
         )
 
 
-def _fetch(source: Path, files: Path, mode: str) -> None:
-    """Put the source's files at `files`."""
-    if not source.is_dir():
-        extract.extract(source, files)
-    elif mode == "link":
-        files.symlink_to(source.resolve(), target_is_directory=True)
-    else:
-        shutil.copytree(source, files)
+def _check_files(record: dict | None, source: Path, digest: str | None, now: dict, target: Path) -> None:
+    """R1: likewise where a folder is adopted, or was: by names and sizes, for a folder has no hash."""
+    if record is None or (digest is not None and record.get("sha256") == digest):
+        return
+    pinned, lesser = record.get("fingerprint"), (record.get("kind"), now["kind"]) == ("full", "partial")
+    if lesser or (pinned and pinned != now["fingerprint"]):
+        before, after = (
+            f"{each.get('counts', {}).get('images', 0):,} images, {each['kind']}" for each in (record, now)
+        )
+        raise UserError(
+            f"{source}: its files ({after}) are not those adopted before from {record['source']} ({before}, "
+            f"in {target / RECORD}); if you mean to exchange them, add --replace."
+        )
 
 
-def _recognise(config: DatasetConfig, files: Path, source: Path) -> tuple[Path, dict]:
-    """Find the root, parse the names, check the counts; messages name the source, not our folder."""
-    module = parser(config.parser)
+@contextmanager
+def _names(part: Path, source: Path, target: Path) -> Iterator[None]:
+    """Let messages name what the user knows instead of our temporary folder."""
     try:
-        try:
-            root = module.find(files)
-        except UserError:
-            inner = extract.only_archive(files)
-            if inner is None:
-                raise
-            extract.extract(inner, inner.with_name(inner.name + ".d"))
-            os.remove(inner)
-            root = module.find(files)
-        parsed = parse(config, root)
-        if not parsed.images:
-            raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
-        kind = rules.data_kind(config, parsed, root)
+        yield
     except UserError as error:
-        raise UserError(str(error).replace(str(files), str(source))) from error
+        said = str(error).replace(str(part / "files"), str(source))
+        raise UserError(said.replace(str(part), str(target))) from error
+
+
+def _recognise(config: DatasetConfig, part: Path, published: bool, source: Path) -> tuple[Path, dict]:
+    """Find the root, parse the names, check people and counts."""
+    module, files = parser(config.parser), part / "files"
+    try:
+        root = find_or_unpack(module, files, str(source))
+        parsed = parse(config, root)
+    except UserError as error:
+        raise UserError(str(error).removesuffix(".") + guess(files, module.TITLE)) from error
+    if not parsed.images:
+        raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
+    if not published:
+        rules.published_people(config, parsed, root)
+    kind = rules.data_kind(config, parsed, str(root).replace(str(files), str(source)))
+    for note in parsed.notes:
+        log.warning("%s: %s.", source, note)
     return root, {
         "dataset": config.name,
         "kind": kind,
         "counts": rules.counts(parsed),
         "missing": list(parsed.missing),
+        "fingerprint": fingerprint(root, module.places(root)),
     }
 
 
 def _is_current(record: dict | None, archive: Path) -> bool:
-    return record is not None and record["sha256"] == sha256(archive)
+    return record is not None and record.get("sha256") == sha256(archive)

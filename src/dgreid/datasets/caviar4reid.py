@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.datasets.records import Parsed, Places, find_root, here, match_names, of_camera_pair
 
 TITLE = "CAVIAR4REID"
 TREE = "CAVIARa/0001001.jpg"
@@ -20,7 +20,12 @@ NAME = re.compile(r"^(?P<identity>\d{4})(?P<index>0[0-2]\d)\.jpg$")
 
 def find(folder: Path) -> Path:
     """The folder that holds CAVIARa."""
-    return find_root(folder, lambda path: has_folder(path, "CAVIARa"), NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root."""
+    return here(path, NAME, "CAVIARa")
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -29,17 +34,6 @@ def parse(root: Path, options: dict) -> Parsed:
     sizes = Counter(match["identity"] for _, match in rows)
     images = []
     for path, match in rows:
-        index = int(match["index"])
-        camera = int(index > 10) if sizes[match["identity"]] == 20 else None
-        images.append(
-            Image(
-                path=path,
-                person=match["identity"],
-                person_raw=match["identity"],
-                camera=camera,
-                camera_raw=None if camera is None else "AB"[camera],
-                view=camera,
-                index=index,
-            )
-        )
+        camera = int(int(match["index"]) > 10) if sizes[match["identity"]] == 20 else None
+        images.append(of_camera_pair(path, match, camera))
     return Parsed(images)

@@ -8,7 +8,7 @@ Reference: Li, Zhao and Wang, Human Reidentification with Transferred Metric Lea
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.datasets.records import Parsed, Places, find_root, here, match_names, of_camera_pair
 
 TITLE = "CUHK01"
 TREE = "campus/0001001.png"
@@ -18,24 +18,15 @@ NAME = re.compile(r"^(?P<identity>\d{4})(?P<index>00[1-4])\.png$")
 
 def find(folder: Path) -> Path:
     """The folder that holds campus."""
-    return find_root(folder, lambda path: has_folder(path, "campus"), NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root."""
+    return here(path, NAME, "campus")
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read the names; the image number gives the camera."""
-    images = []
-    for path, match in match_names(root, "campus", NAME, TITLE):
-        index = int(match["index"])
-        camera = int(index > 2)
-        images.append(
-            Image(
-                path=path,
-                person=match["identity"],
-                person_raw=match["identity"],
-                camera=camera,
-                camera_raw="AB"[camera],
-                view=camera,
-                index=index,
-            )
-        )
-    return Parsed(images)
+    rows = match_names(root, "campus", NAME, TITLE)
+    return Parsed([of_camera_pair(path, match, int(int(match["index"]) > 2)) for path, match in rows])

@@ -10,43 +10,44 @@ Reference: Li and Wang, Locally Aligned Feature Transforms across Views, CVPR 20
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_folders
 
 TITLE = "CUHK02"
 TREE = "Dataset/P{1..5}/cam{1,2}/001_1.png"
 NESTINGS = ("Dataset", "", "cuhk02/Dataset", "CUHK02/Dataset", "cuhk02", "CUHK02")
 NAME = re.compile(r"^(?P<identity>\d+)_(?P<index>\d+)\.png$")
 PAIRS = (1, 2, 3, 4, 5)
+FOLDERS = tuple(f"P{pair}/cam{view}" for pair in PAIRS for view in (1, 2))  # in the order of the cameras
 SPLIT_SET = "cuhk02/pair5"
 
 
 def find(folder: Path) -> Path:
     """The folder that holds P1 to P5."""
-    return find_root(folder, _is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root."""
+    return here(path, NAME, *FOLDERS)
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read the ten camera folders; a copy without one of them is partial."""
-    images, missing = [], []
-    for pair in PAIRS:
-        for view in (0, 1):
-            folder = f"P{pair}/cam{view + 1}"
-            rows = match_names(root, folder, NAME, TITLE)
-            missing += [] if rows else [folder]
-            images += [
-                Image(
-                    path=path,
-                    person=f"{pair}:{match['identity']}",
-                    person_raw=match["identity"],
-                    camera=2 * (pair - 1) + view,
-                    camera_raw=folder,
-                    view=view,
-                    index=int(match["index"]),
-                )
-                for path, match in rows
-            ]
+    rows, missing = match_folders(root, FOLDERS, NAME, TITLE)
+    images = [
+        Image(
+            path=path,
+            person=f"{PAIRS[camera // 2]}:{match['identity']}",
+            person_raw=match["identity"],
+            camera=camera,
+            camera_raw=FOLDERS[camera],
+            view=camera % 2,
+            index=int(match["index"]),
+        )
+        for camera, path, match in rows
+    ]
     splits = {} if missing else _split(images)
-    return Parsed(images, splits, tuple(missing))
+    return Parsed(images, splits, missing)
 
 
 def _split(images: list[Image]) -> dict[tuple[str, int, str], list[str]]:
@@ -57,7 +58,3 @@ def _split(images: list[Image]) -> dict[tuple[str, int, str], list[str]]:
         (SPLIT_SET, 0, "query"): [image.path for image in images if image.camera == last],
         (SPLIT_SET, 0, "gallery"): [image.path for image in images if image.camera == last + 1],
     }
-
-
-def _is_root(path: Path) -> bool:
-    return any(has_folder(path, f"P{pair}/cam1") or has_folder(path, f"P{pair}/cam2") for pair in PAIRS)

@@ -10,23 +10,31 @@ M3L's source does.
 Split sets: `cuhk03/classic_VARIANT`, the twenty test sets of 100 people shipped in the .mat (query and
 gallery both hold every test image; scored with single-shot galleries in the literature, so not
 comparable with the other); `cuhk03/np_VARIANT`, 767 / 700 people, if
-`cuhk03_new_protocol_config_VARIANT.mat` lies beside the .mat or one folder above.
+`cuhk03_new_protocol_config_VARIANT.mat` lies beside the .mat or above it, or in folders made from it.
 
 Reference: Li et al., DeepReID, CVPR 2014; Zhong et al., Re-ranking with k-reciprocal Encoding, CVPR 2017.
 """
 
-import logging
 import re
 from bisect import bisect_left
 from pathlib import Path
 
 from dgreid.datasets import market1501
 from dgreid.datasets.images import open_mat
-from dgreid.datasets.records import Image, Parsed, find_root, match_names
+from dgreid.datasets.records import (
+    DEPTH,
+    Image,
+    Parsed,
+    Places,
+    find_root,
+    here,
+    inside,
+    match_folders,
+    match_names,
+)
 from dgreid.errors import UserError, unknown
 from dgreid.files import md5
 
-log = logging.getLogger(__name__)
 TITLE = "CUHK03"
 TREE = "cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)"
 OPTIONS = ("variant",)
@@ -40,11 +48,19 @@ NP_MD5 = {
     "cuhk03_new_protocol_config_detected.mat": "27237df9b418c99ee4f82ceefa641a91",
     "cuhk03_new_protocol_config_labeled.mat": "cd0a6a651ecbbbd7b4af919e2b08c0b1",
 }
+COMPANIONS = tuple(NP_MD5)  # small files that are found beside the data set rather than in it
 
 
 def find(folder: Path) -> Path:
     """The folder that holds cuhk-03.mat, images_detected or images_labeled, or detected and labeled."""
-    return find_root(folder, _is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: the .mat, PNG folders, or new-protocol folders of one or both variants."""
+    found: Places = [(MAT, None)] if (path / MAT).is_file() else []
+    found += here(path, NAME, *(f"images_{variant}" for variant in VARIANTS))
+    return found + here(path, NP_NAME, *(f for variant in (*VARIANTS, "") for f in _folders(variant)))
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -56,7 +72,7 @@ def parse(root: Path, options: dict) -> Parsed:
         return _parse_both(root)
     if (root / MAT).is_file():
         return _parse_mat(root, variant)
-    if (root / f"images_{variant}").is_dir():
+    if inside(root, f"images_{variant}"):
         return _parse_png(root, variant)
     return _parse_folders(root, variant)
 
@@ -115,22 +131,34 @@ def _parse_png(root: Path, variant: str) -> Parsed:
 
 
 def _parse_folders(root: Path, variant: str) -> Parsed:
-    """The ready-made new-protocol images; their identities are the global ones."""
-    parsed, missing = Parsed([]), []
-    for role, folder in market1501.FOLDERS.items():
-        rows = match_names(root, f"{variant}/{folder}", NP_NAME, TITLE)
-        missing += [] if rows else [f"{variant}/{folder}"]
-        for path, match in rows:
-            identity, view = int(match["identity"]), int(match["camera"])
-            pair = bisect_left(OFFSETS, identity)
-            camera = 2 * (pair - 1) + view - 1
-            parsed.images.append(
-                Image(path, f"{identity:04d}", match["identity"], variant=variant, role=role, camera=camera,
-                      camera_raw=f"{pair}/{view}", view=view - 1, index=int(match["index"]))
-            )  # fmt: skip
-            parsed.splits.setdefault((f"cuhk03/np_{variant}", 0, role), []).append(path)
-    parsed.missing = tuple(missing)
+    """The ready-made new-protocol images; their identities are the global ones.
+
+    Which camera pair somebody belongs to follows from that numbering alone, so camera counts are no proof.
+    """
+    named = [word for word in VARIANTS if word in root.resolve().name.lower()]
+    if here(root, NP_NAME, *_folders(variant)):
+        folders = _folders(variant)
+    elif here(root, NP_NAME, *_folders("")) and named in ([], [variant]):
+        folders = _folders("")
+    else:
+        other = next(word for word in VARIANTS if word != variant)
+        raise UserError(f"{root}: holds the {other} boxes only; adopt a copy with the {variant} ones.")
+    rows, missing = match_folders(root, folders, NP_NAME, TITLE)
+    parsed = Parsed([], missing=missing, inferred=("camera",))
+    for number, path, match in rows:
+        identity, view = int(match["identity"]), int(match["camera"])
+        role, pair = tuple(market1501.FOLDERS)[number], max(bisect_left(OFFSETS, identity), 1)
+        parsed.images.append(
+            Image(path, f"{identity:04d}", match["identity"], variant=variant, role=role,
+                  camera=2 * (pair - 1) + view - 1, camera_raw=f"{pair}/{view}", view=view - 1,
+                  index=int(match["index"]))
+        )  # fmt: skip
+        parsed.splits.setdefault((f"cuhk03/np_{variant}", 0, role), []).append(path)
     return parsed
+
+
+def _folders(variant: str) -> tuple[str, ...]:
+    return tuple(f"{variant}/{folder}" if variant else folder for folder in market1501.FOLDERS.values())
 
 
 def _image(path: str, variant: str, pair: int, person: int, index: int) -> Image:
@@ -168,10 +196,10 @@ def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
 
 def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
     name = f"cuhk03_new_protocol_config_{variant}.mat"
-    places = (folder / name for folder in (root, root.parent))  # torchreid wants it beside cuhk03_release
-    file = next((place for place in places if place.is_file()), None)
+    above = (folder / name for folder in (root, *root.parents[:DEPTH]))  # it is often beside cuhk03_release
+    file = next((place for place in above if place.is_file()), None)
     if file is None:
-        log.warning("%s: without %s beside it there is no split set cuhk03/np_%s.", root, name, variant)
+        parsed.notes += (f"without {name} beside it there is no split set cuhk03/np_{variant}",)
         return
     if md5(file) != NP_MD5[name]:
         raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")
@@ -185,10 +213,3 @@ def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
         if lost := [name for name in chosen if name not in paths]:
             raise UserError(f"{file}: {lost[0]} is not among the images ({len(lost)} such); get {MAT} again.")
         parsed.splits[f"cuhk03/np_{variant}", 0, role] = [paths[name] for name in chosen]
-
-
-def _is_root(path: Path) -> bool:
-    return (path / MAT).is_file() or any(
-        (path / f"images_{variant}").is_dir() or (path / variant / "bounding_box_train").is_dir()
-        for variant in VARIANTS
-    )

@@ -13,9 +13,12 @@ Reference: Xiao et al., Joint Detection and Identification Feature Learning for 
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, match_names
+import numpy as np
+
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, inside, match_names
 from dgreid.errors import UserError
 
 TITLE = "CUHK-SYSU"
@@ -37,11 +40,18 @@ CROPS = {  # folder: (variant, name)
     ),
 }
 PERSONS = "annotation/Person.mat"
+Person = tuple[str, list[tuple[str, tuple[int, ...], bool]]]  # name, appearances (scene, box, hard)
 
 
 def find(folder: Path) -> Path:
     """The folder that holds one of the crop folders, or Image and annotation."""
-    return find_root(folder, _is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: crop folders, or the original annotation."""
+    found = [place for folder, (_, name) in CROPS.items() for place in here(path, name, folder)]
+    return found + ([(PERSONS, None)] if (path / PERSONS).is_file() else [])
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -50,15 +60,15 @@ def parse(root: Path, options: dict) -> Parsed:
     Option `variant` names the wanted crops; without it there must be one kind.
     """
     wanted = options.get("variant")
-    here = {CROPS[folder][0]: folder for folder in CROPS if (root / folder).is_dir()}
-    if not here and wanted in (None, "crops_b") and (root / PERSONS).is_file():
+    crops = {variant: folder for folder, (variant, _) in CROPS.items() if inside(root, folder)}
+    if not crops and wanted in (None, "crops_b") and (root / PERSONS).is_file():
         return Parsed(_read_persons(root))
-    if wanted is None and len(here) > 1:
-        raise UserError(f"{root}: holds {' and '.join(sorted(here))}; choose one with options.variant.")
-    variant = wanted or next(iter(here), None)
-    if variant not in here:
-        raise UserError(f"{root}: has {', '.join(sorted(here)) or 'no crops'}, not {variant}; see TREE.")
-    folder = here[variant]
+    if wanted is None and len(crops) > 1:
+        raise UserError(f"{root}: holds {' and '.join(sorted(crops))}; choose one with options.variant.")
+    variant = wanted or next(iter(crops), None)
+    if variant not in crops:
+        raise UserError(f"{root}: has {', '.join(sorted(crops)) or 'no crops'}, not {variant}; see TREE.")
+    folder = crops[variant]
     return Parsed(
         [_image(path, match, variant) for path, match in match_names(root, folder, CROPS[folder][1], TITLE)]
     )
@@ -79,34 +89,72 @@ def _image(path: str, match: re.Match, variant: str) -> Image:
 
 def _read_persons(root: Path) -> list[Image]:
     """Every appearance in the original annotation, as a box of its scene, named as MetaBIN's crops are."""
-    from scipy.io import loadmat  # late: only this layout needs it
+    import h5py  # late: only this layout needs them
+    from scipy.io.matlab import MatReadError
 
+    file = root / PERSONS
     try:
-        persons = loadmat(root / PERSONS, squeeze_me=True, struct_as_record=False)["Person"]
-    except (ValueError, KeyError, OSError) as error:
-        raise UserError(f"{root / PERSONS}: no Person table ({error}); get the release again.") from error
-    images = []
-    for person in persons.ravel():
-        number = int(str(person.idname).removeprefix("p"))
-        appearances = person.scene.ravel() if hasattr(person.scene, "ravel") else [person.scene]
-        for index, scene in enumerate(appearances, start=1):
-            box = tuple(int(value) for value in scene.idlocate)
-            stem, hard = str(scene.imname).removesuffix(".jpg"), bool(scene.ishard)
-            images.append(
-                Image(
-                    path=f"Image/SSM/{stem}.jpg#[{','.join(map(str, box))}]",
-                    person=f"{number:05d}",
-                    person_raw=str(person.idname),
-                    variant="crops_b",
-                    name=f"p{number:05d}_n{index:02d}_s{int(stem[1:]):05d}_hard{int(hard)}.png",
-                    index=index,
-                    scene=f"s{int(stem[1:])}",
-                    hard=hard,
-                    bbox=box,
-                )
+        persons = list(_hdf5_persons(file) if h5py.is_hdf5(file) else _mat5_persons(file))
+    except (ValueError, KeyError, AttributeError, TypeError, OSError, MatReadError) as error:
+        raise UserError(f"{file}: no Person table ({error}); get the release again.") from error
+    return [
+        _appearance(name, index, *appearance)
+        for name, appearances in persons
+        for index, appearance in enumerate(appearances, start=1)
+    ]
+
+
+def _appearance(person: str, index: int, scene: str, box: tuple[int, ...], hard: bool) -> Image:
+    number, stem = int(person.removeprefix("p")), scene.removesuffix(".jpg")
+    return Image(
+        path=f"Image/SSM/{stem}.jpg#[{','.join(map(str, box))}]",
+        person=f"{number:05d}",
+        person_raw=person,
+        variant="crops_b",
+        name=f"p{number:05d}_n{index:02d}_s{int(stem[1:]):05d}_hard{int(hard)}.png",
+        index=index,
+        scene=f"s{int(stem[1:])}",
+        hard=hard,
+        bbox=box,
+    )
+
+
+def _mat5_persons(file: Path) -> Iterator[Person]:
+    """The released file, MATLAB 5."""
+    from scipy.io import loadmat
+
+    for person in np.ravel(loadmat(file, squeeze_me=True, struct_as_record=False)["Person"]):
+        yield (
+            str(person.idname),
+            [
+                (str(scene.imname), tuple(int(value) for value in scene.idlocate), bool(scene.ishard))
+                for scene in np.ravel(person.scene)
+            ],
+        )
+
+
+def _hdf5_persons(file: Path) -> Iterator[Person]:
+    """The same table saved again as MATLAB 7.3: a struct array is a group, a field a table of references."""
+    import h5py
+
+    with h5py.File(file) as mat:
+
+        def items(node: h5py.Group | h5py.Dataset) -> list:
+            """The elements of a field; the field of a single struct is the element itself."""
+            several = isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype)
+            return [mat[reference] for reference in node[:].ravel()] if several else [node]
+
+        for name, scene in zip(*(items(mat["Person"][field]) for field in ("idname", "scene")), strict=True):
+            fields = (items(scene[field]) for field in ("imname", "idlocate", "ishard"))
+            yield (
+                _word(name),
+                [
+                    (_word(image), tuple(int(value) for value in box[:].ravel()), bool(hard[:].ravel()[0]))
+                    for image, box, hard in zip(*fields, strict=True)
+                ],
             )
-    return images
 
 
-def _is_root(path: Path) -> bool:
-    return any((path / folder).is_dir() for folder in CROPS) or (path / PERSONS).is_file()
+def _word(node) -> str:
+    """A MATLAB char array in HDF5."""
+    return "".join(map(chr, node[:].ravel()))

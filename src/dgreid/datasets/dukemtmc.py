@@ -12,8 +12,8 @@ Multi-camera Tracking, ECCVW 2016.
 import re
 from pathlib import Path
 
-from dgreid.datasets.market1501 import is_root, parse_folders
-from dgreid.datasets.records import Parsed, find_root
+from dgreid.datasets.market1501 import FOLDERS, parse_folders
+from dgreid.datasets.records import Parsed, Places, find_root, here
 
 TITLE = "DukeMTMC-reID"
 TREE = "DukeMTMC-reID/{bounding_box_train,bounding_box_test,query}/0001_c2_f0046182.jpg"
@@ -23,7 +23,12 @@ NAME = re.compile(r"^(?P<identity>\d{4})_c(?P<camera>[1-8])_f(?P<frame>\d{7})\.j
 
 def find(folder: Path) -> Path:
     """The folder that holds bounding_box_train, bounding_box_test or query."""
-    return find_root(folder, is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root."""
+    return here(path, NAME, *FOLDERS.values())
 
 
 def parse(root: Path, options: dict) -> Parsed:

@@ -14,76 +14,91 @@ from tqdm import tqdm
 from dgreid.errors import UserError
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, NotImplementedError)
-SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
-def extract(archive: Path, to: Path) -> None:
+def extract(archive: Path, to: Path, title: str | None = None) -> None:
     """Extract a zip or tar archive into the new folder `to`.
+
+    Args:
+        archive: the file.
+        to: the folder to make.
+        title: what messages call the archive, its path by default.
 
     Raises:
         UserError: not a whole archive, encrypted, or a member that is a link, a device, or would land
             outside `to`; in the last cases nothing has been written.
     """
     archive, to = Path(archive), Path(to)
+    title = title or str(archive)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                _write(archive, to, _zip_members(archive, file), file.open)
+                _write(title, to, _zip_members(title, file), file.open)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
-                _write(archive, to, _tar_members(archive, file), file.extractfile)
+                _write(title, to, _tar_members(title, file), file.extractfile)
         else:
-            raise UserError(f"{archive} is not a whole zip or tar archive{_guess(archive)}.")
+            raise UserError(f"{title} is not a whole zip or tar archive{_guess(archive)}.")
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # the disk's fault, not the archive's
-            raise UserError(f"{archive}: cannot be extracted to {to} ({error.strerror}).") from error
-        raise UserError(f"{archive}: truncated or damaged archive ({error}); get it again.") from error
+            raise UserError(f"{title}: cannot be extracted to {to} ({error.strerror}).") from error
+        raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
 
 
-def only_archive(folder: Path) -> Path | None:
-    """The one archive in `folder` or one folder below it, if there is exactly one."""
-    if folder.is_symlink():  # a user's own folder is not written into
-        return None
-    files = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth))]
-    found = [path for path in files if path.is_file() and path.suffix.lower() in SUFFIXES]
-    return found[0] if len(found) == 1 else None
+def archives(folder: Path, depth: int = 4) -> list[Path]:
+    """The archives in `folder` and up to `depth` - 1 folders below it, sorted."""
+    patterns = ("/".join("*" * level) for level in range(1, depth + 1))
+    files = {path for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(
+        path
+        for path in files
+        if path.name.lower().endswith(SUFFIXES)
+        and not _is_clutter(path.relative_to(folder).as_posix())
+        and path.is_file()
+    )
 
 
-def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
+def _zip_members(archive: str, file: zipfile.ZipFile) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
     for member in file.infolist():
         mode = stat.S_IFMT(member.external_attr >> 16)
-        _check_name(archive, member.filename)
+        name = _checked_name(archive, member.filename)
         if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise UserError(f"{archive}: refused, its member {member.filename!r} is a link or a device.")
         if member.flag_bits & 1:
             raise UserError(f"{archive} is encrypted; unpack it with its password and adopt the folder.")
-        if not member.is_dir():
-            yield member.filename, member.file_size, member
+        if not name.endswith("/"):
+            yield name, member.file_size, member
 
 
-def _tar_members(archive: Path, file: tarfile.TarFile) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
+def _tar_members(archive: str, file: tarfile.TarFile) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
     for member in file.getmembers():
-        _check_name(archive, member.name)
+        name = _checked_name(archive, member.name)
         if not (member.isreg() or member.isdir()):
             raise UserError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
         if member.isreg():
-            yield member.name, member.size, member
+            yield name, member.size, member
 
 
-def _check_name(archive: Path, name: str) -> None:
-    path = PurePosixPath(name.replace("\\", "/"))
+def _checked_name(archive: str, name: str) -> str:
+    """The member's path, with backslashes, which some Windows programs write, as slashes."""
+    name = name.replace("\\", "/")
+    path = PurePosixPath(name)
     drive = path.parts[0][1:2] == ":" if path.parts else False
     if path.is_absolute() or drive or ".." in path.parts or "\0" in name:
         raise UserError(f"{archive}: refused, its member {name!r} would be written outside the folder.")
+    return name
 
 
-def _write(archive: Path, to: Path, members: Iterator, opened) -> None:
+def _write(archive: str, to: Path, members: Iterator, opened) -> None:
     members = list(members)  # all are checked before the first is written
     size, free = sum(size for _, size, _ in members), shutil.disk_usage(_existing(to)).free
     if size > free:
         raise UserError(f"{archive} needs {size / 1e9:.1f} GB and {to} has {free / 1e9:.1f} GB free.")
     to.mkdir(parents=True)
-    for name, _, member in tqdm(members, desc=f"extracting {archive.name}", unit=" files", disable=None):
+    for name, _, member in tqdm(
+        members, desc=f"extracting {Path(archive).name}", unit=" files", disable=None
+    ):
         if _is_clutter(name):
             continue
         path = to / name

@@ -10,7 +10,7 @@ Reference: Loy, Liu and Gong, Person Re-identification by Manifold Ranking, ICIP
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_folders
 from dgreid.errors import UserError
 
 TITLE = "GRID"
@@ -20,6 +20,7 @@ NAME = re.compile(
     r"^(?P<identity>\d{4})_(?P<camera>[1-8])_(?P<frame>\d+)"
     r"_(?P<x>-?\d+)_(?P<y>-?\d+)_(?P<w>\d+)_(?P<h>\d+)\.jpeg$"
 )
+FOLDERS = {"query": "probe", "gallery": "gallery"}
 PARTITIONS = "features_and_partitions.mat"
 FOLDS = "train_ids_10_folds.txt"  # the same ten folds as text, one line each
 SPLIT_SET = "grid/official10"
@@ -27,20 +28,22 @@ SPLIT_SET = "grid/official10"
 
 def find(folder: Path) -> Path:
     """The folder that holds probe and gallery."""
-    return find_root(folder, lambda path: has_folder(path, "probe", "gallery"), NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: probe and gallery."""
+    return here(path, NAME, *FOLDERS.values(), together=True)
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read probe and gallery and the official folds; a copy without one of these is partial."""
-    images, missing = [], []
-    for role, folder in (("query", "probe"), ("gallery", "gallery")):
-        rows = match_names(root, folder, NAME, TITLE)
-        missing += [] if rows else [folder]
-        images += [_image(path, match, role) for path, match in rows]
+    rows, missing = match_folders(root, tuple(FOLDERS.values()), NAME, TITLE)
+    images = [_image(path, match, tuple(FOLDERS)[number]) for number, path, match in rows]
     folds = read_folds(root)
     if not folds:
-        missing.append(PARTITIONS)
-    parsed = Parsed(images, {}, tuple(missing))
+        missing += (PARTITIONS,)
+    parsed = Parsed(images, {}, missing)
     if not missing:
         _split(parsed, folds, root)
     return parsed
@@ -65,11 +68,12 @@ def read_folds(root: Path) -> list[list[int]]:
 
 def _read_partitions(path: Path) -> list[list[int]]:
     from scipy.io import loadmat  # late: only GRID and CUHK files need SciPy
+    from scipy.io.matlab import MatReadError
 
     try:
         cells = loadmat(path)["trainIdxAll"].ravel()  # 1 x 10 cell of structs; the third field holds the ids
         return [sorted(int(identity) for identity in cell[0][0][2].ravel()) for cell in cells]
-    except (KeyError, ValueError, IndexError, TypeError, NotImplementedError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, NotImplementedError, MatReadError) as error:
         raise UserError(
             f"{path}: no trainIdxAll with ten folds in it ({error}); download the file again."
         ) from error

@@ -6,21 +6,22 @@ A manifest's `path` is a file relative to the root, or a reference: `cuhk-03.mat
 
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dgreid.errors import UserError
 
 CELL = re.compile(r"^(?P<file>.+\.mat)#(?P<cells>\w+)\[(?P<pair>\d+)\]\[(?P<person>\d+),(?P<index>\d+)\]$")
-BOX = re.compile(r"^(?P<file>.+)#\[(?P<x>-?\d+),(?P<y>-?\d+),(?P<w>\d+),(?P<h>\d+)\]$")
+BOX = re.compile(r"^(?P<file>.+)#\[(?P<x>-?\d+),(?P<y>-?\d+),(?P<w>-?\d+),(?P<h>-?\d+)\]$")
 
 
 def open_image(root: Path | str, path: str) -> Image.Image:
-    """The image at `path` below `root`, fully decoded, as RGB.
+    """The image at `path` below `root`, fully decoded, as RGB, upright.
 
     Raises:
         UserError: missing, truncated or not an image; names the file.
@@ -29,7 +30,8 @@ def open_image(root: Path | str, path: str) -> Image.Image:
         return Image.fromarray(read_cell(Path(root) / match["file"], match))
     if match := BOX.match(path):
         x, y, w, h = (int(match[key]) for key in "xywh")
-        scene = open_image(root, match["file"])
+        file = Path(root) / match["file"]
+        scene = decode(read(file), file, upright=False)  # boxes were drawn on the pixels as stored
         # rows y..y+h and columns x..x+w inclusive, as the authors' script crops; never outside the scene
         box = (max(x, 0), max(y, 0), min(x + w + 1, scene.width), min(y + h + 1, scene.height))
         if box[2] <= box[0] or box[3] <= box[1]:
@@ -47,10 +49,20 @@ def read(file: Path) -> bytes:
         raise UserError(f"{file}: cannot be read ({error.strerror}); adopt the data set again.") from error
 
 
-def decode(content: bytes, file: Path | str) -> Image.Image:
-    """The bytes of an image file as RGB; the whole image is decoded, so a truncated file is noticed."""
+def decode(content: bytes, file: Path | str, upright: bool = True) -> Image.Image:
+    """The bytes of an image file as RGB; the whole image is decoded, so a truncated file is noticed.
+
+    Args:
+        content: the file's bytes.
+        file: names it in messages.
+        upright: turn or mirror the image as its EXIF orientation says, as the released codes do.
+    """
     try:
         with Image.open(BytesIO(content)) as image:
+            image.load()
+            if upright:
+                with suppress(Exception):  # a damaged EXIF block is no damaged image
+                    ImageOps.exif_transpose(image, in_place=True)
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)

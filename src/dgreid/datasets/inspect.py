@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dgreid.config import DatasetConfig, load_dataset
 from dgreid.datasets import parse, rules
-from dgreid.datasets.archive import images_root
+from dgreid.datasets.archive import RAW, check_unchanged, images_root, read_record
 from dgreid.datasets.images import open_image
 from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import read_manifest, read_splits
@@ -151,6 +151,7 @@ def histograms(frame: pd.DataFrame, title: str):
 def _failures(config: DatasetConfig, root: Path, frame: pd.DataFrame) -> list[str]:
     """What of the rules fails on the files as they are now; the manifest may be older than they."""
     try:
+        check_unchanged(config, root, read_record(RAW / config.name))
         parsed = parse(config, root)
         rules.data_kind(config, parsed, root)
         add_imported(config.name, parsed)

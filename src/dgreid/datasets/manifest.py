@@ -9,6 +9,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,15 +89,17 @@ def build(
         UserError: a corrupt image, or a broken rule (see `rules`).
     """
     kind, record = rules.data_kind(config, parsed, root), record or {}
-    contents = splitting.contents(parsed.splits)
-    if kind == "full" and config.expect:  # the counts are the published ones
-        splitting.check_frozen(contents, config.title)
+    if not record.get("published"):  # names and numbers of the published archive are right by definition
+        rules.published_people(config, parsed, root)
+        if kind == "full" and config.expect:  # the counts are the published ones
+            splitting.check_frozen(parsed, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
     rows = [
         _row(config, image) | pixels
         for image, pixels in zip(parsed.images, _decode_all(root, parsed.images, config.name), strict=True)
     ]
-    warnings = rules.check_images(parsed.images, rows, config)
+    warnings = rules.say(parsed.notes, config)
+    warnings += rules.check_images(parsed.images, rows, config)
     warnings += rules.check_splits(rows, parsed, config)
     images = pa.Table.from_pylist(rows, IMAGES)
     splits = _split_table(parsed, {row["path"]: row["image_id"] for row in rows})
@@ -116,8 +119,9 @@ def build(
         "counts": json.dumps(rules.counts(parsed), sort_keys=True),
         "missing": json.dumps(sorted(parsed.missing)),
         "variants": json.dumps(sorted({image.variant for image in parsed.images})),
-        "split_contents": json.dumps(contents, sort_keys=True),
+        "split_contents": json.dumps(splitting.contents(parsed.splits), sort_keys=True),
         "generators": json.dumps(parsed.generators, sort_keys=True),
+        "numpy": np.__version__ if parsed.generators else "",  # which drew the splits
         "warnings": json.dumps(warnings),
     }
     return images, splits, metadata

@@ -10,7 +10,7 @@ Reference: Zheng et al., Scalable Person Re-identification: A Benchmark, ICCV 20
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_names
 from dgreid.errors import UserError
 
 TITLE = "Market-1501"
@@ -31,12 +31,12 @@ FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding
 
 def find(folder: Path) -> Path:
     """The folder that holds bounding_box_train, bounding_box_test or query."""
-    return find_root(folder, is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
 
 
-def is_root(path: Path) -> bool:
-    """Whether at least one of the three image folders is here."""
-    return any((path / name).is_dir() for name in FOLDERS.values())
+def places(path: Path) -> Places:
+    """What makes `path` the root."""
+    return here(path, NAME, *FOLDERS.values())
 
 
 def parse(root: Path, options: dict) -> Parsed:

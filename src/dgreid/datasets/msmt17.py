@@ -19,14 +19,14 @@ import re
 from pathlib import Path
 
 from dgreid.datasets import market1501
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, has_names, here, inside, match_names
 from dgreid.errors import UserError, unknown
 
 TITLE = "MSMT17"
 TREE = "MSMT17_V2/{mask_train_v2,mask_test_v2}/0000/0000_000_01_0303morning_0015_0.jpg and list_train.txt"
 OPTIONS = ("version",)
 NESTINGS = ("", "msmt17", "MSMT17")
-FOLDERS = ("", "MSMT17_V1", "MSMT17_V2", "msmt17v1", "msmt17v2")  # where a version may be inside the root
+FOLDERS = ("MSMT17_V1", "MSMT17_V2", "msmt17v1", "msmt17v2")  # where a version may be inside the root
 SIDES = {"v1": ("train", "test"), "v2": ("mask_train_v2", "mask_test_v2")}
 VERSIONS = tuple(SIDES)
 LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # list_{role}.txt names images of this side
@@ -40,7 +40,16 @@ OFFICIAL, WITH_VAL = "msmt17/official", "msmt17/official_with_val"
 
 def find(folder: Path) -> Path:
     """The folder that holds a version, or the folders of both."""
-    return find_root(folder, lambda path: bool(_versions(path)), NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: the image folders of all versions that are here."""
+    return [
+        (f"{folder}/{side}" if folder else side, REPACKED if repacked else NAME)
+        for _, folder, repacked, sides in _versions(path)
+        for side in sides
+    ]
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -50,38 +59,43 @@ def parse(root: Path, options: dict) -> Parsed:
         UserError: both versions and none chosen, not the chosen one, a list is missing, names an image
             that is not there, or leaves one out.
     """
-    wanted, here = options.get("version"), _versions(root)
+    wanted, held = options.get("version"), _versions(root)
     if wanted is not None and wanted not in VERSIONS:
         raise unknown("MSMT17 version", wanted, VERSIONS)
-    chosen = [place for place in here if wanted in (None, place[0])]
+    chosen = [place for place in held if wanted in (None, place[0])]
     if not chosen:
-        other = " and ".join(sorted({version for version, *_ in here}))
+        other = " and ".join(sorted({version for version, *_ in held}))
         raise UserError(f"{root}: holds MSMT17 {other}, not {wanted}; adopt it as a data set of its version.")
     if len(chosen) > 1:
-        names = " and ".join(f"{folder or '.'} ({version})" for version, folder, _ in chosen)
+        names = " and ".join(f"{folder or '.'} ({version})" for version, folder, *_ in chosen)
         raise UserError(f"{root}: holds {names}; adopt one of these folders, or choose with options.version.")
-    version, folder, repacked = chosen[0]
+    version, folder, repacked, _ = chosen[0]
     return _parse_repacked(root, folder) if repacked else _parse_lists(root, folder, version)
 
 
-def _versions(path: Path) -> list[tuple[str, str, bool]]:
-    """(version, folder below path, whether it is the repacked layout) of all that is here."""
-    found = []
-    for folder in FOLDERS:
+def _versions(path: Path) -> list[tuple[str, str, bool, list[str]]]:
+    """(version, folder below path, whether repacked, its image folders) of each that is here."""
+    found = {}
+    for folder in ("", *(folder for folder, _ in here(path, NAME, *FOLDERS))):
         place = path / folder
-        # people are folders of four digits; the names train and test alone would fit any data set
-        if any((place / side / "0000").is_dir() for side in SIDES["v1"]):
-            found.append(("v1", folder, False))
-        if any(has_folder(place, side) for side in SIDES["v2"]):
-            found.append(("v2", folder, False))
-        if has_folder(place, "bounding_box_train"):
-            found.append(("v1", folder, True))
-    return found
+        for version, repacked, sides in (
+            ("v1", False, SIDES["v1"]),
+            ("v2", False, SIDES["v2"]),
+            ("v1", True, tuple(market1501.FOLDERS.values())),
+        ):
+            held = here(place, REPACKED if repacked else NAME, *sides)
+            # people are folders of four digits; the names train and test alone would fit any data set,
+            if sides == SIDES["v1"] and not any((place / side / "0000").is_dir() for side, _ in held):
+                continue
+            if held and (not repacked or has_names(place, held)):  # and those of the repack Market-1501
+                found[folder, version, repacked] = (version, folder, repacked, [side for side, _ in held])
+    return list(found.values())
 
 
 def _parse_lists(root: Path, folder: str, version: str) -> Parsed:
     parsed, missing = Parsed([]), []
     for number, side in enumerate(SIDES[version]):
+        side = inside(root / folder, side) or side
         prefix = f"{folder}/{side}" if folder else side
         names = dict(match_names(root, prefix, NAME, TITLE))
         if not names:

@@ -11,20 +11,26 @@ SCIA 2011.
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
-from dgreid.datasets.splits import generator, random_halves
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_folders
+from dgreid.datasets.splits import across_cameras, generator
 
 TITLE = "PRID2011 (single-shot)"
 TREE = "prid_2011/single_shot/{cam_a,cam_b}/person_0001.png"
 OPTIONS = ("shared",)
 NESTINGS = ("single_shot", "prid_2011/single_shot", "prid2011/prid_2011/single_shot", "prid2011/single_shot")
 NAME = re.compile(r"^person_(?P<identity>\d{4})\.png$")
+FOLDERS = ("cam_a", "cam_b")
 SPLIT_SET = "prid/rand10"
 
 
 def find(folder: Path) -> Path:
     """The single_shot folder (the multi-shot version has folders of tracks instead of images)."""
-    return find_root(folder, _is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: the folders of both cameras."""
+    return here(path, NAME, *FOLDERS, together=True)
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -33,38 +39,17 @@ def parse(root: Path, options: dict) -> Parsed:
     Option `shared` (default 200): the number up to which both cameras show the same people.
     """
     shared = int(options.get("shared", 200))
-    images, missing = [], []
-    for camera, folder in enumerate(("cam_a", "cam_b")):
-        rows = match_names(root, folder, NAME, TITLE)
-        missing += [] if rows else [folder]
-        for path, match in rows:
-            raw = match["identity"]
-            images.append(
-                Image(
-                    path=path,
-                    person=raw if int(raw) <= shared else f"{folder[-1]}:{raw}",
-                    person_raw=raw,
-                    camera=camera,
-                    camera_raw=folder,
-                    view=camera,
-                )
-            )
-    parsed = Parsed(images, {}, tuple(missing))
-    if not missing:
-        _split(parsed)
-    return parsed
-
-
-def _split(parsed: Parsed) -> None:
-    cams = [{i.person: i.path for i in parsed.images if i.camera == camera} for camera in (0, 1)]
-    people = sorted(cams[0].keys() & cams[1].keys())
-    alone = sorted(cams[1].keys() - cams[0].keys())
-    parsed.generators[SPLIT_SET] = generator()
-    for number, (train, test) in enumerate(random_halves(people)):
-        parsed.splits[SPLIT_SET, number, "train"] = [cam[person] for person in train for cam in cams]
-        parsed.splits[SPLIT_SET, number, "query"] = [cams[0][person] for person in test]
-        parsed.splits[SPLIT_SET, number, "gallery"] = [cams[1][person] for person in (*test, *alone)]
-
-
-def _is_root(path: Path) -> bool:
-    return path.name != "multi_shot" and has_folder(path, "cam_a", "cam_b")
+    rows, missing = match_folders(root, FOLDERS, NAME, TITLE)
+    images = [
+        Image(
+            path=path,
+            person=raw if int(raw := match["identity"]) <= shared else f"{'ab'[camera]}:{raw}",
+            person_raw=match["identity"],
+            camera=camera,
+            camera_raw=FOLDERS[camera],
+            view=camera,
+        )
+        for camera, path, match in rows
+    ]
+    splits = {} if missing else across_cameras(images, SPLIT_SET)
+    return Parsed(images, splits, missing, {SPLIT_SET: generator()} if splits else {})

@@ -1,13 +1,20 @@
-"""What a parser returns, and the two things every parser does: find the root, read file names."""
+"""What a parser returns, and the two things every parser does: find the root, read file names.
+
+Folders are found whatever their letter case (`CAM_A` for `cam_a`): copies that went through Windows vary.
+"""
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dgreid.errors import UserError
 
+DEPTH = 6  # folders between what a user points at and the data set
+# What makes a folder the root of a data set: image folders with the form of their names, relative to it; or
+# container files, with None.
+Places = list[tuple[str, re.Pattern | None]]
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
 
@@ -45,19 +52,27 @@ class Parsed:
 
     `splits` maps (split set, split number, role) to image paths in order. `missing` names whole parts
     of the published data set that this copy lacks: such a copy is partial. `generators` says how
-    random split sets were drawn.
+    random split sets were drawn. `notes` are warnings about this copy. Counts whose names begin as one of
+    `inferred` rest on a guess about the names: a difference is a warning. `people` are the published
+    identities, where they are known one by one.
     """
 
     images: list[Image]
     splits: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     generators: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = ()
+    people: frozenset[str] | None = None
 
 
 def find_root(
-    folder: Path, is_root: Callable[[Path], bool], nestings: Iterable[str], title: str, tree: str
+    folder: Path, places: Callable[[Path], Places], nestings: Iterable[str], title: str, tree: str
 ) -> Path:
     """The folder inside `folder` that holds the data set: a usual place first, then any up to 6 deep.
+
+    Folders of the right names whose images are named as in another data set are passed over; they are taken
+    only if there is nothing better, so that reading them says what is wrong with their names.
 
     Raises:
         UserError: nothing there looks like the data set, or more than one folder does.
@@ -65,25 +80,59 @@ def find_root(
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected {tree} in it.")
-    for nesting in nestings:
-        if is_root(folder / nesting):
-            return folder / nesting
-    level = [folder]
-    if is_root(folder):
-        return folder
-    for _ in range(6):
-        level = [child for parent in level for child in _folders(parent)]
-        found = [path for path in level if is_root(path)]
-        if len(found) > 1:
-            raise UserError(f"{folder}: {found[0]} and {found[1]} both look like {title}; name one of them.")
-        if found:
-            return found[0]
+    strange = []
+    for level in _levels(folder, nestings):
+        named = []
+        for path in level:
+            if held := places(path):
+                (named if has_names(path, held) else strange).append(path)
+        if len(named) > 1:
+            raise UserError(f"{folder}: {named[0]} and {named[1]} both look like {title}; name one of them.")
+        if named:
+            return named[0]
+    if strange:
+        return strange[0]
     raise UserError(f"{folder} does not look like {title}; expected {tree} in it.")
 
 
-def has_folder(path: Path, *names: str) -> bool:
-    """Whether `path` has all of these folders."""
-    return all((path / name).is_dir() for name in names)
+def root_above(folder: Path, places: Callable[[Path], Places]) -> Path | None:
+    """The root that has `folder` as one of its image folders, if `folder` is one."""
+    folder = Path(os.path.abspath(folder))
+    for root in folder.parents[:2]:  # P1/cam1 is two below its root
+        held = [(root / place, pattern) for place, pattern in places(root) if place and pattern]
+        if any(image_folder.is_relative_to(folder) or image_folder == folder for image_folder, _ in held):
+            return root if has_names(root, places(root)) else None
+    return None
+
+
+def has_names(root: Path, held: Places) -> bool:
+    """Whether at least one image is named as the data set names its images, or its container is here."""
+    return any(
+        pattern is None or any(pattern.match(name) for name in _images(root / place))
+        for place, pattern in held
+    )
+
+
+def inside(root: Path, name: str) -> str | None:
+    """The folder `name` below `root`, as it is spelled there (CAM_A for cam_a); None if it is not there."""
+    if (root / name).is_dir():
+        return name
+    spelled: list[str] = []
+    for part in name.split("/"):
+        entries = {path.name for path in _folders(root.joinpath(*spelled))}
+        found = [part] if part in entries else sorted(e for e in entries if e.lower() == part.lower())
+        if not found:
+            return None
+        spelled.append(found[0])
+    return "/".join(spelled)
+
+
+def here(root: Path, pattern: re.Pattern, *folders: str, together: bool = False) -> Places:
+    """Those of `folders` that are below `root`; `together`: all or none."""
+    entries = {path.name.lower() for path in _folders(root)}  # read once: this is asked of many folders
+    likely = [folder for folder in folders if folder.split("/")[0].lower() in entries]
+    found = [spelled for folder in likely if (spelled := inside(root, folder)) is not None]
+    return [(folder, pattern) for folder in found] if not together or len(found) == len(folders) else []
 
 
 def list_images(folder: Path) -> list[str]:
@@ -91,21 +140,16 @@ def list_images(folder: Path) -> list[str]:
 
     Other files (Thumbs.db, read-me files) and hidden ones (._* of macOS) are not images.
     """
-    found = []
-    for here, _, names in os.walk(folder):
-        prefix = os.path.relpath(here, folder).replace(os.sep, "/")
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                found.append(name if prefix == "." else f"{prefix}/{name}")
-    return sorted(found)
+    return sorted(_images(folder))
 
 
 def match_names(root: Path, folder: str, pattern: re.Pattern, title: str) -> list[tuple[str, re.Match]]:
-    """(path relative to root, match) of every image in root/folder; every name must match.
+    """(path relative to root, match) of every image in root/folder, whatever its case; every name must match.
 
     Raises:
         UserError: an image file has another name; it is never skipped silently (rule R2).
     """
+    folder = inside(root, folder) or folder if folder else ""
     names = list_images(root / folder)
     matches = [pattern.match(name) for name in names]
     strange = [name for name, match in zip(names, matches, strict=True) if match is None]
@@ -115,8 +159,48 @@ def match_names(root: Path, folder: str, pattern: re.Pattern, title: str) -> lis
             f"{root / folder}: {len(strange)} of {len(names)} image files are not named as in {title} "
             f"({shown}); move them away, or adopt the right folder."
         )
-    prefix = "" if folder in ("", ".") else f"{folder}/"
+    prefix = f"{folder}/" if folder else ""
     return [(prefix + name, match) for name, match in zip(names, matches, strict=True)]
+
+
+def match_folders(
+    root: Path, folders: Sequence[str], pattern: re.Pattern, title: str
+) -> tuple[list[tuple[int, str, re.Match]], tuple[str, ...]]:
+    """`match_names` of several folders: (number of the folder, path, match), and folders without images."""
+    found = [match_names(root, folder, pattern, title) for folder in folders]
+    rows = [(number, path, match) for number, names in enumerate(found) for path, match in names]
+    return rows, tuple(folder for folder, names in zip(folders, found, strict=True) if not names)
+
+
+def of_camera_pair(path: str, match: re.Match, camera: int | None) -> Image:
+    """An image named identity and index, by camera A (0), B (1) or one of the two (None)."""
+    return Image(
+        path=path,
+        person=match["identity"],
+        person_raw=match["identity"],
+        camera=camera,
+        camera_raw=None if camera is None else "AB"[camera],
+        view=camera,
+        index=int(match["index"]),
+    )
+
+
+def _images(folder: Path) -> Iterator[str]:
+    """Paths of image files below `folder`, in the order of the disk."""
+    for here, _, names in os.walk(folder):
+        prefix = os.path.relpath(here, folder).replace(os.sep, "/")
+        for name in names:
+            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
+                yield name if prefix == "." else f"{prefix}/{name}"
+
+
+def _levels(folder: Path, nestings: Iterable[str]) -> Iterator[list[Path]]:
+    """Where a root may be, the likeliest first: each usual place alone, then all folders of one depth."""
+    yield from ([folder / nesting] for nesting in nestings)
+    level = [folder]
+    for _ in range(DEPTH + 1):
+        yield level
+        level = [child for parent in level for child in _folders(parent)]
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -6,6 +6,7 @@ The rules that look at several data sets at once (R6-R12 across sources and targ
 
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from dgreid.config import DatasetConfig
 from dgreid.datasets.records import Image, Parsed
@@ -48,8 +49,9 @@ def counts(parsed: Parsed) -> dict[str, int]:
 def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
     """miniature, full or partial (R3, R4): counts must be the published ones, or whole parts be missing.
 
-    In a partial copy the counts of the parts that are there must still be exact, and no total may
-    be exceeded.
+    In a partial copy the counts of the parts that are there must still be exact, and no total may be
+    exceeded: a copy with something added is neither full nor partial. Counts per role concern copies that
+    have roles.
 
     Raises:
         UserError: wrong counts that no missing part explains.
@@ -58,28 +60,63 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
     for name in (*config.expect, *config.recalled):
         if not _countable(name):
             raise unknown(f"count in expect of {config.name}:", name, ["ids", "images", *found])
+    has_roles = any(image.role != "none" for image in parsed.images)
     wrong = {}
     for name, expected in config.expect.items():
         number = found.get(name, 0)
         part = name.split("_")[0]
+        if part in ROLES and not has_roles:
+            continue
         if parsed.missing and (part not in ROLES or number == 0):
             if number > expected:
                 wrong[name] = (number, expected)
         elif number != expected:
             wrong[name] = (number, expected)
-    tolerated = config.options.get("allow_partial", False)
-    if wrong and not tolerated:
-        what = ", ".join(f"{name} {got} instead of {want}" for name, (got, want) in sorted(wrong.items())[:4])
-        raise UserError(
-            f"{where}: not the published {config.title}: {what}; get a whole copy, or set "
-            f"options.allow_partial: true in params/dataset/{config.name}.yaml to use it labelled partial."
+    for name in [name for name in wrong if parsed.inferred and name.startswith(parsed.inferred)]:
+        log.warning(
+            "%s: %s %d instead of %d, if its numbers mean what we take them for.",
+            where,
+            name,
+            *wrong.pop(name),
         )
+    too_many = any(number > expected for number, expected in wrong.values())
+    if wrong and (too_many or not config.options.get("allow_partial", False)):
+        what = ", ".join(f"{name} {got} instead of {want}" for name, (got, want) in sorted(wrong.items())[:4])
+        home = f" ({config.home})" if config.home else ""
+        advice = (
+            "something was added to it, so remove that or get the published copy"
+            if too_many
+            else f"get a whole copy{home}, or set options.allow_partial: true in "
+            f"params/dataset/{config.name}.yaml to use it labelled partial"
+        )
+        raise UserError(f"{where}: not the published {config.title}: {what}; {advice}.")
     for name, number in config.recalled.items():
         if found.get(name, number) != number:
             log.warning("%s: %s %d; %d are remembered, unverified.", where, name, found[name], number)
     if config.access == "drawn":
         return "miniature"
     return "partial" if wrong or parsed.missing else "full"
+
+
+def published_people(config: DatasetConfig, parsed: Parsed, where: object) -> None:
+    """R12: where the published identities are known one by one, nobody else is among them.
+
+    Raises:
+        UserError: names the surplus identities.
+    """
+    if parsed.people is None or config.expect.get("ids") != len(parsed.people):  # a miniature has its own
+        return
+    surplus = [image for image in parsed.images if image.person and image.person not in parsed.people]
+    if not surplus:
+        return
+    people = sorted({image.person for image in surplus})
+    whose = "identity" if len(people) == 1 else "identities"
+    shown = ", ".join(people[:4]) + (", ..." if len(people) > 4 else "")
+    first = min(image.path for image in surplus)
+    raise UserError(
+        f"{where}: the published {config.title} has no {whose} {shown} ({len(surplus)} of the images, first "
+        f"{first}); move these images away, or, if its people were renumbered, get the published copy."
+    )
 
 
 def _countable(name: str) -> bool:
@@ -96,7 +133,7 @@ def check_images(images: list[Image], rows: list[dict], config: DatasetConfig) -
     warnings = []
     for rule in IMAGE_RULES:
         warnings += rule(images, rows, config)
-    return _say(warnings, config)
+    return say(warnings, config)
 
 
 def check_splits(rows: list[dict], parsed: Parsed, config: DatasetConfig) -> list[str]:
@@ -118,7 +155,7 @@ def check_splits(rows: list[dict], parsed: Parsed, config: DatasetConfig) -> lis
             warnings.update(rule(roles, split_set, where))
     for split_set in sorted({split_set for split_set, _ in sets}):
         _distinct_splits(split_set, sets, config)
-    return _say(sorted(warnings), config)
+    return say(sorted(warnings), config)
 
 
 def person_scope(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
@@ -233,7 +270,8 @@ def _distinct_splits(split_set: str, sets: dict, config: DatasetConfig) -> None:
         raise UserError(f"{config.name}, {split_set}: two of its {len(queries)} splits are the same.")
 
 
-def _say(warnings: list[str], config: DatasetConfig) -> list[str]:
+def say(warnings: Iterable[str], config: DatasetConfig) -> list[str]:
+    """Log warnings about a data set; returns them."""
     for warning in warnings:
         log.warning("%s: %s.", config.name, warning)
-    return warnings
+    return list(warnings)

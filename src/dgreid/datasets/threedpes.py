@@ -10,7 +10,7 @@ J-HGBU 2011.
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, match_names
 
 TITLE = "3DPeS"
 TREE = "3DPeS/100_3_FRAME_26_RGB.bmp"
@@ -20,7 +20,13 @@ NAME = re.compile(r"^(?P<identity>\d+)(_(?P<part>[A-Z]))?_(?P<sequence>\d+)_FRAM
 
 def find(folder: Path) -> Path:
     """The folder that holds the images themselves."""
-    return find_root(folder, _is_root, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: images of these names in it."""
+    found = path.is_dir() and any(NAME.match(file.name) for file in path.glob("*_RGB.bmp"))
+    return [("", NAME)] if found else []
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -37,7 +43,3 @@ def parse(root: Path, options: dict) -> Parsed:
         for path, match in match_names(root, "", NAME, TITLE)
     ]
     return Parsed(images)
-
-
-def _is_root(path: Path) -> bool:
-    return path.is_dir() and any(NAME.match(file.name) for file in path.glob("*_RGB.bmp"))

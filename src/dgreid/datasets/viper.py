@@ -10,50 +10,41 @@ Tracking, PETS 2007.
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, find_root, has_folder, match_names
-from dgreid.datasets.splits import generator, random_halves
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_folders
+from dgreid.datasets.splits import across_cameras, generator
 
 TITLE = "VIPeR"
 TREE = "VIPeR/{cam_a,cam_b}/000_45.bmp"
 NESTINGS = ("", "VIPeR", "viper/VIPeR", "viper")
 NAME = re.compile(r"^(?P<identity>\d{3})_(?P<angle>\d{1,3})\.bmp$")
+FOLDERS = ("cam_a", "cam_b")
 SPLIT_SET = "viper/rand10_a2b"
 
 
 def find(folder: Path) -> Path:
     """The folder that holds cam_a and cam_b."""
-    return find_root(folder, lambda path: has_folder(path, "cam_a", "cam_b"), NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: the folders of both cameras."""
+    return here(path, NAME, *FOLDERS, together=True)
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read both camera folders and draw the ten splits; a copy with an empty folder is partial."""
-    images, missing = [], []
-    for camera, folder in enumerate(("cam_a", "cam_b")):
-        rows = match_names(root, folder, NAME, TITLE)
-        missing += [] if rows else [folder]
-        images += [
-            Image(
-                path=path,
-                person=match["identity"],
-                person_raw=match["identity"],
-                camera=camera,
-                camera_raw=folder,
-                view=camera,
-                attrs={"angle": match["angle"]},
-            )
-            for path, match in rows
-        ]
-    parsed = Parsed(images, {}, tuple(missing))
-    if not missing:
-        _split(parsed)
-    return parsed
-
-
-def _split(parsed: Parsed) -> None:
-    cams = [{i.person: i.path for i in parsed.images if i.camera == camera} for camera in (0, 1)]
-    people = sorted(cams[0].keys() & cams[1].keys())
-    parsed.generators[SPLIT_SET] = generator()
-    for number, (train, test) in enumerate(random_halves(people)):
-        parsed.splits[SPLIT_SET, number, "train"] = [cam[person] for person in train for cam in cams]
-        parsed.splits[SPLIT_SET, number, "query"] = [cams[0][person] for person in test]
-        parsed.splits[SPLIT_SET, number, "gallery"] = [cams[1][person] for person in test]
+    rows, missing = match_folders(root, FOLDERS, NAME, TITLE)
+    images = [
+        Image(
+            path=path,
+            person=match["identity"],
+            person_raw=match["identity"],
+            camera=camera,
+            camera_raw=FOLDERS[camera],
+            view=camera,
+            attrs={"angle": match["angle"]},
+        )
+        for camera, path, match in rows
+    ]
+    splits = {} if missing else across_cameras(images, SPLIT_SET)
+    return Parsed(images, splits, missing, {SPLIT_SET: generator()} if splits else {})

@@ -25,12 +25,14 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
 
     Raises:
         UserError: a manifest or split set is missing, a count is not the expected one, people or images
-            are shared between training and search, a domain has one identity, or data are partial where
-            the protocol needs full ones.
+            are shared between training and search, a domain has one identity, or data are partial or of
+            another variant where the protocol needs full ones or a certain one.
     """
     names = sorted({part.dataset for part in (*config.sources, *config.targets)})
     tables = {name: _load(Path(manifests) / name) for name in names}
     kind = _kind(config, tables)
+    variants = {name: sorted(tables[name].variant.unique()) for name in names}
+    _check_variants(config, variants)
     train, domains, keys = _training(config, tables)
     crossing.check_counts(
         config.name, "training set", config.expect, {"domains": len(domains), **_sizes(train)}
@@ -50,6 +52,7 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
         },
         "counts": {"domains": len(domains), **_sizes(train)},
         "content": {name: tables[name].attrs["content"] for name in names},
+        "variants": variants,
         "kinds": {name: tables[name].attrs["kind"] for name in names},
         "generators": {name: json.loads(tables[name].attrs["generators"]) for name in names},
         "choices": dict(config.choices),
@@ -78,6 +81,18 @@ def _kind(config: ProtocolConfig, tables: dict[str, pd.DataFrame]) -> str:
     if len(set(kinds.values())) > 1 and "miniature" in kinds.values():
         log.warning("protocol %s mixes drawn and real data; its results count as miniature.", config.name)
     return worst(kinds.values())
+
+
+def _check_variants(config: ProtocolConfig, found: dict[str, list[str]]) -> None:
+    """The same counts can stand for other pixels: CUHK-SYSU's three kinds of crops, for one."""
+    for name, wanted in config.variants.items():
+        if name not in found:
+            raise unknown(f"data set in variants of protocol {config.name}:", name, found)
+        if found[name] != [wanted]:
+            raise UserError(
+                f"protocol {config.name}: {name} is {' and '.join(found[name])}, not {wanted}; adopt a copy "
+                "of that variant."
+            )
 
 
 def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[str], list[str]]:

@@ -1,50 +1,94 @@
 """Every protocol at a glance: who trains, who is searched, and what of it is on this machine."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
-from dgreid.config import DatasetConfig, ProtocolConfig, SourceConfig, choices, load_dataset, load_protocol
+from dgreid.config import (
+    DatasetConfig,
+    ProtocolConfig,
+    SourceConfig,
+    TargetConfig,
+    choices,
+    load_dataset,
+    load_protocol,
+)
 from dgreid.datasets.archive import ARCHIVES, RAW, read_record
+from dgreid.errors import UserError
 
-GAP = "  "
-PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 30, "targets": 18, "here": 22}
+GAP, SOLID = "  ", "\N{NO-BREAK SPACE}"
+PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 31, "targets": 21, "here": 18}
 DATASETS = {"data set": 18, "here": 9, "access": 9, "counts, or what to run": 78}
 RIGHT = ("ids", "images", "dom.")
 LEGEND = """\
 Sources: NAME is every image of its people, NAME:SET the training part of a split set; "by camera" makes each
-camera a domain, else a data set is one (dom. = domains). Counts are enforced when a protocol is made.
+camera a domain, else a data set is one (dom. = domains). Targets: query/gallery images, x10 if in ten splits.
+Counts are enforced when a protocol is made.
 """
+NONE_READY = "No protocol has all its data here; `dgreid protocols` says what each one lacks."
 
 
-def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES) -> str:
+def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = False) -> str:
     """Two aligned tables for a terminal of 120 columns: the protocols, and the data sets they name.
+
+    A file of params/ that cannot be read is named below them and hides nothing else.
 
     Args:
         raw: where adopted data sets are.
         archives: where drawn archives are.
+        ready: only the protocols whose data are all here, or are drawn.
     """
-    protocols = [load_protocol(name) for name in choices("protocol")]
-    names = sorted({name for protocol in protocols for name in _members(protocol)})
-    datasets = {name: load_dataset(name) for name in names}
+    protocols, broken = _load_all(choices("protocol"), load_protocol)
+    names = sorted({name for protocol in protocols.values() for name in _members(protocol)})
+    datasets, odd = _load_all(names, load_dataset)
     records = {name: read_record(raw / name) for name in names}
-    states = {name: _state(datasets[name], records[name], raw, archives) for name in names}
-    rows = [
-        (
-            protocol.name,
-            *(f"{protocol.expect[key]:,}" if key in protocol.expect else "" for key in ("ids", "images")),
-            str(protocol.expect.get("domains", "")),
-            ", ".join(map(_source, protocol.sources)),
-            ", ".join(target.name for target in protocol.targets) or "none",
-            _here(protocol, states),
-        )
-        for protocol in protocols
-    ]
+    states = {name: "broken" for name in odd}
+    states |= {name: _state(config, records[name], raw, archives) for name, config in datasets.items()}
+    here = {name: _here(protocol, states) for name, protocol in protocols.items()}
+    if ready:
+        protocols = {name: each for name, each in protocols.items() if here[name].startswith("ready")}
+        broken = odd = {}
+        names = sorted({name for protocol in protocols.values() for name in _members(protocol)})
+    if not protocols and ready:
+        return NONE_READY
+    rows = [(*_row(protocol), here[name]) for name, protocol in protocols.items()]
     sets = [
         (name, states[name], datasets[name].access, _advice(datasets[name], states[name], records[name]))
         for name in names
+        if name in datasets
     ]
-    return "\n".join([*_table(PROTOCOLS, rows), "", *_table(DATASETS, sets), "", LEGEND.rstrip()])
+    said = [f"not listed: {error}" for error in (*broken.values(), *odd.values())]
+    return "\n".join([*table(PROTOCOLS, rows), "", *table(DATASETS, sets), *said, "", LEGEND.rstrip()])
+
+
+def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARCHIVES) -> str:
+    """Whether a protocol's data are on this machine: ready, or what is in the way."""
+    datasets, odd = _load_all(_members(protocol), load_dataset)
+    states = dict.fromkeys(odd, "broken")
+    states |= {name: _state(each, read_record(raw / name), raw, archives) for name, each in datasets.items()}
+    return _here(protocol, states)
+
+
+def _load_all(names: Sequence[str], load) -> tuple[dict, dict[str, UserError]]:
+    """What can be read of the named files of params/, and the errors of the others."""
+    found, errors = {}, {}
+    for name in names:
+        try:
+            found[name] = load(name)
+        except UserError as error:
+            errors[name] = error
+    return found, errors
+
+
+def _row(protocol: ProtocolConfig) -> tuple[str, ...]:
+    return (
+        protocol.name,
+        *(f"{protocol.expect[key]:,}" if key in protocol.expect else "" for key in ("ids", "images")),
+        str(protocol.expect.get("domains", "")),
+        ", ".join(map(_source, protocol.sources)),
+        ", ".join(map(_target, protocol.targets)) or "none",
+    )
 
 
 def _members(protocol: ProtocolConfig) -> list[str]:
@@ -55,6 +99,17 @@ def _members(protocol: ProtocolConfig) -> list[str]:
 def _source(source: SourceConfig) -> str:
     part = f":{source.split_set.split('/')[1]}" if source.split_set else ""
     return f"{source.dataset}{part}" + (" by camera" if source.domain_by == "camera" else "")
+
+
+def _target(target: TargetConfig) -> str:
+    """VIPeR 316/316 x10; split sets say in their names how many splits they have."""
+    words = [target.name]
+    if {"query", "gallery"} <= target.expect.keys():
+        words.append(f"{target.expect['query']:,}/{target.expect['gallery']:,}")
+    several = re.search(r"/(?:rand|official)(\d+)", target.split_set)
+    if count := target.splits or (several and several[1]):
+        words.append(f"x{count}")
+    return SOLID.join(words)
 
 
 def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path) -> str:
@@ -69,7 +124,7 @@ def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path
 def _here(protocol: ProtocolConfig, states: dict[str, str]) -> str:
     """ready, or what is in the way."""
     here = {name: states[name] for name in _members(protocol)}
-    lacks = [name for name, state in here.items() if state == "missing"]
+    lacks = [name for name, state in here.items() if state in ("missing", "broken")]
     partial = [name for name, state in here.items() if state == "partial"]
     if lacks:
         return "lacks " + ", ".join(lacks)
@@ -88,27 +143,34 @@ def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
         return f"dgreid adopt {config.name} --from PATH{terms}"
     if record is None:  # drawn, and adopted when it is first needed
         return "drawn"
-    counts = ", ".join(f"{record['counts'][key]:,} {key}" for key in ("images", "ids"))
-    lack = f"; lacks {', '.join(record['missing'])}" if record["missing"] else ""
-    return f"{counts}; from {record['source']}{lack}"
+    counts = record.get("counts", {})
+    counted = (
+        ", ".join(f"{counts[key]:,} {key}" for key in ("images", "ids") if key in counts) or "counts unknown"
+    )
+    lack = f"; lacks {', '.join(record['missing'])}" if record.get("missing") else ""
+    return f"{counted}; from {record['source']}{lack}"
 
 
-def _table(columns: dict[str, int], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: cells wrapped to their column's width, numbers to the right."""
-    lines = [_line(columns, list(columns)), _line(columns, ["-" * width for width in columns.values()])]
+def table(columns: dict[str, int], rows: Sequence[Sequence[str]], right: Sequence[str] = RIGHT) -> list[str]:
+    """Lines of a table: cells wrapped to their column's width, the columns named in `right` to the right."""
+    lines = [
+        _line(columns, list(columns), right),
+        _line(columns, ["-" * width for width in columns.values()], right),
+    ]
     for row in rows:
         cells = [
-            wrap(cell, width, break_on_hyphens=False) or [""]
+            [line.replace(SOLID, " ") for line in wrap(cell, width, break_on_hyphens=False)] or [""]
             for cell, width in zip(row, columns.values(), strict=True)
         ]
         for number in range(max(map(len, cells))):
-            lines.append(_line(columns, [cell[number] if number < len(cell) else "" for cell in cells]))
+            line = [cell[number] if number < len(cell) else "" for cell in cells]
+            lines.append(_line(columns, line, right))
     return lines
 
 
-def _line(columns: dict[str, int], cells: Sequence[str]) -> str:
+def _line(columns: dict[str, int], cells: Sequence[str], right: Sequence[str]) -> str:
     aligned = (
-        cell.rjust(width) if name in RIGHT else cell.ljust(width)
+        cell.rjust(width) if name in right else cell.ljust(width)
         for (name, width), cell in zip(columns.items(), cells, strict=True)
     )
     return GAP.join(aligned).rstrip()

@@ -123,6 +123,7 @@ def _training_metadata(protocol: Protocol) -> dict:
         "domains": protocol.domains,
         "counts": whole_story["counts"],
         "content": {name: whole_story["content"][name] for name in sources},
+        "variants": {name: each for name, each in whole_story.get("variants", {}).items() if name in sources},
         "kinds": kinds,
         "choices": whole_story["choices"],
     }

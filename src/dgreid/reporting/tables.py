@@ -1,24 +1,27 @@
-"""Scores of a selection as Table 1 of the MetaBIN paper lays them out: Markdown, CSV and LaTeX.
+"""Scores of a selection as Table 1 of the MetaBIN paper lays them out: as data, and as sheets to render.
 
-A `Block` holds what one protocol has to show; the page renders the same blocks. Numbers of different data
-kinds (miniature, partial, full) never share a block, and the papers' printed numbers have a table apart.
+A `Block` holds what one protocol has to show; `frame` has every number of it, one per line. Numbers of
+different data kinds (miniature, partial, full) never share a block, and the papers' printed numbers have a
+table apart.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+
+import pandas as pd
 
 from dgreid.errors import UserError
-from dgreid.evaluation.statistics import Difference, Spread, over_seeds, paired_difference
+from dgreid.evaluation.statistics import Difference, Spread, over_seeds
+from dgreid.reporting import reference, runs
+from dgreid.reporting.differences import AVERAGE, differences
+from dgreid.reporting.runs import SETTINGS, plural
+from dgreid.reporting.sheets import Column, Sheet, line
 
-REFERENCE = Path("data/reference/paper_results.csv")
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 prints no more of the average
-EXTRA = ("mAP_trapezoid", "mINP")  # in the CSV only
-BASELINE = "erm"
-PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": "Average"}
+EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
+PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
+FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """A method minus the baseline on one target."""
+    """A method minus its baseline on one target, with the interval over paired seeds."""
 
     title: str
     baseline: str
@@ -59,7 +62,7 @@ class Block:
     @property
     def columns(self) -> list[tuple[str, str, str]]:
         """(target, measure, heading) of every number column, the average first."""
-        average = [("Average", measure, name) for measure, name in AVERAGES.items()]
+        average = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()]
         return average + [(t, m, name) for t in self.targets for m, name in COLUMNS.items()]
 
     @property
@@ -83,91 +86,81 @@ class Block:
         )
 
 
-def blocks(matrix: Mapping, metrics: Mapping[str, Mapping]) -> list[Block]:
-    """One block per protocol of the matrix; `metrics` maps run names to the content of their JSON."""
+def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame | None = None) -> list[Block]:
+    """One block per protocol of the matrix.
+
+    Args:
+        matrix: the selection.
+        metrics: run name -> the content of its JSON.
+        gaps: of `differences.differences`; none: made here, without intervals over queries.
+
+    Raises:
+        UserError: runs of one protocol were scored on different kinds of data.
+    """
+    gaps = differences(matrix, metrics, {}) if gaps is None else gaps
     result = []
     for protocol in matrix["protocols"]:
-        runs = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == protocol]
-        if not runs:
+        mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == protocol]
+        if not mine:
             continue
-        kinds = sorted({run["data"] for run in runs})
+        kinds = sorted({run["data"] for run in mine})
         if len(kinds) > 1:
             raise UserError(
                 f"reports/metrics: runs of protocol {protocol} were scored on {' and '.join(kinds)} data;"
                 " evaluate them again."
             )
-        groups: dict[tuple, list] = {}
-        for run in runs:
-            groups.setdefault(tuple(run[key] for key in ("method", *SETTINGS)), []).append(run)
-        targets = tuple(runs[0]["targets"])
-        rows = tuple(_row(group, targets) for group in groups.values())
-        result.append(Block(protocol, kinds[0], targets, rows, tuple(_gains(groups)), tuple(printed())))
+        targets = tuple(mine[0]["targets"])
+        rows = tuple(_row(group, targets) for group in runs.systems(mine).values())
+        gains = _gains(gaps[gaps["protocol"] == protocol])
+        result.append(Block(protocol, kinds[0], targets, rows, gains, tuple(printed())))
     return result
-
-
-SETTINGS = ("backbone", "recipe", "image")
 
 
 def _row(group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     scores = {}
     for measure in (*COLUMNS, *EXTRA):
-        scores["Average", measure] = over_seeds([run["average"][measure] for run in group])
+        scores[AVERAGE, measure] = over_seeds([run["average"][measure] for run in group])
         for target in targets:
             scores[target, measure] = over_seeds([run["targets"][target][measure] for run in group])
     first = group[0]
-    cost = {key: sum(run["cost"][key] for run in group) / len(group) for key in _numbers(first["cost"])}
-    seeds = tuple(sorted(run["seed"] for run in group))
+    numbers = [key for key, value in first["cost"].items() if isinstance(value, int | float)]
+    cost = {key: sum(run["cost"][key] for run in group) / len(group) for key in numbers}
+    seeds = tuple(run["seed"] for run in group)
     settings = {key: first[key] for key in SETTINGS}
-    return Row(first["title"], first["backbone"], first["provenance"], seeds, scores, settings, cost)
+    return Row(runs.title(first), first["backbone"], first["provenance"], seeds, scores, settings, cost)
 
 
-def _numbers(cost: Mapping) -> list[str]:
-    return [key for key, value in cost.items() if isinstance(value, int | float)]
-
-
-def _gains(groups: Mapping[tuple, Sequence[Mapping]]) -> list[Gain]:
-    """Every method against the baseline of the same settings, split by split and seed by seed."""
+def _gains(gaps: pd.DataFrame) -> tuple[Gain, ...]:
     gains = []
-    for (method, *settings), group in groups.items():
-        baseline = {run["seed"]: run for run in groups.get((BASELINE, *settings), ())}
-        pairs = [(run, baseline[run["seed"]]) for run in group if run["seed"] in baseline]
-        if method == BASELINE or not pairs:
-            continue
-        for target in group[0]["targets"]:
-            measures = {
-                measure: paired_difference(
-                    *(
-                        [
-                            split[measure]
-                            for pair in pairs
-                            for split in pair[side]["targets"][target]["splits"]
-                        ]
-                        for side in (0, 1)
-                    )
-                )
-                for measure in ("rank1", "mAP")
-            }
-            titles = group[0]["title"], pairs[0][1]["title"]
-            gains.append(Gain(*titles, group[0]["backbone"], target, measures))
-    return gains
+    keys = ["title", "baseline_title", *SETTINGS, "target"]
+    for (title, baseline, backbone, *_, target), both in gaps.groupby(keys, sort=False):
+        measures = {
+            gap.measure: Difference(gap.difference, gap.seeds_low, gap.seeds_high, gap.seeds)
+            for gap in both.itertuples()
+        }
+        gains.append(Gain(title, baseline, backbone, target, measures))
+    return tuple(gains)
 
 
-def printed(path: Path | None = None) -> list[Row]:
+def printed() -> list[Row]:
     """The rows of Table 1 of the MetaBIN paper, as printed."""
-    path = path or REFERENCE
-    if not path.is_file():
-        raise UserError(f"{path} is missing: restore it with `git checkout {path}`.")
-    rows: dict[str, dict] = {}
-    with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            if (line["document"], line["table"]) != ("metabin", "T1"):
-                continue
-            row = rows.setdefault(
-                line["row"], {"title": line["method"], "backbone": line["backbone"], "of": {}}
-            )
-            key = PAPER_TARGETS[line["target"]], line["metric"]
-            row["of"][key] = Spread(float(line["value"]), float("nan"))
-    return [Row(row["title"], row["backbone"], "printed", (), row["of"]) for row in rows.values()]
+    cells = reference.results()
+    cells = cells[(cells["document"] == "metabin") & (cells["table"] == "T1")]
+    rows = []
+    for _, row in cells.groupby("row", sort=False):
+        scores = {
+            (PAPER_TARGETS[cell.target], cell.metric): Spread(cell.number, float("nan"))
+            for cell in row.itertuples()
+        }
+        rows.append(Row(row["method"].iloc[0], row["backbone"].iloc[0], "printed", (), scores))
+    return rows
+
+
+PRINTED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()] + [
+    (target, measure, name)
+    for target in ("VIPeR", "PRID", "GRID", "iLIDS")
+    for measure, name in COLUMNS.items()
+]
 
 
 def number(spread: Spread | None, sign: str = " ± ") -> str:
@@ -179,18 +172,17 @@ def number(spread: Spread | None, sign: str = " ± ") -> str:
 
 
 def gain_text(gain: Gain) -> str:
-    """`R-1 +1.2 [0.3, 2.1], mAP ...`; no interval for a single pair."""
+    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`; no interval for a single seed."""
     parts = []
     for measure, gap in gain.measures.items():
         interval = f" [{gap.low:+.1f}, {gap.high:+.1f}]" if gap.pairs > 1 else ""
         parts.append(f"{COLUMNS[measure]} {gap.mean:+.1f}{interval}")
-    pairs = next(iter(gain.measures.values())).pairs
-    return f"{', '.join(parts)} ({pairs} pair{'s' if pairs > 1 else ''})"
+    return f"{', '.join(parts)} ({plural(next(iter(gain.measures.values())).pairs, 'seed')})"
 
 
 GAINS = (
-    "Difference to the baseline, pair by pair over seeds and splits: mean and 95 % interval (Student's t). "
-    "Splits overlap and those of one seed share a trained model, so the intervals are too narrow."
+    "Difference to the baseline, seed by seed: mean and 95 % interval over trainings (Student's t; none for "
+    "one seed, wide for few)."
 )
 SCORES = (
     "Percent. Mean over splits, then mean ± standard deviation over seeds (no deviation for one seed). "
@@ -198,68 +190,57 @@ SCORES = (
 )
 
 
-def markdown(title: str, content: Sequence[Block]) -> str:
-    """The tables as Markdown."""
-    lines = []
-    for block in content:
-        lines += [f"# {heading(title, block)}", "", SCORES, ""]
-        names = ["Method", "Backbone", "Provenance", "Seeds"]
-        names += [f"{target} {name}" for target, _, name in block.columns]
-        cells = [
-            [row.title, row.backbone, row.provenance, str(len(row.seeds))]
-            + [number(row.scores.get((target, measure))) for target, measure, _ in block.columns]
-            for row in block.rows
-        ]
-        lines += _pipes(names, cells, text=3)
-        if block.gains:
-            lines += ["", f"## Against the baseline, {block.data} data", "", GAINS, ""]
-            lines += [
-                f"- {g.title} - {g.baseline}, {g.backbone}, {g.target}: {gain_text(g)}" for g in block.gains
-            ]
-        lines += ["", "## Printed in the MetaBIN paper, Table 1", "", block.note, ""]
-        cells = [
-            [row.title, row.backbone]
-            + [number(row.scores.get((target, measure))) for target, measure, _ in PRINTED_COLUMNS]
-            for row in block.printed
-        ]
-        names = ["Method", "Backbone"] + [f"{target} {name}" for target, _, name in PRINTED_COLUMNS]
-        lines += [*_pipes(names, cells, text=2), ""]
-    return "\n".join(lines)
-
-
-PRINTED_COLUMNS = [("Average", measure, name) for measure, name in AVERAGES.items()] + [
-    (target, measure, name)
-    for target in ("VIPeR", "PRID", "GRID", "iLIDS")
-    for measure, name in COLUMNS.items()
-]
-
-
 def heading(title: str, block: Block) -> str:
     """Title, protocol and, always, the data kind."""
     return f"{title}: {block.data} data, protocol {block.protocol}"
 
 
-def _pipes(names: Sequence[str], cells: Sequence[Sequence[str]], text: int) -> list[str]:
-    rule = ["---"] * text + ["---:"] * (len(names) - text)
-    return ["| " + " | ".join(line) + " |" for line in (names, rule, *cells)]
+def sheets(title: str, content: Sequence[Block]) -> list[Sheet]:
+    """Per block its scores, with the gains as notes, and the printed rows apart."""
+    result = []
+    for block in content:
+        fronts = ("Method", "Backbone", "Provenance")
+        texts = [(row.title, row.backbone, row.provenance, str(len(row.seeds))) for row in block.rows]
+        notes = [f"{g.title} - {g.baseline}, {g.backbone}, {g.target}: {gain_text(g)}" for g in block.gains]
+        notes = [f"Against the baseline, {block.data} data. {GAINS}", *notes] if notes else []
+        scores = _sheet(heading(title, block), fronts, ("Seeds",), texts, block.rows, block.columns)
+        result.append(_with(scores, SCORES, notes))
+        texts = [(row.title, row.backbone) for row in block.printed]
+        heads = "Printed in the MetaBIN paper, Table 1"
+        shown = _sheet(heads, fronts[:2], (), texts, block.printed, PRINTED_COLUMNS)
+        result.append(_with(shown, block.note, []))
+    return result
 
 
-def tidy(content: Sequence[Block]) -> str:
-    """Every number as CSV, one per line, with its data kind; printed rows have data `printed`."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    settings = ("title", *SETTINGS, "provenance", "seeds")
-    writer.writerow(("data", "protocol", *settings, "target", "measure", "mean", "std"))
+def _sheet(title: str, fronts, counts, texts, rows: Sequence[Row], columns) -> Sheet:
+    heads = [Column(name, text=True) for name in fronts] + [Column(name) for name in counts]
+    heads += [Column(name, target) for target, _, name in columns]
+    lines = [
+        line([*text, *(number(row.scores.get((target, measure))) for target, measure, _ in columns)])
+        for text, row in zip(texts, rows, strict=True)
+    ]
+    return Sheet(title, tuple(heads), tuple(lines))
+
+
+def _with(sheet: Sheet, introduction: str, notes: Sequence[str]) -> Sheet:
+    return Sheet(sheet.title, sheet.columns, sheet.lines, introduction, tuple(("", note) for note in notes))
+
+
+def frame(content: Sequence[Block]) -> pd.DataFrame:
+    """Every number, one per line, with its data kind; printed rows have data `printed`."""
+    lines = []
     for block in content:
         for row in block.rows:
-            fixed = [block.data, block.protocol, row.title, *(row.settings[key] for key in SETTINGS)]
-            _numbers_of(writer, [*fixed, row.provenance, len(row.seeds)], row)
+            settings = [row.settings[key] for key in SETTINGS]
+            fixed = [block.data, block.protocol, row.title, *settings, row.provenance, len(row.seeds)]
+            lines += _numbers_of(fixed, row)
     for row in content[0].printed if content else ():
-        _numbers_of(writer, ["printed", "metabin_dg", row.title, row.backbone, "", "", "printed", ""], row)
-    return out.getvalue()
+        lines += _numbers_of(["printed", "metabin_dg", row.title, row.backbone, "", "", "printed", None], row)
+    return pd.DataFrame(lines, columns=FRAME).astype({"seeds": "Int64"})
 
 
-def _numbers_of(writer, fixed: list, row: Row) -> None:
-    for (target, measure), spread in row.scores.items():
-        deviation = "" if spread.deviation != spread.deviation else f"{spread.deviation:.4f}"
-        writer.writerow([*fixed, target, measure, f"{spread.mean:.4f}", deviation])
+def _numbers_of(fixed: list, row: Row) -> list[list]:
+    return [
+        [*fixed, target, measure, round(spread.mean, 4), round(spread.deviation, 4)]
+        for (target, measure), spread in row.scores.items()
+    ]

@@ -1,4 +1,7 @@
-"""Stage evaluate: one trained run on every target of its protocol -> reports/metrics/<run>.json."""
+"""Stage evaluate: one trained run on every target of its protocol -> reports/metrics/<run>.json.
+
+What each query scored goes to data/queries/<run>.parquet, for intervals over queries.
+"""
 
 import json
 import logging
@@ -9,6 +12,8 @@ from typing import Any
 from dgreid.config import RunConfig
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import balance_table
+from dgreid.evaluation.bank import bank_table
+from dgreid.evaluation.queries import QUERIES, write_queries
 from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
@@ -40,14 +45,17 @@ def evaluate(config: RunConfig) -> Path:
         "method": config.method.name,
         "title": config.method.title,
         "provenance": config.method.provenance,
+        "changes": [word for word in config.changes if "." in word],
         "backbone": config.backbone.name,
         "recipe": config.recipe.name,
         "image": config.image.name,
         "seed": config.seed,
         **summarise(results, single_match(protocol)),
         "balance": balance_table(method),
+        "bank": bank_table(method, protocol.domains),
         "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
     }
+    write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(json.dumps(node, indent=2) + "\n")
     best = node["average"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dgreid.config import load_dataset
 from dgreid.datasets import parse
-from dgreid.datasets.archive import RAW, images_root, read_record
+from dgreid.datasets.archive import RAW, check_unchanged, images_root, read_record
 from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import build, write_manifest
 
@@ -19,8 +19,10 @@ def manifest(dataset: str) -> Path:
     """
     config = load_dataset(dataset)
     root = images_root(dataset)
+    record = read_record(RAW / dataset)
+    check_unchanged(config, root, record)
     folder = MANIFESTS / dataset
     parsed = parse(config, root)
     add_imported(dataset, parsed)
-    write_manifest(folder, *build(config, root, parsed, read_record(RAW / dataset)))
+    write_manifest(folder, *build(config, root, parsed, record))
     return folder

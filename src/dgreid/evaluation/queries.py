@@ -1,0 +1,62 @@
+"""What every single query scored, kept beside the metrics: the paired bootstrap of two methods needs it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dgreid.evaluation.ranking import Ranking
+from dgreid.files import whole
+from dgreid.protocols import Protocol
+
+QUERIES = Path("data/queries")
+ROUNDING = 0.001  # percent; metrics keep four places, average precisions here seven digits
+SCHEMA = pa.schema(
+    [
+        ("target", pa.dictionary(pa.int8(), pa.string())),
+        ("split", pa.int16()),
+        ("query", pa.string()),  # dataset/image_id: the same image is the same query in every split and run
+        ("average_precision", pa.float32()),  # share, by the step definition; null where there is no match
+        ("first_hit", pa.int32()),  # position of the first match, from 1; 0 where there is none
+    ]
+)
+
+
+def write_queries(path: Path, results: Mapping[str, list[Ranking]], protocol: Protocol) -> None:
+    """Write one row per target, split and query, in the protocol's order; the same scores, the same bytes."""
+    frames = []
+    for target, searches in results.items():
+        for split, (result, (query, _)) in enumerate(zip(searches, protocol.targets[target], strict=True)):
+            names = query["dataset"].astype(str) + "/" + query["image_id"].astype(str)
+            scores = {"average_precision": result.average_precision, "first_hit": result.first_hit}
+            frames.append(
+                pd.DataFrame({"target": target, "split": split, "query": names.to_numpy(), **scores})
+            )
+    table = pa.Table.from_pandas(pd.concat(frames), SCHEMA, preserve_index=False, safe=False)
+    with whole(path) as part:
+        pq.write_table(table.replace_schema_metadata(), part, compression="zstd")
+
+
+def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
+    """Whether the queries are those a run's metrics were made of: files may be of different evaluations."""
+    means = frame.groupby(["target", "split"])["mAP"].mean().groupby("target").mean()
+    shown = {name: node["mAP"] for name, node in metrics["targets"].items()}
+    return set(means.index) == set(shown) and all(abs(means[name] - shown[name]) < ROUNDING for name in shown)
+
+
+def read_queries(path: Path) -> pd.DataFrame:
+    """Columns target, split, query, mAP and rank1 in percent; NaN where a query has no match."""
+    frame = pd.read_parquet(path)
+    found = frame["first_hit"] > 0
+    return pd.DataFrame(
+        {
+            "target": frame["target"].astype(str),
+            "split": frame["split"],
+            "query": frame["query"],
+            "mAP": 100.0 * frame["average_precision"].astype(float).where(found),
+            "rank1": np.where(found, 100.0 * (frame["first_hit"] == 1), np.nan),
+        }
+    )
