@@ -59,7 +59,18 @@ def test_the_commands_it_names_exist(root):
     assert (
         {"adopt", "select", "train"}
         <= named
-        <= {*cli._STAGES, "adopt", "download", "embed", "inspect", "protocols", "select", "splits"}
+        <= {
+            *cli._STAGES,
+            "adopt",
+            "download",
+            "embed",
+            "export",
+            "inspect",
+            "protocols",
+            "search",
+            "select",
+            "splits",
+        }
     )
 
 
