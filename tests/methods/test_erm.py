@@ -93,7 +93,7 @@ def test_joint_gates_are_trained_by_the_base_loss_and_stay_in_bounds():
     assert gate.min() >= 0 and gate.max() <= 1 and (gate != 1).any()
 
 
-@pytest.mark.parametrize("norm", ["instance", "half", "ibn", "switchable", "bin", "bin_shared"])
+@pytest.mark.parametrize("norm", ["instance", "half", "switchable", "bin", "bin_shared"])
 def test_every_norm_trains(norm):
     method = make(norm=norm)
     assert type(method.network.backbone[1]) is not nn.BatchNorm2d

@@ -177,7 +177,7 @@ class CameraStream(Stream):
 
     All identities shuffled; of each one random image, then K - 1 from its other cameras, or from its other
     images where there is one camera only. An identity with a single image gives just that one, which shifts
-    the grouping of what follows. Where fewer are to be had than wanted, they repeat.
+    the grouping of what follows. Where fewer than K others are to be had, they may repeat.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class CameraStream(Stream):
             others = rows[rows != first]
         if not len(others):
             return np.array([first])
-        return np.append(first, rng.choice(others, self.more, replace=len(others) < self.more))
+        return np.append(first, rng.choice(others, self.more, replace=len(others) <= self.more))
 
 
 class SideBySide:

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from dgreid.errors import unknown
+from dgreid.errors import UserError, unknown
 
 
 def names() -> list[str]:
@@ -14,15 +14,23 @@ def names() -> list[str]:
 
 
 def foundation(name: str) -> str:
-    """The method module that this one imports, `__init__` if none: its runs depend on that file too."""
+    """The method module that this one imports, `__init__` if none: its runs depend on that file too.
+
+    Raises:
+        UserError: it imports two, of which a run could name one alone.
+    """
+    found = set()
     tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dgreid.methods"):
             named = [node.module.rpartition(".")[2], *(alias.name for alias in node.names)]
-            for candidate in named:
-                if candidate in names():
-                    return candidate
-    return "__init__"
+            found.update(set(named) & set(names()))
+    if len(found) > 1:
+        raise UserError(
+            f"methods/{name}.py builds on {' and '.join(sorted(found))}: build on one, and move what is "
+            "shared to methods/_shared.py."
+        )
+    return found.pop() if found else "__init__"
 
 
 def module(name: str) -> ModuleType:

@@ -19,7 +19,6 @@ NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "instance": norms.InstanceNorm2d,
     "instance_shallow": norms.InstanceNorm2d,  # in stem and shallow stages alone, else batch norm
     "half": norms.HalfInstanceNorm2d,
-    "ibn": norms.IBN,
     "switchable": norms.SwitchableNorm2d,
     "switchable_2way": partial(norms.SwitchableNorm2d, components=("in", "bn")),
     "bin": norms.BatchInstanceNorm2d,  # MetaBIN's, an affine map for each branch

@@ -1,7 +1,7 @@
 """The contract between a method and the training loop. There is no trainer to inherit from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,16 @@ class Training(NamedTuple):
     iterations_per_epoch: int
     membership: Tensor | None = None  # (domains, classes) bool: which identities a domain shows; for buffers
     image: tuple[int, int] | None = None  # height and width, for layers as large as a map
+
+    def given(self, field: str) -> Any:
+        """`membership` or `image`, where a method cannot do without.
+
+        Raises:
+            ValueError: it was left out.
+        """
+        if getattr(self, field) is None:
+            raise ValueError(f"this method needs Training.{field}: stages.train.plan gives it")
+        return getattr(self, field)
 
 
 class Method(nn.Module):

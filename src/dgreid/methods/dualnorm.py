@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
-from dgreid.losses import smoothed_cross_entropy
 from dgreid.methods._shared import Network, descend, optimiser, set_rate
 from dgreid.methods.base import Batch, Method, Sampler, Training
 from dgreid.networks.backbones.mobilenet_v2 import ConvNorm, MobileNetV2
@@ -57,7 +57,7 @@ class DualNorm(Method):
             set_rate(each, self.recipe, self.training_set, iteration)
         batch = batches["base"][0]
         logits = self.network.logits(self.network(batch.images))  # (N, classes)
-        loss = smoothed_cross_entropy(logits, batch.identities, self.options.label_smoothing)
+        loss = F.cross_entropy(logits, batch.identities, label_smoothing=self.options.label_smoothing)
         descend(loss, *self.optimisers.values())
         return {"cross_entropy": loss.detach()}
 

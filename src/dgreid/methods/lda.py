@@ -39,7 +39,7 @@ class Options(MethodOptions):
     """What the poster leaves open, defaults as in params/method/lda.yaml."""
 
     base_sampler: Literal["pk_per_domain", "across_cameras"] = Field(
-        "pk_per_domain", description="across_cameras: M3L's; both give every domain as many images"
+        "across_cameras", description="M3L's; pk_per_domain: MetaBIN's; both give domains as many images"
     )
     bank_momentum: float = Field(0.1, gt=0, le=1, description="of the bank and of the kept output statistics")
     an_mode: Literal["replace", "pre_bn", "none"] = Field(
@@ -84,7 +84,7 @@ class LDA(Method):
         self.expert_classifier = nn.Linear(backbone.channels, training.classes, bias=False)
         nn.init.normal_(self.expert_classifier.weight, std=0.001)
         # what only training needs is not saved
-        self.register_buffer("membership", training.membership, persistent=False)  # (K, classes)
+        self.register_buffer("membership", training.given("membership"), persistent=False)  # (K, classes)
         # the experts' output statistics, followed over iterations; the first one fills them
         self.register_buffer("output_mean", torch.zeros(training.domains, backbone.channels))
         self.register_buffer("output_std", torch.zeros(training.domains, backbone.channels))

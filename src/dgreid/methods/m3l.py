@@ -124,7 +124,7 @@ class M3L(Method):
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss: set method.identification or method.triplet.")
         self.network = Network(backbone, options, training.classes)
-        self.register_buffer("membership", training.membership, persistent=False)  # (domains, classes)
+        self.register_buffer("membership", training.given("membership"), persistent=False)  # (K, classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler("across_cameras")}
 

@@ -11,7 +11,7 @@ as written.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -33,6 +33,7 @@ from dgreid.networks import norms
 from dgreid.training.schedules import triangular
 
 Loss = Literal["cross_entropy", "triplet", "scatter", "shuffle"]
+MEASURE = 50  # iterations between two looks at each loss's gradient: seldom enough to cost about 1 %
 
 
 class Options(MethodOptions):
@@ -101,6 +102,8 @@ class MetaBIN(Method):
         for batch in batches["base"]:
             losses = self.update_base(batch)
         meta_train, meta_test = self.split(batches["meta"][0])
+        if iteration % max(MEASURE, self.training_set.iterations // 100) == 0:
+            losses |= self.gradients(meta_train)
         losses |= self.update_gates(meta_train, meta_test, self.inner_step(iteration))
         return {name: loss.detach() for name, loss in losses.items()} | self.balance()
 
@@ -124,7 +127,8 @@ class MetaBIN(Method):
         self._learn(self.gates)
         with norms.hold(self.network):
             features = self.network(meta_train.images)
-            train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)  # eq. 8
+            parts = self.meta_losses(features, meta_train, self.options.meta_train_losses)
+            train_loss = weighted_sum(parts, self.options.meta_train_losses)  # eq. 8
             inner = torch.autograd.grad(train_loss, self.gates.values())
             adapted = {  # rho'
                 name: (gate.detach() - inner_step * gradient).clamp_(0, 1).requires_grad_()
@@ -139,12 +143,35 @@ class MetaBIN(Method):
         with torch.no_grad():
             for gate in self.gates.values():
                 gate.clamp_(0, 1)
-        return {"meta_train": train_loss, "meta_test": test_loss}
+        losses = {f"meta_{name}": loss for name, loss in parts.items()}  # figure S2, before the weights
+        losses |= {"meta_train": train_loss, "meta_test": test_loss}
+        return losses | {"inner_gradient": torch.cat(inner).norm()}
 
-    def meta_loss(self, features: Tensor, batch: Batch, weights: Mapping[str, float]) -> Tensor:
-        """The weighted sum of the named losses, a scalar."""
+    def gradients(self, meta_train: Batch) -> dict[str, Tensor]:
+        """What each meta-train loss alone would do to the gates in the inner step (figure 5).
+
+        Of d loss / d rho over all gates its mean, positive where the loss pulls towards the instance norm,
+        and its norm. A forward and backwards of its own, which leave no trace.
+        """
+        self._learn(self.gates)
+        with norms.hold(self.network):
+            features = self.network(meta_train.images)
+            losses = self.meta_losses(features, meta_train, self.options.meta_train_losses)
+            found = {}
+            for name, loss in losses.items():
+                parts = torch.autograd.grad(loss, self.gates.values(), retain_graph=True)
+                gradient = torch.cat(parts)  # (gates of all layers,)
+                found |= {f"gradient_mean_{name}": gradient.mean(), f"gradient_norm_{name}": gradient.norm()}
+        return found
+
+    def meta_losses(self, features: Tensor, batch: Batch, names: Iterable[Loss]) -> dict[str, Tensor]:
+        """The named losses, scalars."""
         options = self.options
-        return weighted_loss(self.network, features, batch, weights, options.label_smoothing, options.margin)
+        return named_losses(self.network, features, batch, names, options.label_smoothing, options.margin)
+
+    def meta_loss(self, features: Tensor, batch: Batch, weights: Mapping[Loss, float]) -> Tensor:
+        """The weighted sum of the named losses, a scalar."""
+        return weighted_sum(self.meta_losses(features, batch, weights), weights)
 
     def inner_step(self, iteration: int) -> float:
         """beta at this iteration."""
@@ -204,6 +231,18 @@ def weighted_loss(
     margin: float,
 ) -> Tensor:
     """The sum of the named losses of pooled features (N, C), each times its weight; a scalar."""
+    return weighted_sum(named_losses(network, features, batch, weights, smoothing, margin), weights)
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The losses, each times its weight, summed in their order; a scalar."""
+    return sum(weights[name] * loss for name, loss in losses.items())
+
+
+def named_losses(
+    network: Network, features: Tensor, batch: Batch, names: Iterable[Loss], smoothing: float, margin: float
+) -> dict[str, Tensor]:
+    """The named losses of pooled features (N, C), scalars."""
     losses = {
         "scatter": lambda: intra_domain_scatter(features, batch.domains),
         "shuffle": lambda: inter_domain_shuffle(features, batch.identities, batch.domains),
@@ -212,10 +251,7 @@ def weighted_loss(
             network.logits(features), batch.identities, smoothing
         ),
     }
-    total = features.new_zeros(())
-    for name, weight in weights.items():
-        total = total + weight * losses[name]()
-    return total
+    return {name: losses[name]() for name in names}
 
 
 METHOD = MetaBIN

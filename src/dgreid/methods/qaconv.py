@@ -53,7 +53,7 @@ class QAConv(Method):
             nn.Conv2d(backbone.channels, options.channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(options.channels),  # as released
         )
-        height, width = map_size(backbone, training.image)
+        height, width = map_size(backbone, training.given("image"))
         self.matcher = Matcher(height * width, options.fc_tied)
         self.register_buffer("memory", torch.zeros(training.classes, options.channels, height, width))
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)

@@ -96,6 +96,7 @@ def prepare(seed: int) -> torch.device:
     device = claim()
     torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32; mixed precision is bfloat16
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, hides nothing here
     random.seed(seed)
     np.random.seed(seed % 2**32)
