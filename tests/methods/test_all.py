@@ -122,5 +122,5 @@ def test_a_method_says_which_other_it_builds_on(tmp_path, monkeypatch):
     monkeypatch.setattr(methods, "__file__", str(tmp_path / "__init__.py"))
     assert [methods.foundation(name) for name in lines] == ["__init__", "erm", "erm"]
     (tmp_path / "both.py").write_text("from dgreid.methods import erm\nfrom dgreid.methods.one import ONE")
-    with pytest.raises(UserError, match="both.py builds on erm and one: build on one"):
+    with pytest.raises(UserError, match=r"both\.py builds on erm and one: build on one"):
         methods.foundation("both")
