@@ -16,11 +16,13 @@ lint: .venv/installed ## ruff and snakefmt
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
 
 benchmark: .venv/installed ## speed against the plain way, in one run; writes docs/results/benchmarks.md
-	for file in ranking bin_layer packing summary; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+	for file in ranking bin_layer packing cost m3l summary; do $(BIN)/python benchmarks/$$file.py || exit 1; done
 
-results: ## copy the current selection's table and figure to docs/, where git keeps them
+results: ## copy the current selection's tables and figures to docs/, where git keeps them
 	name=$$(sed -n 's/^name: //p' params/matrix.yaml) && mkdir -p docs/results docs/figures && \
-	cp reports/tables/$$name.md docs/results/ && cp reports/figures/$$name-balance.png docs/figures/
+	cp reports/tables/$$name.md reports/tables/$$name-differences.md docs/results/ && \
+	for figure in balance cost; do if [ -e reports/figures/$$name/$$figure.png ]; then \
+	cp reports/figures/$$name/$$figure.png docs/figures/$$name-$$figure.png; fi; done
 
 # torch first and by itself: pip then finds the build that fits this machine, and the rest is happy with it
 .venv/installed: pyproject.toml constraints.txt

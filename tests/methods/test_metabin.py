@@ -11,6 +11,7 @@ import tiny
 from dgreid.errors import UserError
 from dgreid.methods.base import Batch, Training
 from dgreid.methods.metabin import MetaBIN
+from dgreid.networks import norms
 
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
 
@@ -329,3 +330,43 @@ def test_logged_balance():
             gate.copy_(torch.linspace(0, 1, len(gate)))
     logged = method.balance()
     assert math.isclose(logged["balance"], 0.5, rel_tol=1e-6) and logged["instance_share"] == 0.5
+
+
+def test_measuring_gradients_leaves_no_trace(monkeypatch):
+    """Weights, gates, statistics and random numbers are bit for bit those of a training that never looks."""
+
+    def trained(every):
+        monkeypatch.setattr("dgreid.methods.metabin.MEASURE", every)
+        method, _, load = tiny.set_up(tiny.config("metabin"))
+        method.train()
+        names = set()
+        for number in range(1, 5):
+            base, meta = load([("base", number), ("meta", number)])
+            names |= set(method.step({"base": [base], "meta": [meta]}, number))
+        return method.state_dict(), torch.get_rng_state(), names
+
+    (state, drawn, names), (plain, plainly, fewer) = trained(1), trained(10**6)
+    assert names - fewer == {
+        f"gradient_{what}_{loss}" for what in ("mean", "norm") for loss in ("scatter", "shuffle", "triplet")
+    }
+    assert all(torch.equal(value, plain[key]) for key, value in state.items())
+    assert torch.equal(drawn, plainly)
+
+
+def test_gradients_by_loss_sum_to_the_inner_step():
+    """By hand: each loss alone, forward and backward, for the gates of all layers together."""
+    method = make()
+    meta_train, meta_test = method.split(batch(0))
+    found = method.gradients(meta_train)
+    weights, whole = method.options.meta_train_losses, 0.0
+    with norms.hold(method.network):
+        for name, weight in weights.items():
+            loss = method.meta_loss(method.network(meta_train.images), meta_train, {name: 1.0})
+            gradient = torch.cat(torch.autograd.grad(loss, list(method.gates.values())))
+            torch.testing.assert_close(found[f"gradient_mean_{name}"], gradient.mean())
+            torch.testing.assert_close(found[f"gradient_norm_{name}"], gradient.norm())
+            whole = whole + weight * gradient
+    losses = method.update_gates(meta_train, meta_test, inner_step=0.01)
+    torch.testing.assert_close(losses["inner_gradient"], whole.norm())
+    parts = sum(weight * losses[f"meta_{name}"] for name, weight in weights.items())
+    torch.testing.assert_close(losses["meta_train"], parts)

@@ -1,32 +1,228 @@
-import csv
+import copy
+import hashlib
+import logging
 
 import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import rc_context
 from PIL import Image
 
 from dgreid.evaluation.balance import layer_row
-from dgreid.reporting.figures import NOTHING, write_balance
+from dgreid.reporting import figures
+from dgreid.reporting.figures import bank, cost, course, gradients, losses, style, sweeps
 
-LAYERS = [
+NAMES = ["balance", "course", "losses", "gradients", "sweeps", "bank", "cost"]
+BALANCE = [
     layer_row(1, "stem", np.array([0.0, 0.5, 1.0, 1.0])),
     layer_row(2, "block.norm", np.linspace(0.2, 0.6, 5)),
 ]
-LINES = [{"run": run, **row} for run in ("r0", "r1", "r2") for row in LAYERS]
+BANK = [
+    {"layer": 1, "name": "stem", "channels": 4, "domain": "day", "mean": 0.5, "variance": 1.5},
+    {"layer": 1, "name": "stem", "channels": 4, "domain": "night", "mean": -0.5, "variance": 0.5},
+]
 
 
-def test_same_numbers_give_the_same_bytes(tmp_path):
-    for folder in ("a", "b"):
-        write_balance(LINES[:-1], {}, tmp_path / folder / "x-balance", "Toy")
-    for suffix in ("csv", "png", "pdf"):
-        first = (tmp_path / "a" / f"x-balance.{suffix}").read_bytes()
-        assert first == (tmp_path / "b" / f"x-balance.{suffix}").read_bytes()
-    assert b"CreationDate" not in (tmp_path / "a" / "x-balance.pdf").read_bytes()
-    assert "Software" not in Image.open(tmp_path / "a" / "x-balance.png").info
+@pytest.fixture
+def run(root, make):
+    """Makes the metrics of a run on `resnet_tiny`, with words of change."""
+
+    def made(method, seed, rank1, *changes, **more):
+        node = make(method, seed, rank1, protocol="miniature")
+        digest = hashlib.sha256(" ".join(changes).encode()).hexdigest()[:6] if changes else ""
+        node |= {"backbone": "resnet_tiny", "recipe": "miniature", "changes": list(changes)}
+        return copy.deepcopy(node | {"run": f"{node['run']}{digest}"} | more)
+
+    return made
 
 
-def test_without_balance_the_files_say_so(tmp_path):
-    write_balance([], {}, tmp_path / "x-balance", "Toy")
-    with (tmp_path / "x-balance.csv").open() as file:
-        assert list(csv.DictReader(file)) == []
-    assert Image.open(tmp_path / "x-balance.png").size[0] > 100
-    assert (tmp_path / "x-balance.pdf").read_bytes().startswith(b"%PDF")
-    assert NOTHING.startswith("No run")
+@pytest.fixture
+def everything(run):
+    """Runs that have something for every figure, and the histories of those that learn gates."""
+    rates = [f"method.gate_learning_rate={rate}" for rate in (0.01, 1)]
+    found = [run("erm", 0, 40.0), run("lda", 0, 42.0, bank=BANK)]
+    for seed in (0, 1):
+        found += [
+            run("metabin", seed, 45.0 + seed, *words, balance=BALANCE)
+            for words in ([], *[[r] for r in rates])
+        ]
+    metrics = {node["run"]: node for node in found}
+    time = {"iteration": [10, 20, 30], "epoch": [1.0, 2.0, 3.0], "cross_entropy": [3.0, 2.0, 1.0]}
+    meta = {f"meta_{name}": [0.9, 0.8, 0.7] for name in ("scatter", "shuffle", "triplet", "train", "test")}
+    gates = {f"balance_{what}_{layer}": [0.9, 0.8, 0.7] for what in ("mean", "std") for layer in (1, 2)}
+    seldom = [0.01, np.nan, -0.02]
+    slopes = {f"gradient_{w}_{name}": seldom for w in ("mean", "norm") for name in ("scatter", "triplet")}
+    meta = pd.DataFrame({**time, **meta, **gates, **slopes})
+    histories = {
+        name: meta if node["method"] == "metabin" else pd.DataFrame(time) for name, node in metrics.items()
+    }
+    return metrics, histories
+
+
+def written(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_every_figure_has_a_picture_a_print_and_its_numbers(everything, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        drawn = figures.draw("Toy", *everything, tmp_path / "toy")
+    assert not caplog.records  # fonts are put into the PDF without a word
+    assert [figure.name for figure in drawn] == NAMES
+    assert sorted(written(tmp_path / "toy")) == sorted(
+        f"{n}.{s}" for n in NAMES for s in ("csv", "pdf", "png")
+    )
+    for figure in drawn:
+        assert figure.stem == tmp_path / "toy" / figure.name and figure.title
+        assert figure.caption.endswith(".") and ". " not in figure.caption  # one sentence
+        width, height = Image.open(f"{figure.stem}.png").size
+        assert width / 160 <= style.WIDTH + 0.01 and height > 100  # fits a printed page
+
+
+def test_same_numbers_give_the_same_bytes_without_dates(everything, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        figures.draw("Toy", *everything, tmp_path / name)
+        monkeypatch.setattr("time.time", lambda: 2e9)
+    first = written(tmp_path / "a")
+    assert first == written(tmp_path / "b")
+    for name, content in first.items():
+        assert b"CreationDate" not in content and b"/Type3" not in content, name
+        if name.endswith("png"):
+            assert "Software" not in Image.open(tmp_path / "a" / name).info
+
+
+@pytest.mark.parametrize("changed", NAMES)
+def test_a_number_stands_in_one_figure(everything, changed):
+    metrics, histories = everything
+    before = {kind.NAME: kind.data(style.systems(metrics.values()), histories) for kind in figures.KINDS}
+    first = next(name for name, node in metrics.items() if node["method"] == "metabin")
+    column = {"course": "balance_std_2", "losses": "meta_shuffle", "gradients": "gradient_norm_scatter"}
+    if changed in column:
+        histories = histories | {first: histories[first].copy()}
+        histories[first].loc[0, column[changed]] += 0.05
+    elif changed == "balance":
+        metrics[first]["balance"][0]["mean"] = 0.3
+    elif changed == "sweeps":  # a variant: `cost` shows the unchanged
+        next(node for node in metrics.values() if node["changes"])["average"]["rank1"] += 1
+    elif changed == "bank":
+        next(node for node in metrics.values() if "bank" in node)["bank"][0]["mean"] = 0.6
+    else:
+        metrics[first]["cost"]["seconds"] = 20.0
+    after = {kind.NAME: kind.data(style.systems(metrics.values()), histories) for kind in figures.KINDS}
+    assert [name for name in NAMES if not before[name].equals(after[name])] == [changed]
+
+
+def test_a_changed_number_changes_the_files_that_show_it_alone(everything, tmp_path):
+    metrics = {name: node for name, node in everything[0].items() if not node["changes"]}
+    figures.draw("Toy", metrics, {}, tmp_path / "a")
+    next(node for node in metrics.values() if "bank" in node)["bank"][0]["mean"] = 0.6
+    figures.draw("Toy", metrics, {}, tmp_path / "b")
+    before, after = written(tmp_path / "a"), written(tmp_path / "b")
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["bank.csv", "bank.pdf", "bank.png"]
+
+
+def test_what_has_no_data_is_not_drawn(everything, run, tmp_path):
+    few = {name: node for name, node in everything[0].items() if not node["changes"]}
+    assert figures.draw("Toy", few, {}, tmp_path / "toy")
+    alone = run("erm", 0, 40.0)
+    assert figures.draw("Toy", {alone["run"]: alone}, {}, tmp_path / "toy") == []
+    assert (tmp_path / "toy").is_dir() and written(tmp_path / "toy") == {}
+
+
+def test_losses_in_parts_or_as_a_sum(everything, run):
+    metrics, histories = everything
+    other = run("m3l", 0, 41.0)
+    sums = pd.DataFrame(
+        {"iteration": [1, 2], "epoch": [1, 2], "meta_train": [2.0, 1.0], "meta_test": [3.0, 2.0]}
+    )
+    systems = style.systems([*metrics.values(), other])
+    frame = losses.data(systems, histories | {other["run"]: sums}).groupby("run")["loss"].unique()
+    assert list(frame[other["run"]]) == ["meta_train", "meta_test"]
+    first = next(name for name, node in metrics.items() if node["method"] == "metabin")
+    assert list(frame[first]) == ["meta_scatter", "meta_shuffle", "meta_triplet", "meta_test"]
+    assert not any("erm" in name for name in frame.index)
+
+
+def test_gradients_are_drawn_where_they_were_measured(everything):
+    metrics, histories = everything
+    frame = gradients.data(style.systems(metrics.values()), histories)
+    assert set(frame["loss"]) == {"scatter", "triplet"} and set(frame["iteration"]) == {10, 30}
+
+
+def test_the_course_has_every_layer_and_row(everything):
+    metrics, histories = everything
+    first = next(name for name, node in metrics.items() if node["method"] == "metabin")
+    frame = course.data(style.systems(metrics.values()), {first: histories[first]})
+    assert list(frame["layer"]) == [1, 1, 1, 2, 2, 2] and list(frame["mean"]) == [0.9, 0.8, 0.7] * 2
+
+
+def test_a_sweep_has_two_changed_numbers_and_the_unchanged_run_where_params_put_it(run):
+    key = "method.gate_learning_rate"
+    found = [run("metabin", seed, 50.0 + seed) for seed in (0, 1)]
+    found += [run("metabin", 0, rank1, f"{key}={rate}") for rate, rank1 in ((0.01, 30.0), (1, 40.0))]
+    found += [run("metabin", 0, 45.0, "method.norm=bin_shared")]  # no number
+    found += [run("metabin", 0, 45.0, "method.margin=0.1")]  # one number is no sweep
+    frame = sweeps.data(style.systems(found), {})
+    assert list(frame["setting"].unique()) == [key]
+    assert list(zip(frame["value"], frame["rank1"], frame["unchanged"], strict=True)) == [
+        (0.01, 30.0, False),
+        (1.0, 40.0, False),
+        (0.1, 50.0, True),
+        (0.1, 51.0, True),
+    ]
+    assert frame["memory_mib"].isna().all()  # of a CPU it says nothing
+
+
+def test_runs_of_a_sweep_agree_in_all_else(run):
+    key = "method.gate_learning_rate"
+    apart = [
+        run("metabin", 0, 30.0, f"{key}=0.01"),
+        run("metabin", 0, 30.0, f"{key}=1") | {"image": "128x64"},
+    ]
+    assert sweeps.data(style.systems(apart), {}).empty
+    both = [run("metabin", 0, 30.0, f"{key}={rate}", "method.margin=0.1") for rate in (0.01, 1)]
+    frame = sweeps.data(style.systems(both), {})
+    assert list(frame["setting"]) == [key, key] and frame["sweep"].str.endswith("method.margin=0.1").all()
+
+
+def test_memory_is_drawn_where_a_gpu_measured_it(run, tmp_path):
+    gpu = {"cost": {"seconds": 9.0, "peak_memory_bytes": 3 * 2**20, "parameters": 5, "device": "NVIDIA X"}}
+    found = [run("metabin", 0, 30.0, f"method.meta_train_domains={n}", **gpu) for n in (1, 2)]
+    frame = sweeps.data(style.systems(found), {})
+    assert list(frame["memory_mib"]) == [3.0, 3.0]
+    assert len(sweeps.figure(frame).axes) == 2
+
+
+def test_cost_compares_methods_on_one_kind_of_device(run):
+    found = [run("erm", 0, 40.0), run("metabin", 0, 45.0), run("metabin", 0, 46.0, "method.margin=0.1")]
+    frame = cost.data(style.systems(found), {})
+    assert list(frame["run"]) == [
+        node["run"] for node in found[:2]
+    ]  # the variant costs what it costs unchanged
+    assert set(frame["panel"]) == {"miniature (miniature data), cpu, 1 thread"}
+    assert list(frame["parameters"]) == [1.234567] * 2
+    found[0]["cost"]["device"] = "NVIDIA X"
+    assert cost.data(style.systems(found), {}).empty
+
+
+def test_bank_is_shown_against_the_average_of_the_domains(everything):
+    frame = bank.data(style.systems(everything[0].values()), {})
+    assert list(frame["shift"]) == [0.5, -0.5] and list(frame["ratio"]) == [1.5, 0.5]
+
+
+def test_systems_are_labelled_by_what_tells_them_apart(run):
+    one, two = run("erm", 0, 40.0), run("erm", 0, 40.0) | {"backbone": "resnet50", "run": "other"}
+    assert [system.label for system in style.systems([one])] == ["BN baseline"]
+    assert [system.label for system in style.systems([one, two])] == [
+        "BN baseline, resnet_tiny",
+        "BN baseline, resnet50",
+    ]
+    assert [len(system.runs) for system in style.systems([one, run("erm", 1, 41.0)])] == [2]
+
+
+def test_a_users_settings_do_not_change_the_figures(everything, tmp_path):
+    metrics = {name: node for name, node in everything[0].items() if not node["changes"]}
+    figures.draw("Toy", metrics, {}, tmp_path / "a")
+    with rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 9}):
+        figures.draw("Toy", metrics, {}, tmp_path / "b")
+    assert written(tmp_path / "a") == written(tmp_path / "b")

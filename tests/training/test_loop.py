@@ -53,6 +53,34 @@ def test_history_rows_are_means_of_all_iterations(tmp_path):
     assert cost["images"] == 2 * 1003 + 501 and cost["seconds"] > 0
 
 
+class Seldom(Counting):
+    """Logs a second scalar every seventh iteration; has the gates of two BIN layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.deep = torch.nn.Module(), torch.nn.Module()
+        self.stem.balance = torch.nn.Parameter(torch.tensor([0.0, 1.0]))
+        self.deep.balance = torch.nn.Parameter(torch.tensor([0.5, 0.5, 0.8]))
+
+    def step(self, batches, iteration):
+        seldom = {"seldom": torch.tensor(float(iteration))} if iteration % 7 == 0 else {}
+        return super().step(batches, iteration) | seldom
+
+
+def test_a_scalar_that_is_seldom_logged_is_the_mean_of_the_times_it_was(tmp_path):
+    history, _ = fit(Seldom(), numbers, Training(2, 2, 500, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
+    assert history["loss"].iloc[0] == 2 and history["loss"].iloc[1] == 7  # rows of five iterations
+    assert list(history["seldom"].iloc[:3]) == [0, 7, 14]
+    assert history["seldom"].isna().iloc[3]  # iterations 15..19
+
+
+def test_history_has_mean_and_spread_of_every_layers_balance(tmp_path):
+    history, _ = fit(Seldom(), numbers, Training(2, 2, 2, 1), Checkpoint(tmp_path / "c.pt", ""), 333)
+    row = history.iloc[0]
+    assert (row["balance_mean_1"], row["balance_std_1"]) == (0.5, 0.5)
+    assert row["balance_mean_2"] == pytest.approx(0.6) and row["balance_std_2"] == pytest.approx(0.02**0.5)
+
+
 @pytest.mark.parametrize("bad", [0, 5, 9])
 def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
     checkpoint = Checkpoint(tmp_path / "c.pt", "")

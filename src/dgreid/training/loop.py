@@ -58,7 +58,8 @@ def fit(
     if start:
         log.info("%s: going on from iteration %d.", title, start)
     period = max(1, training.iterations // ROWS)  # iterations per row
-    sums: dict[str, torch.Tensor] = progress.get("sums", {})
+    sums: dict[str, torch.Tensor] = progress.get("sums", {})  # of the row that is being filled
+    counts: dict[str, int] = progress.get("counts", {})  # not every iteration logs every scalar
 
     source = load(keys(method, range(start, training.iterations), taken))
     method.train()
@@ -76,23 +77,24 @@ def fit(
         losses = method.step(batches, iteration)
         for name, loss in losses.items():  # summed where they are: reading them would wait for the device
             sums[name] = sums.get(name, 0) + loss.double()
+            counts[name] = counts.get(name, 0) + 1
         for name, drawn in batches.items():
             taken[name] += len(drawn)
             images += sum(len(batch.images) for batch in drawn)
 
         done = iteration + 1
         if done % period == 0 or done == training.iterations:
-            row = _row(method, sums, done, training, len(history) * period)
-            history.append(row)
-            sums = {}
+            history.append(_row(method, sums, counts, done, training))
+            sums, counts = {}, {}
         if time.perf_counter() >= next_look:  # reading losses waits for the device: seldom
             next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
             rate = images / (time.perf_counter() - began)
             _show(bar, losses, rate, f"{title}: iteration {done} of {training.iterations}")
         if done % checkpoint_every == 0 and done < training.iterations:
             _require_finite(sums, done, training)
+            row = {"sums": sums, "counts": counts}
             seconds = time.perf_counter() - began
-            progress = {"iteration": done, "taken": taken, "history": history, "sums": sums}
+            progress = {"iteration": done, "taken": taken, "history": history, **row}
             checkpoint.save(method, progress | {"seconds": seconds, "images": images})
     cost = {"seconds": time.perf_counter() - began, "images": images}
     return pd.DataFrame(history), cost
@@ -118,27 +120,34 @@ def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
 
 
 def _row(
-    method: Method, sums: dict[str, torch.Tensor], done: int, training: Training, before: int
+    method: Method, sums: dict[str, torch.Tensor], counts: dict[str, int], done: int, training: Training
 ) -> dict[str, Any]:
-    """One line of the history: the mean of each logged scalar since iteration `before`."""
-    means = _require_finite(sums, done, training, count=done - before)
+    """One line of the history: the mean of each scalar over the times it was logged, and the balances."""
+    totals = _require_finite(sums, done, training)
     first = next(iter(method.optimisers.values()))
     return {
         "iteration": done,
         "epoch": round(done / training.iterations_per_epoch, 4),
         "learning_rate": first.param_groups[0]["lr"],
-        **means,
+        **{name: total / counts[name] for name, total in totals.items()},
+        **_balances(method),
     }
 
 
-def _require_finite(
-    sums: dict[str, torch.Tensor], done: int, training: Training, count: int = 1
-) -> dict[str, float]:
-    means = {name: float(total) / count for name, total in sums.items()}
-    for name, mean in means.items():
-        if not abs(mean) < float("inf"):
+def _balances(method: Method) -> dict[str, float]:
+    """Mean and spread over channels of each BIN layer's balance, as they stand (MetaBIN, figure S6)."""
+    gates = [gate.detach() for name, gate in method.named_parameters() if name.endswith(".balance")]
+    means = {f"balance_mean_{layer}": float(gate.mean()) for layer, gate in enumerate(gates, 1)}
+    spreads = {f"balance_std_{layer}": float(gate.std(correction=0)) for layer, gate in enumerate(gates, 1)}
+    return means | spreads
+
+
+def _require_finite(sums: dict[str, torch.Tensor], done: int, training: Training) -> dict[str, float]:
+    totals = {name: float(total) for name, total in sums.items()}
+    for name, total in totals.items():
+        if not abs(total) < float("inf"):
             raise UserError(
-                f"the loss '{name}' became {mean} by iteration {done} of {training.iterations}: lower "
+                f"the loss '{name}' became {total} by iteration {done} of {training.iterations}: lower "
                 "recipe.learning_rate_factor or method.learning_rate."
             )
-    return means
+    return totals

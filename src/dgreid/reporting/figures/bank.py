@@ -1,0 +1,53 @@
+"""LDA's Buffer Bank: what the norms have seen of each source domain (the poster's figure)."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dgreid.reporting.figures import style
+from dgreid.reporting.figures.style import System
+
+NAME, TITLE = "bank", "Buffer Bank per source domain"
+CAPTION = (
+    "What the bank keeps of each source domain, mean over channels, against the average of the domains: "
+    "the mean in standard deviations σ, the variance as a share; domains of similar style lie close together."
+)
+LABELS = {"shift": "mean − average, in σ", "ratio": "variance ÷ average"}
+
+
+def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per run, norm layer and domain: `evaluation.bank.bank_table`, and what is drawn."""
+    frame = pd.DataFrame(
+        {"system": system.label, "run": run["run"], "seed": run["seed"], **row}
+        for system in systems
+        for run in system.runs
+        for row in run.get("bank", ())
+    )
+    if frame.empty:
+        return frame
+    # layers differ far more than domains do: what tells domains apart is seen against their average
+    average = frame.groupby(["run", "layer"])[["mean", "variance"]].transform("mean")
+    shift = (frame["mean"] - average["mean"]) / average["variance"] ** 0.5
+    return frame.assign(shift=shift, ratio=frame["variance"] / average["variance"])
+
+
+def figure(frame: pd.DataFrame) -> Figure:
+    """Means on the left, variances on the right, a row per system, a line per domain."""
+    groups = list(frame.groupby("system", sort=False))
+    domains = list(dict.fromkeys(frame["domain"]))
+    drawn, panels = style.panels(2 * len(groups))
+    for row, (system, part) in enumerate(groups):
+        for panel, measure in zip(panels[2 * row : 2 * row + 2], ("shift", "ratio"), strict=True):
+            over = part.groupby(["domain", "layer"])[measure].mean()
+            for number, domain in enumerate(domains):
+                if domain in over.index:
+                    mark = {"marker": style.MARKERS[number % len(style.MARKERS)], "ms": 3.5}
+                    look = {"color": style.COLOURS[number % 7], "ls": style.LINES[number % 7], **mark}
+                    panel.plot(over[domain].index, over[domain], label=domain, lw=1.0, **look)
+            panel.set_ylabel(LABELS[measure])
+            panel.set_xlabel("norm layer, from input to output")
+            panel.locator_params(axis="x", integer=True)
+        style.name(panels[2 * row], system)
+    style.legend(drawn, panels)
+    return drawn

@@ -1,0 +1,91 @@
+"""Scores against what they cost: seconds of training and parameters, a point per system."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dgreid.reporting import runs
+from dgreid.reporting.figures import style
+from dgreid.reporting.figures.style import System
+
+NAME, TITLE = "cost", "Scores and their cost"
+CAPTION = (
+    "Average Rank-1 against the seconds of training on one kind of device and against the parameters: "
+    "mean and, as bars, standard deviation over seeds."
+)
+LABELS = {"seconds": "seconds of training", "parameters": "parameters, millions"}
+
+
+def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per run where at least two systems were trained on the same kind of device."""
+    frame = pd.DataFrame(
+        {
+            "panel": f"{run['protocol']} ({run['data']} data), {device(run)}",
+            "system": system.label,
+            "run": run["run"],
+            "seed": run["seed"],
+            "rank1": run["average"]["rank1"],
+            "mAP": run["average"]["mAP"],
+            "seconds": run["cost"]["seconds"],
+            "parameters": run["cost"]["parameters"] / 1e6,
+        }
+        for system in plain(systems)
+        for run in system.runs
+    )
+    if frame.empty:
+        return frame
+    return frame[frame.groupby("panel")["system"].transform("nunique") > 1]
+
+
+def plain(systems: Sequence[System]) -> list[System]:
+    """The systems without the variants of one that is here unchanged: those cost the same, see `sweeps`."""
+    unchanged = {runs.system(system.first)[:-1] for system in systems if not runs.changes(system.first)}
+    return [
+        system
+        for system in systems
+        if not runs.changes(system.first) or runs.system(system.first)[:-1] not in unchanged
+    ]
+
+
+def device(run: Mapping) -> str:
+    """What the seconds were measured on: `cpu, 1 thread` or the name of a GPU."""
+    kind = run["cost"].get("device", "cpu")
+    return f"cpu, {runs.plural(run['cost'].get('threads', 1), 'thread')}" if kind == "cpu" else kind
+
+
+def figure(frame: pd.DataFrame) -> Figure:
+    """Seconds on the left, parameters on the right, a row per protocol and device."""
+    groups = list(frame.groupby("panel", sort=False))
+    names = list(dict.fromkeys(frame["system"]))
+    drawn, panels = style.panels(2 * len(groups), height=2.2)
+    for row, (title, part) in enumerate(groups):
+        for panel, measure in zip(panels[2 * row : 2 * row + 2], ("seconds", "parameters"), strict=True):
+            over = part.groupby("system", sort=False)[["rank1", measure]].agg(["mean", style.spread])
+            for name, point in over.iterrows():
+                number = names.index(name)
+                look = {"fmt": style.MARKERS[number % 11], "color": style.COLOURS[number % 7], "mec": "black"}
+                x, y = point[measure], point["rank1"]
+                panel.errorbar(
+                    x["mean"],
+                    y["mean"],
+                    y["spread"],
+                    x["spread"] or None,
+                    label=name,
+                    ms=6,
+                    mew=0.5,
+                    lw=1,
+                    capsize=2,
+                    **look,
+                )
+            if style.wide(over[measure]["mean"]):
+                panel.set_xscale("log")
+            else:
+                panel.set_xlim(
+                    0, 1.08 * over[measure].sum(axis="columns").max()
+                )  # a deviation beyond the mean
+            panel.set_xlabel(LABELS[measure])
+            panel.set_ylabel("average R-1, %" if measure == "seconds" else "")
+        style.name(panels[2 * row], title)
+    style.legend(drawn, panels[::2])
+    return drawn

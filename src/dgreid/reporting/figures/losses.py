@@ -1,0 +1,52 @@
+"""Meta-train and meta-test losses during training (MetaBIN, figure S2)."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dgreid.reporting.figures import style
+from dgreid.reporting.figures.style import System
+
+NAME, TITLE = "losses", "Meta-learning losses during training"
+CAPTION = (
+    "The losses of the simulated failures before their weights, and the meta-test loss that judges them: "
+    "mean over seeds, bands from the least to the greatest seed."
+)
+PARTS = {
+    "meta_scatter": "scatter (meta-train)",
+    "meta_shuffle": "shuffle (meta-train)",
+    "meta_triplet": "triplet (meta-train)",
+    "meta_cross_entropy": "cross-entropy (meta-train)",
+}
+WHOLE, TEST = {"meta_train": "meta-train"}, {"meta_test": "meta-test"}
+LABELS = PARTS | WHOLE | TEST  # in this order everywhere: a loss keeps its colour and line
+
+
+def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per run, row of its history and loss; the meta-train losses summed if they have no parts."""
+    parts = []
+    for facts, history in style.histories_of(systems, histories):
+        train = [name for name in PARTS if name in history] or [name for name in WHOLE if name in history]
+        for name in [*train, *(name for name in TEST if name in history)]:
+            time = {"iteration": history["iteration"], "epoch": history["epoch"]}
+            parts.append(pd.DataFrame({**facts, **time, "loss": name, "value": history[name]}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def figure(frame: pd.DataFrame) -> Figure:
+    """A panel per system, a line per loss."""
+    groups = list(frame.groupby("system", sort=False))
+    names = [name for name in LABELS if name in set(frame["loss"])]
+    drawn, panels = style.panels(len(groups))
+    for panel, (system, part) in zip(panels, groups, strict=True):
+        for name in names:
+            lines = part[part["loss"] == name]
+            if len(lines):
+                style.band(panel, lines, "epoch", "value", list(LABELS).index(name), LABELS[name])
+        style.name(panel, system)
+        panel.set_xlabel("epoch")
+        panel.set_ylabel("loss")
+        panel.set_ylim(bottom=min(0.0, frame["value"].min()))
+    style.legend(drawn, panels)
+    return drawn

@@ -1,0 +1,163 @@
+"""What all figures share: systems and their labels, colours, size in print, files that repeat bit for bit."""
+
+import logging
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import style as matplotlib_style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dgreid.files import whole
+from dgreid.reporting import runs
+
+# Okabe and Ito: told apart by colour-blind readers; in grey by the line styles and markers beside them
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+WIDTH = 6.9  # inches: both columns of a page, so that text is in print as large as it says
+LOOK = {
+    "figure.dpi": 160,
+    "savefig.dpi": 160,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "figure.titlesize": 8.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "pdf.fonttype": 42,  # whole fonts: publishers refuse Type 3
+}
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it would tell of every font it puts into a PDF
+
+
+class System(NamedTuple):
+    """Runs that differ only in their seed, seeds rising."""
+
+    label: str  # what tells it from the other systems of the figure
+    runs: list[Mapping]
+
+    @property
+    def first(self) -> Mapping:
+        """The run of the least seed."""
+        return self.runs[0]
+
+
+def systems(metrics: Iterable[Mapping]) -> list[System]:
+    """The systems of some runs, protocol by protocol, labelled by the settings in which they differ."""
+    groups: dict[tuple, list[list[Mapping]]] = {}
+    for run in metrics:
+        groups.setdefault((run["data"], run["protocol"]), []).append(run)
+    found = [group for part in groups.values() for group in runs.systems(part).values()]
+    varied = [
+        key
+        for key in ("backbone", "protocol", "recipe", "image", "data")
+        if len({group[0][key] for group in found}) > 1
+    ]
+    return [
+        System(", ".join([runs.title(group[0]), *(group[0][key] for key in varied)]), group)
+        for group in found
+    ]
+
+
+def histories_of(
+    systems: Iterable[System], histories: Mapping[str, pd.DataFrame]
+) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """The runs whose history is here: their system, run and seed, and the history."""
+    for system in systems:
+        for run in system.runs:
+            history = histories.get(run["run"])
+            if history is not None and len(history):
+                yield {"system": system.label, "run": run["run"], "seed": run["seed"]}, history
+
+
+def panels(
+    count: int, across: int = 2, height: float = 1.9, extra: float = 0.8, **options
+) -> tuple[Figure, list[Axes]]:
+    """A figure of page width with `count` panels, row by row, each `height` inches high.
+
+    Args:
+        extra: inches for what all panels share, such as title and legend.
+        options: of `Figure.subplots`.
+    """
+    across = min(across, count)
+    down = -(-count // across)
+    width = WIDTH if across > 1 else 0.75 * WIDTH
+    figure = Figure(figsize=(width, extra + height * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, **options)
+    for panel in grid.flat[count:]:
+        panel.remove()
+    return figure, list(grid.flat[:count])
+
+
+def name(panel: Axes, text: str) -> None:
+    """A panel's title, in as many lines as it needs."""
+    panel.set_title(textwrap.fill(text, 92 // panel.get_gridspec().ncols))
+
+
+def legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend below all panels, each label once, in as many columns as have room."""
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    each = 0.6 + 0.06 * max(map(len, entries))  # inches of the longest entry
+    columns = min(len(entries), max(1, int(figure.get_figwidth() / each)))
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=columns)
+    lines = -(-len(entries) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.15 * (lines - 1))  # `panels` has left room for one
+
+
+def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: str) -> None:
+    """The mean over seeds against `x` as a line, from least to greatest as a band."""
+    over = frame.groupby(x)[y].agg(["mean", "min", "max"])
+    colour = COLOURS[number % len(COLOURS)]
+    if (over["max"] > over["min"]).any():
+        panel.fill_between(over.index, over["min"], over["max"], color=colour, alpha=0.18, lw=0)
+    few = {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if len(over) < 15 else {}
+    panel.plot(over.index, over["mean"], color=colour, ls=LINES[number % len(LINES)], label=label, **few)
+
+
+def spread(values: pd.Series) -> float:
+    """Standard deviation over seeds; zero for one."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def wide(values: Iterable[float]) -> bool:
+    """Whether the values want a logarithmic axis: positive, and over more than one decade."""
+    some = np.asarray(list(values), float)
+    return bool(some.min() > 0 and some.max() / some.min() > 10)
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Matplotlib's own defaults and ours, whatever a user's settings say."""
+    with matplotlib_style.context(["default", LOOK]):
+        yield
+
+
+def save(figure: Figure, frame: pd.DataFrame, stem: Path) -> None:
+    """Write `stem`.csv, .png and .pdf, without dates and versions: the same numbers give the same bytes."""
+    with whole(f"{stem}.csv") as part:
+        frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    figure.draw_without_rendering()  # lays the panels out, once and for both
+    figure.set_layout_engine("none")
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
+        with whole(f"{stem}.{suffix}") as part:
+            figure.savefig(part, format=suffix, metadata=metadata)

@@ -1,0 +1,119 @@
+"""Scores against a changed number: loss weights, cycle, step size, split (MetaBIN, figures 2, S1, S3, S4)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dgreid.config import load_run
+from dgreid.errors import UserError
+from dgreid.reporting import runs
+from dgreid.reporting.figures import style
+from dgreid.reporting.figures.style import System
+
+NAME, TITLE = "sweeps", "Scores against a changed setting"
+CAPTION = (
+    "Average Rank-1 and mAP of runs that differ in one number, mean and standard deviation over seeds; "
+    "dotted lines mark the unchanged run, and where training ran on a GPU its peak memory stands beside."
+)
+MEASURES = {"rank1": "R-1", "mAP": "mAP"}
+
+
+def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per run of every number that two or more systems change; the unchanged runs with them."""
+    known = {(place(system.first), frozenset(runs.changes(system.first))): system for system in systems}
+    found: dict[tuple, list[tuple[float, System]]] = {}
+    for (where, words), system in known.items():
+        for word in words:
+            key, _, text = word.partition("=")
+            if (value := number(text)) is not None:
+                found.setdefault((where, words - {word}, key), []).append((value, system))
+    rows = []
+    for (where, rest, key), points in found.items():
+        if len(points) > 1:
+            for value, system in points:
+                rows += row(system, key, rest, value, unchanged=False)
+            if (where, rest) in known:
+                system = known[where, rest]
+                rows += row(system, key, rest, setting(system.first, key), unchanged=True)
+    return pd.DataFrame(rows)
+
+
+def row(system: System, key: str, rest: frozenset[str], value: float | None, unchanged: bool) -> list[dict]:
+    """One entry per run of the system."""
+    first = system.first
+    where = f"{first['title']}, {first['backbone']}, {first['protocol']}"
+    return [
+        {
+            "sweep": ", ".join([where, *sorted(rest)]),
+            "setting": key,
+            "value": value,
+            "unchanged": unchanged,
+            "run": run["run"],
+            "seed": run["seed"],
+            **{measure: run["average"][measure] for measure in MEASURES},
+            "memory_mib": next(iter(runs.scores(run, (), "memory_mib") or ()), None),
+        }
+        for run in system.runs
+    ]
+
+
+def place(run: Mapping) -> tuple:
+    """What runs of one sweep have in common beside their other changes."""
+    return tuple(run[key] for key in ("data", "protocol", "method", *runs.SETTINGS))
+
+
+def number(text: Any) -> float | None:
+    """The number that a word of a change or a setting holds, or None."""
+    try:
+        return None if isinstance(text, bool) or text is None else float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def setting(run: Mapping, key: str) -> float | None:
+    """The number that params/ gives a run's setting; None where it is none, or the files are gone."""
+    words = [f"{group}={run[group]}" for group in ("method", "backbone", "protocol", "recipe", "image")]
+    try:
+        node: Any = load_run(words).model_dump()
+        for part in key.split("."):
+            node = node[part]
+    except (UserError, KeyError, TypeError):
+        return None
+    return number(node)
+
+
+def figure(frame: pd.DataFrame) -> Figure:
+    """A panel per setting; a second one with the memory where it was measured."""
+    groups = []
+    for (sweep, key), part in frame.groupby(["sweep", "setting"], sort=False):
+        groups.append((sweep, key, part, MEASURES))
+        if part["memory_mib"].notna().all():
+            groups.append((sweep, key, part, {"memory_mib": "peak memory"}))
+    drawn, panels = style.panels(len(groups))
+    for panel, (sweep, key, part, measures) in zip(panels, groups, strict=True):
+        for order, (measure, label) in enumerate(measures.items()):
+            draw_line(panel, part, measure, label, order)
+        style.name(panel, sweep)
+        panel.set_xlabel(key.removeprefix("method."))
+        panel.set_ylabel("average, %" if measures is MEASURES else "peak memory, MiB")
+        values = sorted(set(part["value"].dropna()))
+        if style.wide(values):
+            panel.set_xscale("log")
+        panel.set_xticks(values, [f"{value:g}" for value in values])
+        panel.set_xticks([], minor=True)
+    style.legend(drawn, [panel for panel, group in zip(panels, groups, strict=True) if group[3] is MEASURES])
+    return drawn
+
+
+def draw_line(panel: Axes, part: pd.DataFrame, measure: str, label: str, order: int) -> None:
+    """Means and deviations over seeds against the setting, and the unchanged run's level."""
+    colour = style.COLOURS[order]
+    over = part.dropna(subset="value").groupby("value")[measure].agg(["mean", style.spread])
+    line = {"color": colour, "ls": style.LINES[order], "marker": style.MARKERS[order]}
+    panel.errorbar(over.index, over["mean"], over["spread"], label=label, capsize=2, elinewidth=0.8, **line)
+    level = part.loc[part["unchanged"], measure].mean()
+    if level == level:  # there is an unchanged run
+        panel.axhline(level, color=colour, ls=":", lw=0.9)
