@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from dgreid import config
+from dgreid import config, schema
 from dgreid.errors import UserError
 
 BASE = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
@@ -35,7 +35,7 @@ def test_every_selection_expands_and_names_its_runs(root):
 
     for name in config.choices("matrices"):
         node = yaml.safe_load((config.PARAMS / "matrices" / f"{name}.yaml").read_text())
-        matrix = expand(config.validate(Selection, {"name": name, **node}))
+        matrix = expand(schema.validate(Selection, {"name": name, **node}))
         for run, item in matrix["runs"].items():
             plain = "{method}-{backbone}-{protocol}-s{seed}".format(**item)
             assert re.fullmatch(f"{plain}(-[0-9a-f]{{6}})?", run)  # the hash of what departs from files

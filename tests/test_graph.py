@@ -80,3 +80,26 @@ def test_the_shell_line_waits_for_locks_and_passes_the_threads(graph):
 
 def test_wildcards_match_items_only(graph):
     assert graph.constraint() == "a|b|r1|r2"
+
+
+def test_flags_tell_snakemake_of_folders_and_of_what_its_report_shows(graph, tmp_path):
+    spec = {
+        **SPEC,
+        "stages": {**SPEC["stages"], "report": {"cmd": "x", "outs": ["${name}.html", "site", "t/x.md"]}},
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(spec))
+    folder = tmp_path / "workflow" / "report"
+    folder.mkdir(parents=True)
+    shown = {"${name}.html": {"caption": "a.rst", "category": "A"}, "gone.csv": {"caption": "b.rst"}}
+    (folder / "shown.yaml").write_text(yaml.safe_dump(shown))
+    page, site, table = Graph("dvc.yaml").flagged("report")
+    assert (page, site, table) == ("n.html", "site", "t/x.md")
+    assert page.flags["report"].category == "A" and page.flags["report"].caption == str(folder / "a.rst")
+    assert site.flags == {"directory": True} and not getattr(table, "flags", {})
+
+
+def test_what_is_shown_is_made_and_has_a_caption(root):
+    shown = yaml.safe_load((root / "workflow" / "report" / "shown.yaml").read_text())
+    outs = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]["outs"]
+    assert shown and set(shown) <= set(outs)
+    assert all((root / "workflow" / "report" / how["caption"]).is_file() for how in shown.values())

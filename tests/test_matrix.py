@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dgreid import config, matrix
+from dgreid import matrix, schema
 from dgreid.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ BLOCK = {"methods": ["erm"], "backbones": ["resnet_tiny"], "protocols": ["miniat
 
 def expand(*blocks):
     node = {"name": "mine", "title": "", "blocks": blocks}
-    return matrix.expand(config.validate(matrix.Selection, node))
+    return matrix.expand(schema.validate(matrix.Selection, node))
 
 
 @pytest.mark.parametrize("change", [{"recipe": "metabin"}, {"image": "128x64"}])

@@ -7,9 +7,10 @@ import types
 import torch
 import yaml
 
-from dgreid.config import load_run, validate
+from dgreid.config import load_run
 from dgreid.methods.base import Batch, Training
 from dgreid.networks import backbones
+from dgreid.schema import validate
 
 
 def block(text: str, language: str) -> str:

@@ -52,6 +52,11 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
         stage.add_argument("keys", nargs="*", metavar="key=value")
         if name == "report":
             stage.add_argument("--matrix", help="with --plan: a name in params/matrices; else matrix.yaml")
+            stage.add_argument(
+                "--photographs",
+                action="store_true",
+                help="instead: the hardest queries with their images, for your eyes: reports/photographs",
+            )
             stage.add_argument("--plan", action="store_true", help="what it needs and costs; runs nothing")
             stage.add_argument(
                 "--measure", action="store_true", help="with --plan: time a few iterations of what is unknown"
@@ -139,7 +144,16 @@ def _use(add) -> None:
         f"dgreid export --run {_TRAINED} --out model.onnx",
     )
     export.add_argument("--out", required=True, type=Path, help="ONNX file")
-    for command in (embed, search, export):
+    tsne = add(
+        "tsne",
+        "draw a t-SNE map of a run's embeddings of its targets",
+        f"dgreid tsne --run {_TRAINED}\n  dgreid tsne --run {_TRAINED} --together",
+    )
+    tsne.add_argument("--target", nargs="+", default=(), help="targets of its protocol (all)")
+    tsne.add_argument("--together", action="store_true", help="one map of all targets, coloured by target")
+    tsne.add_argument("--seed", type=int, default=0, help="of the map (0)")
+    tsne.add_argument("--perplexity", type=float, default=30.0, help="neighbours that count (30)")
+    for command in (embed, search, export, tsne):
         command.add_argument("--run", required=True, help="a folder name in data/runs")
     for command in (embed, search):
         command.add_argument(

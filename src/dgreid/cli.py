@@ -88,6 +88,13 @@ def _export(arguments: argparse.Namespace) -> None:
     logging.info("%s", export(arguments.run, arguments.out))
 
 
+def _tsne(arguments: argparse.Namespace) -> None:
+    from dgreid.reporting.figures.tsne import tsne
+
+    stem = tsne(arguments.run, arguments.target, arguments.together, arguments.seed, arguments.perplexity)
+    logging.info("%s.png, .pdf and .csv: written.", stem)
+
+
 def _download(arguments: argparse.Namespace) -> None:
     from dgreid.config import load_dataset
     from dgreid.datasets.archive import where_to_ask
@@ -199,7 +206,7 @@ def _report_or_plan(arguments: argparse.Namespace) -> None:
             raise UserError(
                 "--matrix and --measure go with --plan; to render another selection, `dgreid select NAME` it."
             )
-        return _stage(arguments)
+        return _photographs() if arguments.photographs else _stage(arguments)
     from dgreid import matrix
     from dgreid.plan import plan
 
@@ -207,6 +214,15 @@ def _report_or_plan(arguments: argparse.Namespace) -> None:
         raise UserError("dgreid report --plan takes no keys: name a selection with --matrix NAME.")
     chosen = matrix.compose(arguments.matrix, {}) if arguments.matrix else matrix.read()
     print(plan(chosen, measure=arguments.measure))
+
+
+def _photographs() -> None:
+    from dgreid import matrix
+    from dgreid.reporting.photographs import photographs
+    from dgreid.stages.report import read_metrics
+
+    shown = photographs({run: read_metrics(run, choice) for run, choice in matrix.read()["runs"].items()})
+    logging.info("%s: for your eyes; git ignores its folder.", shown)
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -238,6 +254,7 @@ _COMMANDS = dict.fromkeys(_STAGES, _stage) | {
     "search": _search,
     "select": _select,
     "splits": _splits,
+    "tsne": _tsne,
 }
 
 

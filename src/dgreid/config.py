@@ -14,19 +14,14 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from yaml import YAMLError
 
 from dgreid.errors import UserError, unknown
+from dgreid.schema import Strict, read_yaml, reason, validate
 
 PARAMS = Path("params")  # relative to the project root, where every command runs
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
-
-
-class Strict(BaseModel):
-    """Base of every section: unknown keys are errors, values cannot change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MethodOptions(Strict):
@@ -254,55 +249,10 @@ def _pair(word: str) -> tuple[str, str]:
     return key, value
 
 
-def validate(model: type[Strict], node: dict, where: str = "") -> Any:
-    """Build `model` from a plain mapping, or say in one sentence what is wrong with it."""
-    try:
-        return model.model_validate(node)
-    except ValidationError as error:
-        raise _sentence(model, error.errors()[0], where or node.get("name", "params")) from error
-
-
-def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
-    *parents, key = problem["loc"] or ("",)
-    path = ".".join(map(str, (where, *problem["loc"]))).removeprefix("run.")
-    if problem["type"] != "extra_forbidden":
-        return UserError(f"{path}: {problem['msg']} (got {problem.get('input')!r}).")
-    for parent in parents:
-        field = model.model_fields.get(parent) if isinstance(parent, str) else None
-        inner = getattr(field, "annotation", None)
-        for candidate in (inner, *getattr(inner, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                model = candidate
-    return unknown(f"key {path}:", str(key), model.model_fields)
-
-
 def _read(group: str, name: str) -> dict:
     if name not in choices(group):
         raise unknown(group, name, choices(group))
     return {**read_yaml(PARAMS / group / f"{name}.yaml"), "name": name}
-
-
-def read_yaml(path: Path) -> dict:
-    """The mapping that a YAML file holds, numbers read as Hydra reads them; an empty file is an empty one.
-
-    Raises:
-        UserError: not readable, not YAML, or not a mapping.
-    """
-    try:
-        node = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}; mend the file.") from error
-    if not isinstance(node, dict):
-        raise UserError(f"{path} holds a list where `key: value` lines are needed; mend the file.")
-    return node
-
-
-def reason(error: Exception) -> str:
-    """What an exception says, in one line; of a YAML error the problem and its line number."""
-    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
-    if problem and mark:
-        return f"{problem} in line {mark.line + 1}"
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def threads() -> int:

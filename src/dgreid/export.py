@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dgreid.config import ImageConfig, reason
+from dgreid.config import ImageConfig
 from dgreid.errors import UserError, unknown
 from dgreid.files import sha256, whole
 from dgreid.images.augment import MEAN, STD, normalise
 from dgreid.methods.base import Method
+from dgreid.schema import reason
 from dgreid.stages.train import RUNS, restore
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")

@@ -15,6 +15,7 @@ import yaml
 
 from dgreid.errors import UserError
 
+SHOWN = Path("workflow/report/shown.yaml")  # what `snakemake --report` shows
 _VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -40,6 +41,21 @@ class Graph:
     def outputs(self, stage: str) -> list[str]:
         """The outputs of a stage as Snakemake patterns."""
         return [self._resolve(out, "{item}", None) for out in self._paths(stage, "outs", "metrics", "plots")]
+
+    def flagged(self, stage: str) -> list[str]:
+        """`outputs` with Snakemake's flags: folders, known by having no suffix, and what its report shows."""
+        from snakemake.io import directory, report
+
+        shown = yaml.safe_load(SHOWN.read_text())
+        shown = {self._resolve(out, "", None): dict(how) for out, how in shown.items()}
+        flagged = []
+        for out in self.outputs(stage):
+            how = shown.get(out)
+            out = out if Path(out).suffix else directory(out)
+            if how:
+                out = report(out, caption=str((SHOWN.parent / how.pop("caption")).resolve()), **how)
+            flagged.append(out)
+        return flagged
 
     def targets(self, stage: str) -> list[str]:
         """Every concrete output of a stage, over all its items."""

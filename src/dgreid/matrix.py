@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import field_validator
 
-from dgreid import config, methods
+from dgreid import config, methods, schema
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
 
@@ -20,7 +20,7 @@ MATRIX = Path("params/matrix.yaml")
 AXES = ("methods", "backbones", "protocols", "seeds")
 
 
-class Block(config.Strict):
+class Block(schema.Strict):
     """Every combination of these names is one run."""
 
     methods: tuple[str, ...]
@@ -43,7 +43,7 @@ class Block(config.Strict):
         return changes
 
 
-class Selection(config.Strict):
+class Selection(schema.Strict):
     """A file of params/matrices."""
 
     name: str
@@ -70,14 +70,14 @@ def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     path = config.PARAMS / "matrices" / f"{name}.yaml"
     if not path.exists():
         raise unknown("matrix", name, config.choices("matrices"))
-    selection = config.validate(Selection, {"name": name, **config.read_yaml(path)}, str(path))
+    selection = schema.validate(Selection, {"name": name, **schema.read_yaml(path)}, str(path))
     node = selection.model_dump(mode="json")
     for key, value in overrides.items():
         if key not in (*AXES, "recipe", "image"):
             raise unknown("axis", key, (*AXES, "recipe", "image"))
         for block in node["blocks"]:
             block[key] = value if isinstance(value, list) or key not in AXES else [value]
-    return expand(config.validate(Selection, node, str(path)))
+    return expand(schema.validate(Selection, node, str(path)))
 
 
 def expand(selection: Selection) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def read() -> dict[str, Any]:
     """The current matrix."""
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
-    node = config.read_yaml(MATRIX)
+    node = schema.read_yaml(MATRIX)
     if not isinstance(node.get("runs"), dict) or "name" not in node:
         raise UserError(f"{MATRIX} is not what `dgreid select NAME` writes: write it again.")
     return node

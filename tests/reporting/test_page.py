@@ -1,57 +1,232 @@
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 
-from dgreid.reporting import tables
-from dgreid.reporting.page import page
+import pandas as pd
+import pytest
+
+from dgreid.reporting import differences, overview, page, tables
+from dgreid.reporting.figures import Figure
 
 VOID = {"meta", "img", "br", "link", "input"}
+FRAGMENT = (
+    '<h2>MetaBIN, Table 9. A &lt;test&gt;</h2>\n<div class="scroll"><table><tbody></tbody></table></div>\n'
+)
 
 
 class Outline(HTMLParser):
-    """Checks that tags close, and counts the cells of every table row."""
+    """Checks that tags close and that ids are unique; keeps links, row widths and the tags themselves."""
 
     def __init__(self, text):
         super().__init__()
-        self.stack, self.widths, self.targets = [], [], []
+        self.stack, self.widths, self.targets, self.tags = [], [], [], []
         self.feed(text)
         assert self.stack == []
+        ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+        assert len(ids) == len(set(ids))
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
+        self.tags.append((tag, attributes))
         if tag not in VOID:
             self.stack.append(tag)
+        if tag == "table":
+            self.widths.append([])
         if tag == "tr":
-            self.widths.append(0)
+            self.widths[-1].append(0)
         if tag in ("td", "th"):
-            self.widths[-1] += int(attributes.get("colspan", 1))
+            self.widths[-1][-1] += int(attributes.get("colspan", 1))
         self.targets += [attributes[key] for key in ("href", "src") if key in attributes]
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
 
     def handle_endtag(self, tag):
         assert self.stack.pop() == tag
 
-
-def render(make, select, has_balance=True):
-    runs = [make("erm", 0, 40.0), make("metabin", 0, 45.0)]
-    content = tables.blocks(select(runs), {run["run"]: run for run in runs})
-    return page("toy", "A <toy> & its title", content, [run["run"] for run in runs], has_balance)
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_page_is_well_formed_and_escaped(root, make, select):
-    text = render(make, select)
-    outline = Outline(text)
-    assert "A &lt;toy&gt; &amp; its title" in text and "<toy>" not in text
-    # own scores: two heads and two rows of equal width; cost; printed rows
-    assert outline.widths[:4] == [4 + 2 + 8] * 4
-    assert outline.widths[7:] == [2 + 2 + 16] * 12
+@pytest.fixture
+def runs(make):
+    few = [
+        make(method, seed, score + seed)
+        for method, score in (("erm", 40.0), ("metabin", 45.0))
+        for seed in (0, 1)
+    ]
+    return [*few, make("erm", 0, 12.0, data="full", protocol="other")]
 
 
-def test_page_needs_no_network_and_links_what_the_stage_writes(root, make, select):
-    targets = Outline(render(make, select)).targets
-    assert not [target for target in targets if "//" in target or target.startswith("/")]
-    assert {"tables/toy.md", "tables/toy.csv", "tables/toy.tex", "figures/toy-balance.png"} <= set(targets)
-    assert "metrics/erm-tiny-toy-s0.json" in targets
+@pytest.fixture
+def material(root, runs, select):
+    chosen = runs[:4]
+    matrix, metrics = select(chosen), {run["run"]: run for run in chosen}
+    gaps = differences.differences(matrix, metrics, {})
+    return page.Material(
+        matrix,
+        metrics,
+        runs,
+        tables.blocks(matrix, metrics, gaps),
+        gaps,
+        [page.Paper("metabin_t9", "MetaBIN, Table 9. A <test>", FRAGMENT)],
+        [Figure("balance", "Balance", "What it shows.", Path("reports/figures/toy/balance"))],
+    )
 
 
-def test_page_says_the_data_kind_and_what_is_not_there(root, make, select):
-    text = render(make, select, has_balance=False)
-    assert "miniature data" in text and "not comparable" in text
-    assert "No run of this selection has balance parameters." in text and "<img" not in text
+@pytest.fixture
+def pages(material):
+    return dict(page.site(material))
+
+
+def test_every_page_is_well_formed_and_escaped(pages):
+    html = {path: text for path, text in pages.items() if path.endswith(".html")}
+    assert len(html) == 1 + 2 + 1 + 5  # overview; lists of tables and of runs; a table; the runs
+    for text in html.values():
+        for table in Outline(text).widths:
+            assert len(set(table)) <= 1  # every row of a table is as wide as the others
+    assert "A &lt;toy&gt; &amp; its title" in html["index.html"] and "<toy>" not in html["index.html"]
+    assert (
+        html["site/papers/metabin_t9.html"].count("A &lt;test&gt;") == 1
+    )  # said once, as the page's heading
+
+
+def test_every_link_leads_to_a_page_or_to_what_the_stage_writes(pages):
+    elsewhere = set()
+    for path, text in pages.items():
+        if not path.endswith(".html"):
+            continue
+        for target in Outline(text).targets:
+            assert "//" not in target and not target.startswith("/")
+            if target.startswith("#"):
+                continue
+            reached = (Path("/r") / path).parent.joinpath(target)
+            found = str(reached.resolve().relative_to("/r"))
+            if found not in pages:
+                elsewhere.add(found)
+    written = {f"tables/toy{end}" for end in (".md", ".csv", ".tex", "-differences.md", "-differences.csv")}
+    written |= {f"papers/metabin_t9.{suffix}" for suffix in ("md", "csv", "tex")} | {"summary.json"}
+    written |= {f"figures/toy/balance.{suffix}" for suffix in ("png", "pdf", "csv")}
+    assert elsewhere - {name for name in elsewhere if name.startswith("metrics/")} == written
+    assert len([name for name in elsewhere if name.startswith("metrics/")]) == 5
+
+
+def test_no_page_knows_the_time_or_the_machine(material, pages):
+    assert dict(page.site(material)) == pages
+    for path, text in pages.items():
+        assert str(Path.cwd()) not in text
+        if path.endswith(".html"):
+            assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text)
+
+
+def test_the_overview_says_what_ran_on_which_data_at_what_cost(pages):
+    text = pages["index.html"]
+    assert "4" in text and "2 systems, seeds 0, 1" in text and "miniature data" in text
+    assert "40 s" in text and "100" in text and "1 MiB" in text  # four runs of ten seconds
+    assert "no number here may be set beside a printed one" in text
+    assert "erm-tiny-other-s0" not in text  # a run of another selection
+
+
+def test_differences_are_rows_with_their_intervals(pages, material):
+    outline = Outline(pages["index.html"])
+    rows = [row for row in outline.all("tr") if row.get("data-method") == "metabin" and "data-target" in row]
+    assert len(rows) == len(material.gaps) == 2 * 3
+    assert [row["data-target"] for row in rows] == [
+        "Average",
+        "Average",
+        "VIPeR",
+        "i_LIDS",
+        "VIPeR",
+        "i_LIDS",
+    ]
+    assert "<td>+5.0</td>" in pages["index.html"].replace(' class=""', "").replace(' class="up"', "")
+
+
+def test_without_a_baseline_there_is_no_table_of_differences(root, make, select):
+    run = make("metabin", 0, 45.0)
+    matrix, metrics = select([run]), {run["run"]: run}
+    gaps = differences.differences(matrix, metrics, {})
+    material = page.Material(matrix, metrics, [run], tables.blocks(matrix, metrics, gaps), gaps)
+    text = dict(page.site(material))["index.html"]
+    assert "Against the baseline" not in text and "has nothing that a figure shows" in text
+
+
+def test_rows_and_columns_say_what_filters_ask_for(pages):
+    outline = Outline(pages["index.html"])
+    names = {select["name"] for select in outline.all("select")}
+    assert names == {"method", "target"}  # one backbone, protocol and data kind: nothing to choose
+    columns = {head["data-target"] for head in outline.all("th") if "data-target" in head}
+    assert columns == {"Average", "VIPeR", "i_LIDS"}
+    listed = Outline(pages["site/runs.html"])
+    assert {select["name"] for select in listed.all("select")} == {"method", "protocol", "data"}
+    assert [row["data-data"] for row in listed.all("tr") if "data-data" in row] == [
+        *["miniature"] * 4,
+        "full",
+    ]
+
+
+def test_without_a_script_no_control_is_shown_that_does_nothing(pages):
+    for text in pages.values():
+        for form in Outline(text).all("form") if text.startswith("<!doctype") else []:
+            assert "hidden" in form
+    assert "<th><button" not in "".join(pages.values())
+
+
+def test_pictures_have_a_text(pages):
+    for path, text in pages.items():
+        if path.endswith(".html"):
+            outline = Outline(text)
+            assert all(image["alt"] for image in outline.all("img"))
+            assert all(drawing["aria-label"] for drawing in outline.all("svg"))
+
+
+def test_scrolling_tables_are_reached_and_named(pages):
+    boxes = [box for box in Outline(pages["index.html"]).all("div") if box.get("class") == "scroll"]
+    assert boxes and all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
+
+
+def test_what_an_earlier_selection_left_goes(material, tmp_path):
+    (tmp_path / "site" / "runs").mkdir(parents=True)
+    (tmp_path / "site" / "runs" / "old.html").touch()
+    page.write(material, tmp_path)
+    assert not (tmp_path / "site" / "runs" / "old.html").exists()
+    assert (tmp_path / "index.html").read_text() == dict(page.site(material))["index.html"]
+
+
+def test_only_what_the_seeds_settle_is_coloured():
+    line = pd.Series({"seeds_low": float("nan"), "seeds_high": float("nan")})
+    assert overview.way(line) == ""
+    assert overview.way(pd.Series({"seeds_low": 0.1, "seeds_high": 2.0})) == "up"
+    assert overview.way(pd.Series({"seeds_low": -2.0, "seeds_high": -0.1})) == "down"
+    assert overview.way(pd.Series({"seeds_low": -2.0, "seeds_high": 0.1})) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (12000, "3 h 20 min")]
+)
+def test_duration(seconds, text):
+    assert overview.duration(seconds) == text
+
+
+def test_of_many_comparisons_the_settled_ones_are_said_first():
+    columns = ["target", "measure", "backbone", "protocol", "sentence", "seeds_low", "seeds_high"]
+    lines = [("Average", "rank1", f"net{n}", "toy", f"s{n}", -1.0 if n < 8 else 1.0, 2.0) for n in range(9)]
+    found = overview.findings(pd.DataFrame([*lines, ("A", "rank1", "n", "toy", "no", 1, 2)], columns=columns))
+    assert [finding["sentence"] for finding in found] == ["s8", "s0", "s1", "s2", "s3", "s4"]
+    assert found[0]["way"] == "up" and found[0]["where"] == "net8, protocol toy"
+
+
+def test_of_many_systems_the_drawing_has_the_highest(root, make, select):
+    runs = [make(f"m{n:02}", 0, float(n)) for n in range(20)]
+    matrix, metrics = select(runs), {run["run"]: run for run in runs}
+    gaps = differences.differences(matrix, metrics, {})
+    content = overview.content(
+        page.Material(matrix, metrics, runs, tables.blocks(matrix, metrics, gaps), gaps)
+    )
+    (block,) = content["blocks"]
+    assert (
+        block["dots"].count('class="mean"') == 16
+        and ">m19<" in block["dots"]
+        and ">m03<" not in block["dots"]
+    )
+    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 systems"

@@ -1,17 +1,21 @@
-import csv
-import io
 import math
 
 import pytest
 
 from dgreid.errors import UserError
-from dgreid.reporting import latex, tables
+from dgreid.reporting import tables
+from dgreid.reporting.sheets import latex, markdown
+from formats import check_latex
 
 
 @pytest.fixture
 def content(root, make, select):
     runs = [make("erm", 0, 40.0), make("erm", 1, 44.0), make("metabin", 0, 45.0), make("metabin", 1, 50.0)]
     return tables.blocks(select(runs), {run["run"]: run for run in runs})
+
+
+def text_of(content):
+    return markdown(tables.sheets("Toy", content))
 
 
 def cells(text, title):
@@ -27,8 +31,15 @@ def test_rows_average_seeds_and_say_how_many(content):
     assert row.scores["VIPeR", "rank1"].deviation == pytest.approx(math.sqrt(8))  # ddof 1: +-2 around 42
 
 
+def test_runs_with_changes_have_a_row_of_their_own(root, make, select):
+    runs = [make("metabin", 0, 45.0), make("metabin", 1, 90.0) | {"changes": ["method.margin=0.5"]}]
+    (block,) = tables.blocks(select(runs), {run["run"]: run for run in runs})
+    assert [row.title for row in block.rows] == ["metabin", "metabin, margin=0.5"]
+    assert [row.scores["VIPeR", "rank1"].mean for row in block.rows] == [45, 90]
+
+
 def test_markdown_names_the_data_kind_and_every_column(content):
-    text = tables.markdown("Toy", content)
+    text = text_of(content)
     assert text.startswith("# Toy: miniature data, protocol toy\n")
     head = cells(text, "Method")
     assert head[:6] == ["Method", "Backbone", "Provenance", "Seeds", "Average R-1", "Average mAP"]
@@ -40,20 +51,20 @@ def test_markdown_names_the_data_kind_and_every_column(content):
 
 def test_one_seed_has_no_deviation(root, make, select):
     runs = [make("erm", 0, 40.0)]
-    text = tables.markdown("Toy", tables.blocks(select(runs), {runs[0]["run"]: runs[0]}))
+    text = text_of(tables.blocks(select(runs), {runs[0]["run"]: runs[0]}))
     row = cells(text, "BN baseline")
     assert row[3:5] == ["1", "40.0"]
     assert "Against the baseline" not in text
 
 
-def test_gain_is_paired_over_seeds_and_splits(content):
+def test_gain_is_paired_over_seeds(content):
     gains = content[0].gains
-    assert [gain.target for gain in gains] == ["VIPeR", "i_LIDS"]
+    assert [gain.target for gain in gains] == ["VIPeR", "i_LIDS", "Average"]
     gap = gains[0].measures["rank1"]
-    assert gap.pairs == 6 and gap.mean == 5.5  # +5 for seed 0, +6 for seed 1, three splits each
-    # Student's t, 5 degrees of freedom: 2.5706 x sqrt(0.3 / 6)
-    assert gap.high - gap.mean == pytest.approx(2.5706 * math.sqrt(0.05), abs=1e-3)
-    assert tables.gain_text(gains[0]).endswith("(6 pairs)")
+    assert gap.pairs == 2 and gap.mean == 5.5  # +5 for seed 0, +6 for seed 1: splits are no replicates
+    assert gap.high - gap.mean == pytest.approx(12.7062 * 0.5, abs=1e-3)  # Student's t, one degree of freedom
+    assert tables.gain_text(gains[0]) == "R-1 +5.5 [-0.9, +11.9], mAP +5.5 [-0.9, +11.9] (2 seeds)"
+    assert "- metabin - BN baseline, tiny_net, VIPeR: R-1 +5.5" in text_of(content)
 
 
 def test_a_method_is_compared_only_where_the_baseline_has_the_seed(root, make, select):
@@ -63,8 +74,7 @@ def test_a_method_is_compared_only_where_the_baseline_has_the_seed(root, make, s
 
 
 def test_printed_rows_stand_apart_and_are_called_not_comparable(content):
-    text = tables.markdown("Toy", content)
-    own, printed = text.split("## Printed in the MetaBIN paper, Table 1")
+    own, printed = text_of(content).split("## Printed in the MetaBIN paper, Table 1")
     assert "64.7" not in own
     assert "not comparable" in printed and "miniature data" in printed
     row = cells(printed, "MetaBIN")
@@ -88,15 +98,12 @@ def test_kinds_are_never_mixed(root, make, select):
         tables.blocks(select(runs), {run["run"]: run for run in runs})
 
 
-def test_csv_has_both_average_precisions_and_the_kind_on_every_line(content):
-    lines = list(csv.DictReader(io.StringIO(tables.tidy(content))))
-    assert {line["data"] for line in lines} == {"miniature", "printed"}
-    found = {
-        line["measure"]: float(line["mean"])
-        for line in lines
-        if (line["title"], line["target"]) == ("metabin", "VIPeR")
-    }
-    assert found == {
+def test_the_frame_has_both_average_precisions_and_the_kind_on_every_line(content):
+    frame = tables.frame(content)
+    assert list(frame.columns) == tables.FRAME
+    assert set(frame["data"]) == {"miniature", "printed"}
+    mine = frame[(frame["title"] == "metabin") & (frame["target"] == "VIPeR")]
+    assert mine.set_index("measure")["mean"].to_dict() == {
         "rank1": 47.5,
         "rank5": 57.5,
         "rank10": 67.5,
@@ -107,12 +114,7 @@ def test_csv_has_both_average_precisions_and_the_kind_on_every_line(content):
 
 
 def test_latex_is_balanced_and_escaped(content):
-    text = latex.latex("Toy & 100 %", content)
+    text = latex(tables.sheets("Toy & 100 %", content))
+    check_latex(text)
     assert r"Toy \& 100 \%" in text and r"tiny\_net" in text and "±" not in text
-    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
-    assert r"\toprule" in text and r"\multicolumn{4}{c}{i\_LIDS}" in text
-    for table in text.split(r"\begin{tabular}")[1:]:
-        columns = table[table.index("{") + 1 : table.index("}")]
-        for line in table.split("\n"):
-            if line.endswith(r"\\") and "multicolumn" not in line:
-                assert line.count(" & ") == len(columns) - 1
+    assert r"\multicolumn{4}{c}{i\_LIDS}" in text

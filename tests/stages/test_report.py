@@ -2,22 +2,32 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
+import tiny
 from dgreid.config import load_run
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import layer_row
 from dgreid.stages import report
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
+TABLES = ["toy-differences.csv", "toy-differences.md", "toy.csv", "toy.md", "toy.tex"]
+SEARCHED = ("VIPeR", "PRID", "GRID", "iLIDS")
 FILES = [
-    "figures/toy-balance.csv",
-    "figures/toy-balance.pdf",
-    "figures/toy-balance.png",
+    *(f"figures/toy/{name}.{suffix}" for name in ("balance", "cost") for suffix in ("csv", "pdf", "png")),
     "index.html",
-    "tables/toy.csv",
-    "tables/toy.md",
-    "tables/toy.tex",
+    "summary.json",
+    *(f"tables/{name}" for name in TABLES),
+]
+SITE = [
+    *(f"site/{name}" for name in ("page.css", "page.js", "papers.html", "runs.html")),
+    *(f"site/papers/{name}.html" for name in tiny.names("tables")),
+    *(f"site/runs/{method}-resnet_tiny-miniature-s0.html" for method in ("erm", "metabin")),
+]
+PAPERS = [
+    f"papers/{name}.{suffix}" for name in tiny.names("tables") for suffix in ("csv", "html", "md", "tex")
 ]
 
 
@@ -28,27 +38,30 @@ def project(root, tmp_path, monkeypatch):
     configs = [load_run([f"method={name}", *words]) for name in ("erm", "metabin")]
     monkeypatch.chdir(tmp_path)
     shutil.copytree(root / "data" / "reference", "data/reference")
+    for group in ("tables", "method"):
+        shutil.copytree(root / "params" / group, f"params/{group}")
     choices = {}
-    for config in configs:
-        run = config.run
+    for made in configs:
+        run = made.run
         node = {
+            "run": run,
             "data": "miniature",
             "protocol": "miniature",
-            "method": config.method.name,
-            "title": config.method.title,
-            "provenance": config.method.provenance,
+            "method": made.method.name,
+            "title": made.method.title,
+            "provenance": made.method.provenance,
             "backbone": "resnet_tiny",
             "recipe": "miniature",
             "image": "64x32",
             "seed": 0,
-            "targets": {"VIPeR": {**TARGET, "splits": [TARGET, TARGET]}},
+            "targets": {name: {**TARGET, "splits": [TARGET, TARGET]} for name in SEARCHED},
             "average": TARGET,
-            "balance": [layer_row(1, "stem", np.full(4, 0.25))] if config.method.name == "metabin" else [],
+            "balance": [layer_row(1, "stem", np.full(4, 0.25))] if made.method.name == "metabin" else [],
             "cost": {"seconds": 1, "images_per_second": 1, "peak_memory_bytes": 1, "parameters": 1},
         }
         report.METRICS.mkdir(parents=True, exist_ok=True)
         (report.METRICS / f"{run}.json").write_text(json.dumps(node))
-        choices[run] = {"method": config.method.name, "code": config.method.code, "seed": 0}
+        choices[run] = {"method": made.method.name, "code": made.method.code, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
 
@@ -60,7 +73,7 @@ def written():
 def test_writes_every_declared_file_and_the_same_bytes_again(project):
     report.report(project)
     first = written()
-    assert [name for name in sorted(first) if not name.startswith("metrics")] == FILES
+    assert sorted(name for name in first if not name.startswith("metrics")) == sorted(FILES + PAPERS + SITE)
     report.report(project)
     assert written() == first
 
@@ -68,16 +81,16 @@ def test_writes_every_declared_file_and_the_same_bytes_again(project):
 def test_the_figure_shows_the_balance_of_the_metrics(project):
     run = "metabin-resnet_tiny-miniature-s0"
     report.report(project)
-    lines = (report.REPORTS / "figures" / "toy-balance.csv").read_text().splitlines()
-    assert lines[1].startswith(f"{run},1,stem,4,0.25")
-    assert not any(line.startswith("erm") for line in lines)
+    lines = (report.REPORTS / "figures" / "toy" / "balance.csv").read_text().splitlines()
+    assert len(lines) == 2 and f",{run},0,1,stem,4,0.25," in lines[1]
 
 
-def test_without_balance_the_files_are_still_written(project):
-    del project["runs"]["metabin-resnet_tiny-miniature-s0"]
+def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(project):
     report.report(project)
-    assert set(FILES) <= set(written())
-    assert "No run of this selection has balance parameters" in (report.REPORTS / "index.html").read_text()
+    del project["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
+    report.report(project)
+    assert (report.REPORTS / "figures" / "toy").is_dir() and not [*report.REPORTS.glob("figures/toy/*")]
+    assert "has nothing that a figure shows" in (report.REPORTS / "index.html").read_text()
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
@@ -87,3 +100,73 @@ def test_missing_metrics_name_the_run_and_the_command(project):
         match=r"erm-resnet_tiny-miniature-s0.json is missing: run `dgreid evaluate method=erm .*seed=0`",
     ):
         report.report(project)
+
+
+def change(run, **values):
+    path = report.METRICS / f"{run}.json"
+    node = json.loads(path.read_text())
+    node["targets"]["VIPeR"] |= values
+    path.write_text(json.dumps(node))
+
+
+def test_a_changed_metric_changes_only_the_tables_that_show_it(project):
+    report.report(project)
+    before = written()
+    change("metabin-resnet_tiny-miniature-s0", rank5=51.0)
+    report.report(project)
+    after = written()
+    changed = {name for name in before if before[name] != after[name] and not name.startswith("metrics")}
+    shown = {
+        f"papers/metabin_t1.{suffix}" for suffix in ("csv", "html", "md", "tex")
+    }  # no other prints Rank-5
+    pages = {"index.html", "site/papers/metabin_t1.html", "site/runs/metabin-resnet_tiny-miniature-s0.html"}
+    assert changed == {*pages, *(f"tables/toy.{suffix}" for suffix in ("csv", "md", "tex")), *shown}
+
+
+def test_runs_of_other_selections_are_in_the_papers_tables_alone(project):
+    del project["runs"]["erm-resnet_tiny-miniature-s0"]
+    report.report(project)
+    assert "BN baseline" not in (report.REPORTS / "tables" / "toy.md").read_text()
+    beside = (report.REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with print")[1]
+    assert "BN baseline, resnet_tiny, miniature data" in beside
+
+
+def test_queries_of_another_evaluation_are_left_out_with_a_warning(project, caplog):
+    for run in project["runs"]:
+        split = pd.DataFrame({"split": [0, 0, 1, 1], "query": ["a", "b", "a", "c"], "first_hit": 1})
+        split["average_precision"] = [0.4, 0.5, 0.3, 0.6]  # a mean of 45 %, as TARGET has
+        report.QUERIES.mkdir(parents=True, exist_ok=True)
+        frame = pd.concat([split.assign(target=name) for name in SEARCHED])
+        frame.to_parquet(report.QUERIES / f"{run}.parquet")
+    report.report(project)
+    path = report.REPORTS / "tables" / "toy-differences.csv"
+    assert pd.read_csv(path)["queries"].to_list() == [3, 3, 3, 3, 0] * 2  # an average has no count
+    assert not caplog.records
+    change("erm-resnet_tiny-miniature-s0", mAP=46.0)
+    report.report(project)
+    assert (pd.read_csv(path)["queries"] == 0).all()
+    assert (
+        "is of another evaluation than the metrics; evaluate erm-resnet_tiny-miniature-s0 again"
+        in caplog.text
+    )
+
+
+def test_the_declared_outputs_are_the_files_written(project, root):
+    stage = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]
+    outs = [*stage["outs"], *(out for entry in stage["metrics"] for out in entry)]
+    declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in outs}
+    report.report(project)
+    files = {name for name in written() if not name.startswith("metrics")}
+    folders = {"figures/toy", "papers", "site"}
+    assert declared - files == folders
+    assert all(any(name.startswith(f"{folder}/") for folder in folders) for name in files - declared)
+    read = {
+        "data/protocols",
+        "data/queries",
+        "data/reference",
+        "data/runs",
+        "params/method",
+        "params/tables",
+        "reports/metrics",
+    }
+    assert read <= set(stage["deps"])

@@ -77,6 +77,7 @@ def test_a_run_is_complete_and_says_what_it_was(world):
     history = pd.read_csv(folder / "history.csv")
     assert list(history["iteration"]) == [1, 2, 3, 4]
     assert {"learning_rate", "cross_entropy", "triplet", "meta_train", "meta_test"} <= set(history.columns)
+    assert history.columns[-1] == "cross_entropy"  # what `dvc plots` draws
     cost = json.loads((folder / "cost.json").read_text())
     assert cost["images"] == (10 + 3 + 4) * 16  # base batches, ten at first, and a meta batch each
     assert cost["images_per_second"] > 0 and cost["peak_memory_bytes"] > 1e7 and cost["parameters"] > 1e5

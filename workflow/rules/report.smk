@@ -2,7 +2,7 @@ rule report:
     input:
         graph.inputs("report"),
     output:
-        graph.outputs("report"),
+        graph.flagged("report"),
     log:
         "logs/report.log",
     threads: 1

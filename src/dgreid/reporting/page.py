@@ -1,39 +1,128 @@
-"""reports/index.html: one static page, readable from disk, in the light, in the dark and on a phone."""
+"""The report as static pages: reports/index.html and reports/site, readable from disk without a network.
 
-from collections.abc import Sequence
-from itertools import groupby
+The same metrics give the same bytes: no page knows the time or the machine it was rendered on.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from dgreid.reporting import tables
+from dgreid.files import whole
+from dgreid.reporting import overview, run_page, runs
+from dgreid.reporting.evidence import Evidence
+from dgreid.reporting.figures import Figure
 from dgreid.reporting.tables import Block
 
+STATIC = ("page.css", "page.js")
 
-def page(name: str, title: str, content: Sequence[Block], runs: Sequence[str], has_balance: bool) -> str:
-    """The page's HTML; it refers to tables, figures and metrics by relative paths."""
-    environment = Environment(
+
+class Paper(NamedTuple):
+    """A paper's table: its name in params/tables, its title, and an HTML fragment with its numbers."""
+
+    name: str
+    title: str
+    fragment: str
+
+    @property
+    def short(self) -> str:
+        """`MetaBIN, Table 3`."""
+        return self.title.split(".")[0]
+
+    @property
+    def document(self) -> str:
+        """`MetaBIN`."""
+        return self.title.split(",")[0]
+
+    @property
+    def about(self) -> str:
+        """What follows the number."""
+        return self.title.partition(".")[2].strip().rstrip(".")
+
+    @property
+    def state(self) -> str:
+        """How much of it is measured."""
+        full = self.fragment.count('<tr class="measured">')
+        return (
+            f"{runs.plural(full, 'line')} measured on full data"
+            if full
+            else "nothing measured on full data yet"
+        )
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the pages show.
+
+    Attributes:
+        matrix: the selection.
+        metrics: run -> metrics, of the selection's runs.
+        every: metrics of every run in reports/metrics.
+        blocks: of `tables.blocks`.
+        gaps: of `differences.differences`.
+        papers: the papers' tables.
+        figures: in the order they are shown.
+        kept: run -> what is kept of it beside its metrics.
+    """
+
+    matrix: Mapping
+    metrics: Mapping[str, Mapping]
+    every: Sequence[Mapping]
+    blocks: Sequence[Block]
+    gaps: pd.DataFrame
+    papers: Sequence[Paper] = ()
+    figures: Sequence[Figure] = ()
+    kept: Mapping[str, Evidence] = field(default_factory=dict)
+
+
+def write(material: Material, reports: Path) -> None:
+    """Write index.html and the folder site; what an earlier selection left in the folder goes."""
+    with whole(reports / "site") as folder:
+        for name, text in site(material):
+            path = reports / name if name == "index.html" else folder / Path(name).relative_to("site")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent == reports:
+                with whole(path) as part:
+                    part.write_text(text, encoding="utf-8")
+            else:
+                path.write_text(text, encoding="utf-8")
+
+
+def environment() -> Environment:
+    """The templates of this package; an unknown variable is an error, and text is escaped."""
+    return Environment(
         loader=PackageLoader("dgreid.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["spans"] = spans
-    environment.filters["score"] = tables.number
-    environment.filters["gain"] = tables.gain_text
-    return environment.get_template("index.html").render(
-        name=name,
-        title=title,
-        blocks=content,
-        kinds=sorted({block.data for block in content}),
-        runs=runs,
-        printed_columns=tables.PRINTED_COLUMNS,
-        scores_note=tables.SCORES,
-        gains_note=tables.GAINS,
-        has_balance=has_balance,
-    )
 
 
-def spans(columns: Sequence[tuple[str, str, str]]) -> list[tuple[str, int]]:
-    """(target, number of its columns) for the upper table head."""
-    return [(target, len(list(part))) for target, part in groupby(columns, key=lambda column: column[0])]
+def site(material: Material) -> Iterator[tuple[str, str]]:
+    """(path below reports/, content) of every page and of what they share."""
+    for name in STATIC:
+        yield f"site/{name}", files("dgreid.reporting").joinpath("static", name).read_text(encoding="utf-8")
+    templates = environment()
+
+    def render(template: str, path: str, here: str = "", **content: object) -> tuple[str, str]:
+        up = "../" * path.count("/")
+        return path, templates.get_template(template).render(up=up, here=here or path, **content)
+
+    yield render("index.html", "index.html", **overview.content(material))
+    yield render("papers.html", "site/papers.html", tables=material.papers)
+    for table in material.papers:
+        fragment = table.fragment.removeprefix(f"<h2>{escape(table.title)}</h2>\n")  # the page says it
+        content = {"table": table, "fragment": Markup(fragment)}
+        yield render("paper.html", f"site/papers/{table.name}.html", "site/papers.html", **content)
+    listed = [dict(run, shown=runs.title(run)) for run in material.every]
+    choices = overview.options(material.every)
+    yield render("runs.html", "site/runs.html", runs=listed, selected=set(material.metrics), options=choices)
+    for run in material.every:
+        content = run_page.content(run, material.kept.get(run["run"], Evidence()))
+        yield render("run.html", f"site/runs/{run['run']}.html", "site/runs.html", **content)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from dgreid import config
+from dgreid import config, schema
 from dgreid.reporting.papers import Description, Row, System
 from dgreid.reporting.runs import plural
 from dgreid.reporting.sheets import Cell, Column, Line, Sheet, signed
@@ -44,7 +44,7 @@ def methods() -> dict[str, dict[str, str]]:
     """Title and provenance of every configured method."""
     found = {}
     for name in config.choices("method"):
-        node = config.read_yaml(config.PARAMS / "method" / f"{name}.yaml")
+        node = schema.read_yaml(config.PARAMS / "method" / f"{name}.yaml")
         found[name] = {key: str(node.get(key, "")) for key in ("title", "provenance")}
     return found
 

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from dgreid import config
+from dgreid import config, schema
 from dgreid.reporting import reference, runs
 from dgreid.reporting.reference import PLACE
 
@@ -25,7 +25,7 @@ COLUMNS = [
 NOTHING = (*[""] * 10, False, *[np.nan] * 3, 0, 0)  # from method to splits
 
 
-class Columns(config.Strict):
+class Columns(schema.Strict):
     """Neighbouring columns of one target."""
 
     group: str = ""
@@ -33,7 +33,7 @@ class Columns(config.Strict):
     measures: tuple[str, ...]
 
 
-class Row(config.Strict):
+class Row(schema.Strict):
     """A printed row."""
 
     row: int
@@ -41,14 +41,14 @@ class Row(config.Strict):
     runs: tuple[str, ...] = ()  # method/backbone, then the run's changes, as on the command line
 
 
-class Part(config.Strict):
+class Part(schema.Strict):
     """A block of rows with columns of its own; most tables have one."""
 
     columns: tuple[Columns, ...]
     rows: tuple[Row, ...]
 
 
-class Description(config.Strict):
+class Description(schema.Strict):
     """A file of params/tables."""
 
     name: str
@@ -131,7 +131,7 @@ def names() -> list[str]:
 def describe(name: str) -> Description:
     """Read params/tables/NAME.yaml."""
     path = config.PARAMS / "tables" / f"{name}.yaml"
-    return config.validate(Description, {**config.read_yaml(path), "name": name}, str(path))
+    return schema.validate(Description, {**schema.read_yaml(path), "name": name}, str(path))
 
 
 def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> pd.DataFrame:

@@ -1,14 +1,20 @@
-"""Stage report: the metrics of a selection -> tables, figures and the page."""
+"""Stage report: metrics -> tables, figures and the page.
+
+A selection has its own tables and the page; the papers' tables take every run in reports/metrics.
+"""
 
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from dgreid.errors import UserError
+from dgreid.evaluation.queries import QUERIES, agree, read_queries
 from dgreid.files import whole
-from dgreid.reporting import latex, page, tables
-from dgreid.reporting.figures import write_balance
+from dgreid.reporting import differences, evidence, figures, page, paper_sheets, papers, sheets, tables
+from dgreid.reporting.summary import summary
 
 log = logging.getLogger(__name__)
 
@@ -16,32 +22,85 @@ METRICS, REPORTS = Path("reports/metrics"), Path("reports")
 
 
 def report(matrix: Mapping) -> None:
-    """Write reports/tables, reports/figures and reports/index.html of params/matrix.yaml's content.
+    """Write tables, papers, figures, site, index.html and summary.json of params/matrix.yaml to reports/.
 
     Raises:
         UserError: a run has no metrics, or its metrics do not fit the others.
     """
     name, title = matrix["name"], matrix.get("title", matrix["name"])
     metrics = {run: read_metrics(run, choice) for run, choice in matrix["runs"].items()}
-    content = tables.blocks(matrix, metrics)
-    texts = {
-        f"{name}.md": tables.markdown(title, content),
-        f"{name}.csv": tables.tidy(content),
-        f"{name}.tex": latex.latex(title, content),
-    }
-    for file, text in texts.items():
+    gaps = differences.differences(matrix, metrics, queries_of(metrics))
+    content = tables.blocks(matrix, metrics, gaps)
+    for file, text in selection_texts(name, title, content, gaps).items():
         with whole(REPORTS / "tables" / file) as part:
             part.write_text(text)
+    printed = paper_texts(METRICS)
+    with whole(REPORTS / "papers") as folder:
+        folder.mkdir()
+        for file, text in printed.items():
+            (folder / file).write_text(text)
 
-    balance = [{"run": run, **row} for run, node in metrics.items() for row in node["balance"]]
-    kinds = ", ".join(sorted({block.data for block in content}))
-    labels = {
-        run: f"{node['title']}, {node['backbone']}, seed {node['seed']}" for run, node in metrics.items()
-    }
-    write_balance(balance, labels, REPORTS / "figures" / f"{name}-balance", f"{title} ({kinds} data)")
-    with whole(REPORTS / "index.html") as part:
-        part.write_text(page.page(name, title, content, list(metrics), bool(balance)))
+    every = [json.loads(path.read_text()) for path in sorted(METRICS.glob("*.json"))]
+    kept = {run["run"]: evidence.read(run) for run in every}
+    histories = {run: kept[run].history for run in metrics}
+    drawn = figures.draw(title, metrics, histories, REPORTS / "figures" / name)
+    with whole(REPORTS / "summary.json") as part:
+        part.write_text(json.dumps(summary(metrics), indent=2) + "\n")
+    shown = [
+        page.Paper(table, papers.describe(table).title, printed[f"{table}.html"]) for table in papers.names()
+    ]
+    page.write(page.Material(matrix, metrics, every, content, gaps, shown, drawn, kept), REPORTS)
     log.info("reports/index.html: %d runs", len(metrics))
+
+
+def selection_texts(name: str, title: str, content: list[tables.Block], gaps: pd.DataFrame) -> dict[str, str]:
+    """The selection's tables by file name: its scores, and its methods against their baselines."""
+    scores, compared = tables.sheets(title, content), differences.sheets(title, gaps)
+    return {
+        f"{name}.md": sheets.markdown(scores),
+        f"{name}.csv": csv(tables.frame(content)),
+        f"{name}.tex": sheets.latex(scores),
+        f"{name}-differences.md": sheets.markdown(compared) if compared else differences.NOTHING,
+        f"{name}-differences.csv": csv(gaps),
+    }
+
+
+def paper_texts(folder: Path) -> dict[str, str]:
+    """The papers' tables by file name, with every run whose metrics are in the folder."""
+    metrics = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    known, methods = papers.Reference.read(), paper_sheets.methods()
+    texts = {}
+    for name in papers.names():
+        table = papers.describe(name)
+        cells = papers.cells(table, known, metrics)
+        content = paper_sheets.sheets(table, cells, methods)
+        texts |= {
+            f"{name}.md": sheets.markdown(content),
+            f"{name}.csv": csv(cells),
+            f"{name}.tex": sheets.latex(content),
+            f"{name}.html": sheets.html(content),
+        }
+    return texts
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, numbers to four places."""
+    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+
+def queries_of(runs: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
+    """What each query scored, of the runs that keep it: metrics from elsewhere come without."""
+    found = {}
+    for run, metrics in runs.items():
+        path = QUERIES / f"{run}.parquet"
+        if not path.is_file():
+            continue
+        frame = read_queries(path)
+        if agree(frame, metrics):
+            found[run] = frame
+        else:
+            log.warning("%s is of another evaluation than the metrics; evaluate %s again.", path, run)
+    return found
 
 
 def read_metrics(run: str, choice: Mapping) -> dict:

@@ -71,13 +71,20 @@ def train(config: RunConfig) -> Path:
     with whole(RUNS / config.run) as folder:
         folder.mkdir()
         save_file(state, folder / "model.safetensors")
-        history.to_csv(folder / "history.csv", index=False)
+        history[columns(history)].to_csv(folder / "history.csv", index=False)
         facts = record(config, training, data | {"initial_weights": start})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device), indent=2) + "\n")
     checkpoint.remove()
     log.info("%s: %d iterations, %.1f s", config.run, training.iterations, cost["seconds"])
     return RUNS / config.run
+
+
+def columns(history: pd.DataFrame) -> list[str]:
+    """The history's columns with the first scalar the method logs, its loss, last: `dvc plots` draws that."""
+    named = list(history.columns)
+    place = named.index("learning_rate") + 1
+    return [*named[:place], *named[place + 1 :], named[place]]
 
 
 def check_finite(state: Mapping[str, torch.Tensor], run: str) -> None:

@@ -1,0 +1,67 @@
+"""reports/photographs: the hardest queries with their images, for your eyes; git ignores the folder.
+
+No page of the report leads here, and no stage makes it: what is published shows no person.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dgreid.datasets.archive import images_root
+from dgreid.datasets.images import open_image
+from dgreid.errors import UserError
+from dgreid.files import whole
+from dgreid.reporting import evidence, page, runs
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path("reports/photographs")
+
+
+def photographs(metrics: Mapping[str, Mapping], folder: Path = FOLDER) -> Path:
+    """Write a page with the hardest queries of every run and target, their images beside it; returns it.
+
+    Args:
+        metrics: run -> its metrics; runs whose queries are not kept are left out.
+        folder: is replaced as a whole.
+
+    Raises:
+        UserError: of no run it is kept what its queries scored, or an image is not here.
+    """
+    kept = {name: evidence.read(run).hardest for name, run in metrics.items()}
+    shown = [
+        {
+            "run": name,
+            "title": f"{runs.title(metrics[name])}, seed {metrics[name]['seed']}",
+            "data": metrics[name]["data"],
+            "targets": {target: _known(frame) for target, frame in targets.items()},
+        }
+        for name, targets in kept.items()
+        if targets
+    ]
+    if not any(rows for run in shown for rows in run["targets"].values()):
+        raise UserError(
+            "no run of the selection keeps what its queries scored, with its protocol: run "
+            "`snakemake --cores all`, or `dgreid evaluate` its runs again."
+        )
+    with whole(folder) as part:
+        part.mkdir()
+        for file, (dataset, path) in sorted(_images(shown).items()):
+            open_image(images_root(dataset), path).save(part / file)
+        text = page.environment().get_template("photographs.html").render(runs=shown)
+        (part / "index.html").write_text(text, encoding="utf-8")
+    return folder / "index.html"
+
+
+def _known(frame: pd.DataFrame) -> list[dict]:
+    """The rows whose image is known, with the name that it gets."""
+    rows = frame[frame["path"].notna()].to_dict("records")
+    return [{**row, "file": f"{row['dataset']}-{int(row['row'])}.png"} for row in rows]
+
+
+def _images(shown: list[dict]) -> dict[str, tuple[str, str]]:
+    """File name -> data set and path, each image once."""
+    every = (row for run in shown for rows in run["targets"].values() for row in rows)
+    return {row["file"]: (row["dataset"], row["path"]) for row in every}

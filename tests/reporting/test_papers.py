@@ -1,0 +1,318 @@
+import itertools
+import math
+import re
+
+import pytest
+
+import tiny
+from dgreid import config
+from dgreid.reporting import paper_sheets, papers, reference
+from dgreid.reporting.papers import System
+from dgreid.reporting.runs import expected_name
+from dgreid.reporting.sheets import html, latex, markdown
+from formats import Outline, check_latex
+
+BIG, RESNET = "mobilenet_v2_x1_4", "resnet50"
+
+
+@pytest.fixture
+def known(root):
+    return papers.Reference.read()
+
+
+def run(make, method, backbone, protocol, targets, scores, seed=0, words=(), data="full", **more):
+    """One run's metrics; `scores` is Rank-1 per target, every other measure follows from it."""
+    node = make(method, seed, 0.0, data=data, protocol=protocol)
+    made = {}
+    for target, score in zip(targets, scores, strict=True):
+        value = {
+            key: score + shift for key, shift in (("rank1", 0), ("rank5", 10), ("rank10", 20), ("mAP", 5))
+        }
+        made[target] = {**value, "rank1_std": 2.0, "mAP_std": 1.0, "splits": [value, value]}
+    node |= {"backbone": backbone, "targets": made, "balance": [], **more}
+    node["run"] = expected_name(node, words)
+    node["changes"] = [word for word in words if "." in word]
+    return node
+
+
+FOUR = ("VIPeR", "PRID", "GRID", "iLIDS")
+
+
+def dg(make, method="metabin", backbone=BIG, scores=(57.0, 73.0, 50.0, 80.0), **more):
+    return run(make, method, backbone, "metabin_dg", FOUR, scores, **more)
+
+
+def cells_of(known, name, metrics):
+    return papers.cells(papers.describe(name), known, metrics)
+
+
+def at(frame, row, target, measure, **more):
+    found = frame[(frame["row"] == row) & (frame["target"] == target) & (frame["measure"] == measure)]
+    for key, value in more.items():
+        found = found[found[key] == value]
+    assert len(found) == 1, found
+    return found.iloc[0]
+
+
+def test_every_printed_number_has_its_place_in_a_table(known):
+    printed = {place for place in known.printed if not place[4].endswith("_gain")}
+    shown = set()
+    for name in papers.names():
+        frame = cells_of(known, name, [])
+        for cell in frame.itertuples():
+            place = (cell.document, cell.table, str(cell.row), cell.target, cell.measure)
+            if cell.target == "*":
+                place = (*place[:3], known.rows[place[:3]][0]["target"], cell.measure)
+            if not math.isnan(cell.number):
+                assert place not in shown and known.printed[place]["number"] == cell.number
+                shown.add(place)
+    assert shown == printed
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "numbers"),
+    [  # typed from the documents
+        (
+            "metabin_t1",
+            1,
+            "47.5 57.9 51.2 70.2 76.0 60.1 39.2 67.0 76.7 52.0 29.3 53.3 65.8 41.1 70.2 89.7 94.5 78.4",
+        ),
+        ("metabin_t1", 9, "62.7 - 59.4 - - - 69.6 - - - 43.7 - - - 78.2 - - -"),
+        ("metabin_t2", 9, "55.2 69.0 74.4 33.1 69.2 83.1 87.8 35.9"),
+        ("metabin_t4", 9, "58.4 66.3"),
+        ("metabin_t5", 3, "57.6 61.8 82.6 57.2"),
+        (
+            "metabin_s1",
+            7,
+            "68.3 75.8 62.4 70.7 74.1 81.9 53.3 61.9 83.5 88.8 2,048 155 75,712 58.30M 12,665 5.92",
+        ),
+        ("m3l_t1", 4, "4,101 126,441 15"),
+        ("m3l_t2", 5, "MS+D+C 3,110 75,406 35.6 65.7 MS+M+C 3,159 71,820 47.1 66.1"),
+        ("m3l_t2", 8, "Com-MS 4,101 126,441 22.6 25.3 D 702 16,522 8.9 29.0"),
+        ("m3l_t3", 5, "49.0 75.0 31.0 31.8"),
+        ("m3l_t5", 4, "40.9_(3.2) 69.3_(2.3) 23.9_(2.7) 24.3_(3.4)"),
+        ("m3l_t6", 2, "MS+C 39.8 65.8 MS+M 27.1 27.8"),
+        ("lda_p1", 2, "67.3 57.7 54.2 46.8 64.6 56.6 90.2 85.0 62.0 61.5"),
+        ("lda_p23", 10, "32.3 33.8 16.2 36.9 61.2 81.2 36.6 50.6"),
+    ],
+)
+def test_a_row_reads_as_printed(known, name, row, numbers):
+    frame = cells_of(known, name, [])
+    texts = [text.replace(" ", "_") for text in frame[frame["row"] == row]["printed"]]
+    assert " ".join(texts) == numbers
+
+
+def test_mean_deviation_and_difference_over_seeds(known, make):
+    metrics = [dg(make), dg(make, seed=1, scores=(59.0, 73.0, 50.0, 80.0))]
+    frame = cells_of(known, "metabin_t1", metrics)
+    cell = at(frame, 7, "viper", "rank1")
+    assert (cell.printed, cell["mean"], cell.seeds, cell.splits) == ("56.9", 58.0, 2, 2)
+    assert cell.std_seeds == pytest.approx(math.sqrt(2)) and cell.std_splits == 2.0
+    assert cell.difference == pytest.approx(1.1) and cell.comparable
+    average = at(frame, 7, "average", "mAP")
+    assert average["mean"] == pytest.approx((57 + 59) / 8 + (73 + 50 + 80) / 4 + 5)
+    assert math.isnan(average.std_splits)  # an average has no splits of its own
+    assert at(frame, 10, "viper", "rank1").method == ""  # another backbone
+
+
+def test_what_is_not_the_papers_run_is_never_compared(known, make):
+    alike = {
+        "partial": dg(make, data="partial"),
+        "miniature": dg(make, backbone="resnet_tiny", data="miniature")
+        | {"protocol": "miniature", "run": "metabin-resnet_tiny-miniature-s0"},
+    }
+    for data, metrics in alike.items():
+        frame = cells_of(known, "metabin_t1", [metrics])
+        measured = frame[frame["method"] != ""]
+        assert len(measured) and set(measured["data"]) == {data}
+        assert not measured["comparable"].any() and measured["difference"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"backbone": "mobilenet_v2_x1_0"},
+        {"words": ("method.margin=0.5",)},
+        {"words": ("recipe=open_small",)},
+        {"method": "metabin_bin"},
+    ],
+)
+def test_other_runs_do_not_fill_a_row(known, make, change):
+    frame = cells_of(known, "metabin_t1", [dg(make, **change)])
+    assert (frame["method"] == "").all()
+
+
+def test_a_row_may_name_changes_and_a_budget(known, make):
+    def filled(text, made):
+        table = papers.describe("metabin_t5").model_dump()
+        table["parts"][0]["rows"] = [{"row": 2, "label": ["IN"], "runs": [text]}]
+        frame = papers.cells(papers.Description(**table), known, [made])
+        return at(frame, 2, "average", "rank1").method != ""
+
+    words = ("method.base_sampler=pk",)
+    assert filled(f"erm_in/{BIG} method.base_sampler=pk", dg(make, "erm_in", words=words))
+    assert not filled(f"erm_in/{BIG} method.base_sampler=pk", dg(make, "erm_in"))
+    assert not filled(f"erm_in/{BIG}", dg(make, "erm_in", words=words))
+    other = dg(make, "erm_in", words=("recipe=long",), recipe="long")
+    assert filled(f"erm_in/{BIG} recipe=long", other) and not filled(f"erm_in/{BIG}", other)
+    proposed = dg(make, "erm_in", recipe="long")  # by its protocol: then it is not in the run's name
+    assert filled(f"erm_in/{BIG} recipe=long", proposed) and not filled(
+        f"erm_in/{BIG} recipe=short", proposed
+    )
+
+
+def test_an_average_over_protocols_needs_them_all(known, make):
+    parts = {"lda_p2_cuhk03": "CUHK03", "lda_p2_msmt17": "MSMT17", "lda_p2_market": "Market"}
+    runs = [
+        run(make, "metabin", RESNET, protocol, (target,), (score,), recipe="metabin")
+        for (protocol, target), score in zip(parts.items(), (30.0, 40.0, 80.0), strict=True)
+    ]
+    frame = cells_of(known, "lda_p23", runs)
+    assert at(frame, 4, "average", "rank1")["mean"] == 50
+    assert at(frame, 11, "average", "rank1").method == ""  # Protocol-3 was not run
+    frame = cells_of(known, "lda_p23", runs[:2])
+    assert at(frame, 4, "average", "rank1").method == "" and at(frame, 4, "cuhk03", "mAP")["mean"] == 35
+
+
+def test_two_directions_share_a_row(known, make):
+    runs = [
+        run(make, "metabin_m2d", RESNET, "metabin_m2d", ("Duke",), (55.0,), title="MetaBIN"),
+        run(make, "metabin_d2m", RESNET, "metabin_d2m", ("Market",), (70.0,), title="MetaBIN"),
+    ]
+    table = papers.describe("metabin_t2")
+    frame = papers.cells(table, known, runs)
+    (sheet,) = paper_sheets.sheets(table, frame, {})
+    (measured,) = [line for line in sheet.lines if line.kind == "measured"]
+    (gap,) = [line for line in sheet.lines if line.kind == "difference"]
+    assert [cell.text for cell in measured.cells[3:]] == [
+        "55.0",
+        "65.0",
+        "75.0",
+        "60.0",
+        *("70.0", "80.0", "90.0", "75.0"),
+    ]
+    assert gap.cells[3].text == "-0.2" and gap.cells[-1].text == "+39.1"
+
+
+def test_network_properties_are_counted_from_the_run(known, make):
+    layers = [{"channels": 64}, {"channels": 256}]
+    cost = {"seconds": 1.0, "peak_memory_bytes": 7000 * 2**20, "device": "cuda"}
+    frame = cells_of(known, "metabin_t6", [dg(make, backbone=RESNET, balance=layers, cost=cost)])
+    assert at(frame, 5, "", "norm_layers").difference == 2 - 53
+    assert at(frame, 5, "", "balancing_params")["mean"] == 320
+    assert at(frame, 5, "", "memory_mib")["mean"] == 7000
+    assert at(frame, 5, "", "dim").method == ""
+    cost["device"] = "cpu"  # memory of another kind
+    frame = cells_of(known, "metabin_t6", [dg(make, backbone=RESNET, balance=layers, cost=cost)])
+    assert at(frame, 5, "", "memory_mib").method == ""
+
+
+def test_full_runs_stand_below_their_row_and_others_apart(known, make):
+    small = dg(make, backbone="resnet_tiny", data="miniature", scores=(11.0, 12.0, 13.0, 14.0))
+    small |= {"protocol": "miniature", "run": "metabin-resnet_tiny-miniature-s0"}
+    table = papers.describe("metabin_t1")
+    metrics = [dg(make, seed=seed) for seed in (0, 1)] + [small]
+    sheets = paper_sheets.sheets(table, papers.cells(table, known, metrics), paper_sheets.methods())
+    text = markdown(sheets)
+    own, beside = text.split("## Not comparable with print: miniature data, protocol miniature (VIPeR, PRID")
+    rows = [re.split(r" +\| +", row.strip("| ")) for row in own.splitlines() if row.startswith("|")]
+    number = next(i for i, row in enumerate(rows) if row[0] == "MetaBIN")
+    assert rows[number][1:4] == ["printed", "as released: metabin; as written: metabin_paper", "**64.7**"]
+    assert rows[number + 1][:3] == [
+        "measured",
+        f"as released: metabin, {BIG}, full data, recipe quick, 2 seeds",
+        "65.0 ± 0.0",
+    ]
+    assert rows[number + 2][:2] == ["over splits", "standard deviation, mean over seeds"]
+    assert [line.cells[5].text for line in sheets[0].lines if line.kind == "spread"] == ["2.0"]
+    assert rows[number + 3][:3] == ["difference", "measured - printed", "+0.3"]
+    assert "11.0" not in own and "11.0" in beside and "64.7" not in beside and "difference" not in beside
+    check_latex(latex(sheets))
+    assert len(set(Outline(html(sheets[:1])).widths)) == 1
+
+
+def test_marked_values_carry_their_explanation(known):
+    table = papers.describe("lda_p1")
+    text = markdown(paper_sheets.sheets(table, papers.cells(table, known, []), {}))
+    assert "| 62.0 [a] | 61.5 |" in text
+    assert "- [a] Printed 62.0; the mean of the row's four cells (67.3, 54.2, 64.6, 90.2) is 69.1." in text
+    for name in papers.names():
+        frame = cells_of(known, name, [])
+        marked = {explanation for explanation in frame["mark"] if explanation}
+        text = markdown(paper_sheets.sheets(papers.describe(name), frame, {}))
+        assert all(explanation in text for explanation in marked)
+
+
+def test_every_mark_is_shown_in_some_table(known):
+    marks = reference.marks(reference.results())
+    shown = {mark for name in papers.names() for mark in cells_of(known, name, [])["mark"]}
+    assert all(any(text in mark for mark in shown) for text in marks["explanation"])
+
+
+@pytest.mark.parametrize("name", tiny.names("tables"))
+def test_a_table_renders_without_runs(known, name):
+    table = papers.describe(name)
+    sheets = paper_sheets.sheets(table, papers.cells(table, known, []), paper_sheets.methods())
+    assert len(sheets) == len(table.parts)
+    for sheet in sheets:
+        check_latex(latex([sheet]))
+        assert len(set(Outline(html([sheet])).widths)) == 1
+        assert "No run of this project measures any row" in sheet.introduction
+    quoted = [row for part in table.parts for row in part.rows if not row.runs]
+    assert markdown(sheets).count("| quoted only |") == len(quoted)
+
+
+def test_the_runs_that_tables_name_are_configured(root):
+    rows = [row for name in papers.names() for part in papers.describe(name).parts for row in part.rows]
+    systems = {System.parse(text) for row in rows for text in row.runs}
+    assert {system.backbone for system in systems} <= set(config.choices("backbone"))
+    missing = {system.method for system in systems} - set(config.choices("method"))
+    for system in systems:
+        if system.words and system.method not in missing:  # the words are understood, and name the run
+            words = [f"method={system.method}", f"backbone={system.backbone}", "protocol=miniature"]
+            made = config.load_run([*words, *system.words])
+            node = {"method": system.method, "backbone": system.backbone, "protocol": "miniature", "seed": 0}
+            assert made.run == expected_name(node, system.words)
+    if missing:
+        pytest.skip(f"not configured: {', '.join(sorted(missing))}")
+
+
+# runs that stand in a matrix for comparison, without a printed counterpart
+UNPRINTED = {
+    *[("erm_m3l", "m3l_"), ("erm_m3l", "lda_p"), ("erm_pooled", "metabin_")],
+    *[("snr", "m3l_"), ("snr", "lda_p1")],  # print has SNR from other sources there
+}
+
+
+def runs_of_matrices(make):
+    """Every run of the selections that are named after a table, as if on full data."""
+    for name in tiny.names("matrices"):
+        if not re.match(r"metabin_table|metabin_cross|m3l_table|lda_p|competitors", name):
+            continue
+        for block in tiny.read("matrices", name)["blocks"]:
+            axes = (block["methods"], block["backbones"], block["protocols"])
+            for method, backbone, protocol in itertools.product(*axes):
+                proposed = tiny.read("protocol", protocol)
+                settings = {key: block.get(key, proposed[key]) for key in ("recipe", "image")}
+                words = [f"{key}={value}" for key, value in settings.items() if value != proposed[key]]
+                names = [target["name"] for target in proposed["targets"]]
+                for changed in block.get("changes", [[]]):
+                    more = (*changed, *words)
+                    scores = [50.0] * len(names)
+                    yield run(make, method, backbone, protocol, names, scores, words=more, **settings)
+
+
+def test_what_the_selections_of_a_table_run_is_shown_in_a_table(known, make):
+    made = list(runs_of_matrices(make))
+    assert len(made) > 100
+    shown = set()
+    for name in papers.names():
+        frame = cells_of(known, name, made)
+        for cell in frame[frame["comparable"]].itertuples():
+            shown |= {(cell.method, cell.backbone, protocol) for protocol in cell.protocol.split("+")}
+    lost = {(node["method"], node["backbone"], node["protocol"]) for node in made} - shown
+    assert {
+        (method, backbone, protocol)
+        for method, backbone, protocol in lost
+        if not any(method == left and protocol.startswith(start) for left, start in UNPRINTED)
+    } == set()
