@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dgreid import matrix, schema
+from dgreid import config, matrix, schema
 from dgreid.errors import UserError
 
 ROOT = Path(__file__).parents[1]
