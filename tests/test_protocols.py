@@ -88,6 +88,12 @@ def refused(manifests, match, **changes):
     assert "\n" not in str(error.value)
 
 
+def test_r18_a_target_has_as_many_splits_as_its_name_says(manifests):
+    named = {("t/rand10_a2b", number, role): paths for (_, number, role), paths in TARGET_SPLITS.items()}
+    save(manifests, "t", TARGET, named)
+    refused(manifests, "T: 2 splits instead of 10", target={"split_set": "t/rand10_a2b"})
+
+
 def test_labels_are_the_sorted_rank_of_the_person_key_over_the_sources(manifests):
     train = build(config(sources=("b", "a")), manifests).train
     labels = dict(zip(train.image_id.str.split("/").str[2].str[:2], train.identity, strict=True))

@@ -16,7 +16,9 @@ def picture(name: str, size: tuple[int, int]) -> bytes:
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, {"bmp": "bmp", "png": "png"}.get(name.rsplit(".", 1)[1], "jpeg"))
+    Image.fromarray(pixels).save(
+        buffer, {"bmp": "bmp", "png": "png"}.get(name.rsplit(".", 1)[1].lower(), "jpeg")
+    )
     return buffer.getvalue()
 
 

@@ -312,3 +312,34 @@ def test_success_says_what_was_found_against_what_was_expected(market, config, t
     caplog.set_level("INFO")
     archive.adopt(config("market1501", expect={"images": 17}), market, tmp_path / "raw")
     assert "full data: 17 images of 17, 5 ids, 5 cameras." in caplog.text
+
+
+def test_an_empty_folder_in_an_archive_is_a_partial_copy_as_in_a_folder(layouts, config, tmp_path):
+    folder = layouts("viper", "VIPeR")
+    shutil.rmtree(folder / "VIPeR/cam_a")
+    (folder / "VIPeR/cam_a").mkdir()
+    for pack_as in ("zip", "tar"):
+        packed = shutil.make_archive(str(tmp_path / f"packed_{pack_as}"), pack_as, folder)
+        archive.adopt(config("viper"), packed, tmp_path / pack_as)
+        record = json.loads((tmp_path / pack_as / "viper/adopted.json").read_text())
+        assert (record["kind"], record["missing"]) == ("partial", ["cam_a"])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_half_a_data_set_says_which_half_is_missing_and_where_it_is_to_be_had(
+    layouts, config, tmp_path, packed
+):
+    folder = layouts("viper", "VIPeR")
+    shutil.rmtree(folder / "VIPeR/cam_b")
+    given = pack(folder, tmp_path / "half.zip") if packed else folder
+    said = r"cam_a of VIPeR is here but cam_b is missing; get a whole copy from https://example.org/viper\.$"
+    with pytest.raises(UserError, match=said):
+        archive.adopt(config("viper", home="https://example.org/viper"), given, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_the_container_file_stands_for_its_folder(config, tmp_path):
+    release = tmp_path / "cuhk03_release"
+    release.mkdir()
+    (release / cuhk03.MAT).write_bytes(b"")
+    assert source.locate(cuhk03, config("cuhk03"), release / cuhk03.MAT, "link") == release

@@ -1,11 +1,17 @@
+import io
+
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 
-from dgreid.datasets import cuhksysu
+from dgreid.config import DatasetConfig
+from dgreid.datasets import archive, cuhksysu
 from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
+from dgreid.miniature.render import Shot, World
+from dgreid.miniature.writers import Item, cuhksysu_raw
 
 NAMES = {
     "crops_a": ("cropped_images/p11422_s16929_1.jpg", "11422", "s16929", 1, None),
@@ -30,6 +36,18 @@ def test_two_kinds_of_crops_are_not_mixed(draw, tmp_path):
         cuhksysu.parse(tmp_path, {})
     (image,) = cuhksysu.parse(tmp_path, {"variant": "crops_a"}).images
     assert image.variant == "crops_a"
+
+
+@pytest.mark.parametrize(("folder", "variant"), [("cropped_image", "crops_b"), ("cropped_images", "crops_a")])
+def test_the_folder_that_is_named_decides_between_two_kinds(draw, tmp_path, folder, variant):
+    given = draw(tmp_path / "given", [NAMES["crops_a"][0], NAMES["crops_b"][0]])
+    settings = DatasetConfig(name="cuhksysu", title="CUHK-SYSU", parser="cuhksysu", access="open")
+    root = archive.adopt(settings, given / folder, tmp_path / "raw")
+    (image,) = cuhksysu.parse(root, {}).images
+    assert (image.variant, image.path) == (variant, NAMES[variant][0])  # as from a folder that holds it alone
+    assert open_image(root, image.path)
+    with pytest.raises(UserError, match="choose one"):
+        archive.adopt(settings, given, tmp_path / "raw", replace=True)
 
 
 def test_crops_that_are_not_here(draw, tmp_path):
@@ -107,6 +125,23 @@ def test_the_annotation_is_read_in_either_matlab_format(release, people):
     assert images[0] == images[1] and len(images[0]) == sum(len(scenes) for _, scenes in people)
 
 
+def test_without_some_scenes_the_release_is_partial(release):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    (release / "Image/SSM/s8.jpg").unlink()
+    parsed = cuhksysu.parse(release, {})
+    assert parsed.missing == ("1 of 2 scenes of Image/SSM (first s8.jpg)",)
+    assert [image.scene for image in parsed.images] == ["s7", "s7"]
+
+
+def test_without_any_scene_the_release_is_refused(release):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    for scene in (release / "Image/SSM").iterdir():
+        scene.unlink()
+    settings = DatasetConfig(name="cuhksysu", title="CUHK-SYSU", parser="cuhksysu", access="open")
+    with pytest.raises(UserError, match="hold no images; get a whole copy"):
+        archive.adopt(settings, release, release / "raw")
+
+
 def test_another_hdf5_file_is_one_sentence(release):
     with h5py.File(release / "annotation/Person.mat", "w") as mat:
         mat["Person/idname"] = [1]
@@ -117,6 +152,44 @@ def test_another_hdf5_file_is_one_sentence(release):
         cuhksysu.parse(release, {})
 
 
+@pytest.mark.parametrize(
+    ("box", "columns", "rows"),  # x, y, w, h; the pixels im(y:y+h, x:x+w) of MATLAB in a scene of 30 x 40
+    [
+        ((1, 1, 4, 5), range(1, 6), range(1, 7)),
+        ((26, 35, 4, 5), range(26, 31), range(35, 41)),  # to the last column and row
+        ((1, 1, 29, 39), range(1, 31), range(1, 41)),
+        ((7, 9, 0, 0), [7], [9]),
+        ((0, 0, 3, 3), range(1, 4), range(1, 4)),  # outside on the left
+    ],
+)
+def test_boxes_are_those_of_the_authors_script(tmp_path, box, columns, rows):
+    row, column = np.meshgrid(
+        np.arange(1, 41), np.arange(1, 31), indexing="ij"
+    )  # every pixel says where it is
+    Image.fromarray(np.stack([row, column, 0 * row], -1).astype(np.uint8)).save(tmp_path / "s1.png")
+    crop = np.asarray(open_image(tmp_path, f"s1.png#[{','.join(map(str, box))}]"))
+    assert np.array_equal(crop[:, 0, 0], rows) and np.array_equal(crop[0, :, 1], columns)
+
+
+def test_the_drawn_release_has_its_people_exactly_in_their_boxes(tmp_path):
+    colours, drawn = {}, []
+    for number, (colour, size) in enumerate((((250,) * 3, (24, 40)), ((5,) * 3, (17, 33))), start=1):
+        name = f"p{number:05d}_n01_s00003_hard0.png"
+        buffer = io.BytesIO()
+        Image.new("RGB", size, colour).save(buffer, "png")
+        drawn.append((Item(f"cropped_image/{name}", Shot(number, 0), size), buffer.getvalue()))
+        colours[name] = colour, size
+    for path, content in cuhksysu_raw.pack(drawn, {}, World("boxes")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    for image in cuhksysu.parse(tmp_path, {}).images:
+        crop, (colour, size) = open_image(tmp_path, image.path), colours[image.name]
+        assert crop.size == size
+        pixels, grey = np.asarray(crop).astype(int), (120, 120, 110)
+        to_person, to_street = (np.abs(pixels - other).sum(-1) for other in (colour, grey))
+        assert (to_person < to_street).all()  # JPEG blurs the edge, but no row or column is the street's
+
+
 def test_original_release_gives_inclusive_boxes(release, tmp_path):
     save_mat5(tmp_path / "annotation/Person.mat", PERSONS)
     images = cuhksysu.parse(cuhksysu.find(tmp_path), {}).images
@@ -125,9 +198,9 @@ def test_original_release_gives_inclusive_boxes(release, tmp_path):
     ]  # fmt: skip
     crop, scene = open_image(tmp_path, images[0].path), open_image(tmp_path, "Image/SSM/s7.jpg")
     assert crop.size == (5, 6)
-    assert np.array_equal(np.asarray(crop), np.asarray(scene)[3:9, 2:7])
-    assert open_image(tmp_path, images[2].path).size == (10, 10)  # cut at the border of the scene
+    assert np.array_equal(np.asarray(crop), np.asarray(scene)[2:8, 1:6])
+    assert open_image(tmp_path, images[2].path).size == (11, 11)  # cut at the border of the scene
     with pytest.raises(UserError, match="empty"):
-        open_image(tmp_path, "Image/SSM/s7.jpg#[30,3,4,5]")
+        open_image(tmp_path, "Image/SSM/s7.jpg#[31,3,4,5]")
     with pytest.raises(UserError, match="empty"):
         open_image(tmp_path, "Image/SSM/s7.jpg#[3,3,-2,5]")

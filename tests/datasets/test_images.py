@@ -58,7 +58,7 @@ def test_images_are_upright_as_the_released_codes_read_them(tmp_path, orientatio
 def test_boxes_are_cut_from_the_pixels_as_stored(tmp_path):
     pixels = turned(tmp_path / "s1.png", 6)
     (tmp_path / "s1.png").rename(tmp_path / "s1.jpg")
-    assert np.array_equal(np.asarray(open_image(tmp_path, "s1.jpg#[1,2,2,6]")), pixels[2:9, 1:4])
+    assert np.array_equal(np.asarray(open_image(tmp_path, "s1.jpg#[2,3,2,6]")), pixels[2:9, 1:4])
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -114,6 +114,16 @@ def test_r18_a_whole_copy_must_have_the_frozen_splits(layouts, config, monkeypat
     assert "PCG64(0)" in json.loads(metadata["generators"])["ilids/rand10"]
 
 
+def test_doubts_that_are_no_error_stand_in_the_metadata(layouts, config):
+    settings, root = config("viper", expect={"ids": 6}, recalled={"images": 13}), layouts("viper")
+    for _ in range(2):
+        frozen, recalled = sorted(
+            json.loads(build(settings, root, parse(settings, root))[2]["warnings"]), reverse=True
+        )
+        assert "viper/rand10_a2b are not the frozen ones" in frozen
+        assert recalled == "images 12; 13 are remembered, unverified"
+
+
 SCRIPT = """
 import os, sys
 class Turned:

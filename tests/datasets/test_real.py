@@ -67,6 +67,15 @@ def test_grid_roles_and_distractors(adopted):
     assert splits.split.nunique() == 10
 
 
+def test_r18_the_folds_of_grid_are_those_on_record_whichever_image_is_the_probe(adopted):
+    parsed = parse(load_dataset("grid"), adopted / "raw/grid/files/underground_reid")
+    assert people(parsed) == {"grid/official10": FROZEN["grid/official10"]}
+    for image in parsed.images:
+        image.camera = 0  # as in copies with other probes
+    assert people(parsed) == {"grid/official10": FROZEN["grid/official10"]}
+    assert json.loads(read_manifest(adopted / "grid").attrs["warnings"]) == []
+
+
 def test_caviar_and_cuhk01_cameras(adopted):
     caviar = read_manifest(adopted / "caviar4reid").camera.value_counts(dropna=False)
     assert (caviar[0], caviar[1]) == (500, 500)

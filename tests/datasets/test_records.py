@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from dgreid.datasets import parser, parsers
-from dgreid.datasets.records import inside, match_names
+from dgreid.datasets import looks_like, parser, parsers
+from dgreid.datasets.records import as_published, has_names, inside, match_names
 from dgreid.errors import UserError
 
 NESTINGS = {
@@ -103,3 +103,30 @@ def test_a_folder_is_spelled_as_on_the_disk(tmp_path):
     assert inside(tmp_path, "data/p1/cam2") == "Data/P1/cam2"  # the exact spelling first
     assert inside(tmp_path, "DATA/P1/Cam2") in ("Data/P1/cam2", "Data/P1/CAM2")
     assert inside(tmp_path, "data/p2") is None
+
+
+@pytest.mark.parametrize("name", sorted(NESTINGS))
+def test_extensions_are_matched_whatever_their_case(layouts, name):
+    folder = layouts(name, NESTINGS[name][0])
+    plain = parser(name).parse(parser(name).find(folder), {})
+    for file in [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in (".jpg", ".jpeg", ".png", ".bmp")
+    ]:
+        file.rename(file.with_suffix(file.suffix.upper()))
+    root = parser(name).find(folder)
+    assert has_names(root, parser(name).places(root))
+    found = parser(name).parse(root, {})
+    assert [as_published(image.path) for image in found.images] == [image.path for image in plain.images]
+    assert [image.person for image in found.images] == [image.person for image in plain.images]
+    assert all((root / image.path).is_file() and image.path[-3:].isupper() for image in found.images)
+    named = {key: [as_published(path) for path in paths] for key, paths in found.splits.items()}
+    assert named == plain.splits
+    assert parser(name).TITLE in looks_like(folder)
+
+
+def test_3dpes_is_found_by_names_in_capitals(draw, tmp_path):
+    draw(tmp_path, ["1_1_FRAME_12_RGB.BMP"])
+    root = parser("threedpes").find(tmp_path)
+    assert [image.path for image in parser("threedpes").parse(root, {}).images] == ["1_1_FRAME_12_RGB.BMP"]

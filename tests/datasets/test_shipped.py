@@ -1,6 +1,7 @@
 """The shipped data set files: known parsers, options and counts; whole copies by names alone."""
 
 import os
+import random
 
 import pytest
 
@@ -63,14 +64,14 @@ def test_camera_counts_add_up(root, name):
     assert sum(n for count, n in expect.items() if count.startswith("camera_")) == expect["images"]
 
 
-def test_a_whole_viper_is_full(root, touch, caplog):
+def test_a_whole_viper_is_full(root, touch):
     people = sorted(VIPER)
     folder = touch([f"VIPeR/cam_{c}/{i}_{a}.bmp" for i in people for c, a in (("a", 0), ("b", 90))])
     config = load_dataset("viper")
     parsed = parse(config, parser("viper").find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
     splits.check_frozen(parsed, config.title)
-    assert not caplog.text
+    assert not parsed.notes
     assert (people[0], people[-1], len(people)) == ("000", "873", 632)
     sizes = {len(paths) for (_, _, role), paths in parsed.splits.items() if role != "train"}
     assert sizes == {316}
@@ -141,11 +142,29 @@ def test_r18_the_frozen_splits_do_not_depend_on_the_spelling_of_folders(root, to
 
 
 @pytest.mark.parametrize("first", [0, 1, 100])
-def test_r18_viper_with_other_numbers_is_split_with_a_warning(root, touch, caplog, first):
+def test_r18_viper_with_other_numbers_is_split_with_a_warning(root, touch, first):
     folder = touch([f"VIPeR/cam_{c}/{i:03d}_0.bmp" for i in range(first, first + 632) for c in "ab"])
     config = load_dataset("viper")
-    splits.check_frozen(parse(config, parser("viper").find(folder)), config.title)
-    assert "viper/rand10_a2b are not the frozen ones" in caplog.text
+    parsed = parse(config, parser("viper").find(folder))
+    splits.check_frozen(parsed, config.title)
+    (note,) = parsed.notes  # which the manifest keeps
+    assert "viper/rand10_a2b are not the frozen ones" in note
+
+
+def test_r18_grid_with_other_folds_is_named_in_a_warning(root, touch):
+    names = [
+        f"{place}/{i:04d}_{c}_1_2_3_4_5.jpeg"
+        for place, c in (("probe", 1), ("gallery", 2))
+        for i in range(1, 251)
+    ]
+    folder = touch(names + [f"gallery/0000_5_{i}_2_3_4_5.jpeg" for i in range(775)])
+    draw = random.Random(0)
+    folds = [sorted(draw.sample(range(1, 251), 125)) for _ in range(10)]
+    (folder / "train_ids_10_folds.txt").write_text("".join(" ".join(map(str, fold)) + "\n" for fold in folds))
+    parsed = parse(load_dataset("grid"), folder)
+    splits.check_frozen(parsed, "GRID")
+    (note,) = parsed.notes
+    assert "grid/official10 are not the frozen ones" in note and "folds the published one" in note
 
 
 def cuhk03_np(variant):
@@ -162,13 +181,13 @@ def cuhk03_np(variant):
 
 
 @pytest.mark.parametrize(("name", "variant"), [("cuhk03", "detected"), ("cuhk03_labeled", "labeled")])
-def test_whole_new_protocol_folders_are_full_whatever_their_camera_pairs(root, touch, caplog, name, variant):
+def test_whole_new_protocol_folders_are_full_whatever_their_camera_pairs(root, touch, name, variant):
     folder = touch([f"cuhk03_np_{variant}/{path}" for path in cuhk03_np(variant)])
     config = load_dataset(name)
     parsed = parse(config, parser("cuhk03").find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
     assert rules.counts(parsed)["ids"] == 1467
-    assert "camera_1 " in caplog.text and "if its numbers mean what we take them for" in caplog.text
+    assert "camera_1 " in parsed.notes[0] and "if its numbers mean what we take them for" in parsed.notes[0]
 
 
 @pytest.mark.parametrize("role", ["bounding_box_train", "query", "bounding_box_test"])

@@ -106,11 +106,43 @@ def test_grid_bad_folds(layouts):
     with pytest.raises(UserError, match="trainIdxAll"):
         grid.parse(folder, {})
     (folder / grid.PARTITIONS).unlink()
-    (folder / grid.FOLDS).write_text("1 2 99\n")
+    (folder / grid.FOLDS).write_text("1 2 99\n" * 10)
     with pytest.raises(UserError, match="fold 1 names identities"):
         grid.parse(folder, {})
     (folder / grid.FOLDS).write_text("one two\n")
     with pytest.raises(UserError, match="identity numbers"):
+        grid.parse(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folds: folds[:3], "3 folds instead of 10"),
+        (lambda folds: [*folds, folds[0]], "11 folds instead of 10"),
+        (
+            lambda folds: [*folds[:9], folds[9][:2]],
+            "fold 10 has 2 different identities in 2 entries",
+        ),
+        (
+            lambda folds: [[1, 1, 2], *folds[1:]],
+            "fold 1 has 2 different identities in 3 entries",
+        ),
+        (lambda folds: [[1, 2, 3, 4], *folds[1:]], "in 4 entries instead of 3"),
+    ],
+)
+@pytest.mark.parametrize("text", [True, False])
+def test_r18_grid_has_ten_folds_of_half_the_people(layouts, change, said, text):
+    folder = layouts("grid")
+    changed = change(grid.read_folds(folder))
+    if text:
+        (folder / grid.PARTITIONS).unlink()
+        (folder / grid.FOLDS).write_text("".join(" ".join(map(str, fold)) + "\n" for fold in changed))
+    else:
+        cells = np.empty((1, len(changed)), object)
+        for number, fold in enumerate(changed):
+            cells[0, number] = {"a": 0, "b": 0, "trainIdx": np.array([fold], np.uint8)}
+        savemat(folder / grid.PARTITIONS, {"trainIdxAll": cells})
+    with pytest.raises(UserError, match=said):
         grid.parse(folder, {})
 
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from dgreid import cli
-from dgreid.config import choices
-from dgreid.protocols.listing import protocols_table
+from dgreid.config import choices, load_protocol
+from dgreid.protocols.listing import availability, protocols_table
 
 OPEN = ("market1501", "cuhk01", "caviar4reid", "threedpes", "grid", "ilids")
 
@@ -17,10 +17,10 @@ OPEN = ("market1501", "cuhk01", "caviar4reid", "threedpes", "grid", "ilids")
 def adopt(tmp_path):
     """adopt(name, kind): the record of an adopted data set below tmp_path/raw."""
 
-    def make(name, kind="full", missing=()):
+    def make(name, kind="full", missing=(), **more):
         (tmp_path / "raw" / name / "files").mkdir(parents=True)
         record = {"kind": kind, "root": "files", "missing": missing, "source": f"{name}.zip"}
-        record |= {"counts": {"images": 1264, "ids": 632}}
+        record |= {"counts": {"images": 1264, "ids": 632}} | more
         (tmp_path / "raw" / name / "adopted.json").write_text(json.dumps(record))
 
     return make
@@ -152,3 +152,25 @@ def test_command(root, capsys):
     assert cli.main(["protocols"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("protocol") and "lda_p1_duke" in out
+
+
+@pytest.mark.parametrize("variant", ["crops_a", "crops_b"])
+def test_another_variant_than_the_pinned_one_is_not_ready(root, adopt, tmp_path, variant):
+    config = load_protocol("metabin_dg")
+    for name in {part.dataset for part in (*config.sources, *config.targets)}:
+        found = {"cuhksysu": variant} | {"cuhk03": "detected"}
+        adopt(name, variants=[found.get(name, "original")])
+    said = {"crops_b": "ready, full", "crops_a": "cuhksysu is crops_a, not crops_b"}[variant]
+    assert config.variants["cuhksysu"] == "crops_b"
+    assert availability(config, tmp_path / "raw", tmp_path / "archives") == said
+
+
+def test_without_the_split_set_it_is_not_ready_and_the_missing_file_is_named(show, adopt, tmp_path):
+    config = load_protocol("m3l_np_market")
+    file = "cuhk03_new_protocol_config_detected.mat"
+    for name in {part.dataset for part in (*config.sources, *config.targets)} - {"cuhk03"}:
+        adopt(name)
+    adopt("cuhk03", split_sets=["cuhk03/classic_detected"], lacks=[file])
+    said = availability(config, tmp_path / "raw", tmp_path / "archives")
+    assert said == "cuhk03 without np_detected"
+    assert show("cuhk03").endswith(f"without {file}")

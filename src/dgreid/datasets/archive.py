@@ -17,6 +17,7 @@ from filelock import FileLock
 from dgreid.config import DatasetConfig, load_dataset
 from dgreid.datasets import parse, parser, rules
 from dgreid.datasets.source import (
+    chosen,
     fetch,
     fetch_companions,
     find_or_unpack,
@@ -24,6 +25,7 @@ from dgreid.datasets.source import (
     guess,
     hashes,
     locate,
+    where_from,
 )
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
@@ -67,7 +69,7 @@ def adopt(
         raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
     if not source.exists():
         raise UserError(f"{source} does not exist; give the archive or folder of {config.title}.")
-    source = locate(parser(config.parser), config, source, mode)
+    given, source = source, locate(parser(config.parser), config, source, mode)
     if target.exists() and source.resolve().is_relative_to(target.resolve()):
         raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
     digest, md5 = (None, None) if source.is_dir() else hashes(source)
@@ -77,7 +79,7 @@ def adopt(
         _check_pin(earlier, source, digest, target)
     with whole(target) as part, _names(part, source, target):
         part.mkdir()
-        fetch(source, part / "files", mode)
+        fetch(source, part / "files", mode, chosen(parser(config.parser), given, source))
         fetch_companions(parser(config.parser), source, part)
         root, record = _recognise(config, part, published, source)
         _check_files(earlier, source, digest, record, target)
@@ -272,7 +274,8 @@ def _recognise(config: DatasetConfig, part: Path, published: bool, source: Path)
         root = find_or_unpack(module, files, str(source))
         parsed = parse(config, root)
     except UserError as error:
-        raise UserError(str(error).removesuffix(".") + guess(files, module.TITLE)) from error
+        said = str(error).removesuffix(".") + where_from(error, config)
+        raise UserError(said + guess(files, module.TITLE)) from error
     if not parsed.images:
         raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
     if not published:
@@ -285,6 +288,9 @@ def _recognise(config: DatasetConfig, part: Path, published: bool, source: Path)
         "kind": kind,
         "counts": rules.counts(parsed),
         "missing": list(parsed.missing),
+        "variants": sorted({image.variant for image in parsed.images}),
+        "split_sets": sorted({split_set for split_set, _, _ in parsed.splits}),
+        "lacks": list(parsed.lacks),
         "fingerprint": fingerprint(root, module.places(root)),
     }
 

@@ -1,6 +1,7 @@
 """Rules about several data sets at once, or about who searches whom: R3 and R6-R10 of a protocol."""
 
 import logging
+import re
 
 import pandas as pd
 
@@ -21,6 +22,12 @@ def check_counts(protocol: str, where: str, expect: dict[str, int], found: dict[
                 f"protocol {protocol}, {where}: {found[name]} {name} instead of {number}; are the data the "
                 "expected ones?"
             )
+
+
+def split_count(split_set: str) -> int | None:
+    """How many splits a split set has by its name, 10 for viper/rand10_a2b; None if it does not say."""
+    said = re.search(r"/(?:rand|official)(\d+)", split_set)
+    return int(said[1]) if said else None
 
 
 def check_separate(protocol: str, train: pd.DataFrame, searched: pd.DataFrame) -> None:

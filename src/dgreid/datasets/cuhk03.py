@@ -200,6 +200,7 @@ def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
     file = next((place for place in above if place.is_file()), None)
     if file is None:
         parsed.notes += (f"without {name} beside it there is no split set cuhk03/np_{variant}",)
+        parsed.lacks += (name,)
         return
     if md5(file) != NP_MD5[name]:
         raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")

@@ -5,8 +5,9 @@ benchmark together: as a source it excludes CUHK-SYSU as a target. No real camer
 go around, with different pixels, so the manifest states the variant:
 
 - crops_a: `cropped_images/p11422_s16929_1.jpg`, of unknown origin (torchreid, fast-reid, ACL, META);
-- crops_b: `cropped_image/p00001_n01_s00001_hard0.png`, MetaBIN's script, boxes inclusive; the same boxes
-  are read from the original release (`Image/SSM`, `annotation/Person.mat`) without writing crops;
+- crops_b: `cropped_image/p00001_n01_s00001_hard0.png`, MetaBIN's script: MATLAB's
+  im(y:y+h, x:x+w), inclusive and counted from 1, so w+1 by h+1 pixels; the same boxes are read from the
+  original release (`Image/SSM`, `annotation/Person.mat`) without writing crops;
 - crops_c: `combine/00001_s1_0000001_0.jpg`, lifelong re-identification.
 
 Reference: Xiao et al., Joint Detection and Identification Feature Learning for Person Search, CVPR 2017.
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dgreid.datasets.records import Image, Parsed, Places, find_root, here, inside, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, here, inside, list_images, match_names
 from dgreid.errors import UserError
 
 TITLE = "CUHK-SYSU"
@@ -39,6 +40,7 @@ CROPS = {  # folder: (variant, name)
         re.compile(r"^(?P<identity>\d{5})_s(?P<scene>\d+)_(?P<index>\d{7})_(?P<hard>[01])\.jpg$"),
     ),
 }
+ALTERNATIVES = True  # kinds of crops beside each other are not one data set
 PERSONS = "annotation/Person.mat"
 Person = tuple[str, list[tuple[str, tuple[int, ...], bool]]]  # name, appearances (scene, box, hard)
 
@@ -62,7 +64,7 @@ def parse(root: Path, options: dict) -> Parsed:
     wanted = options.get("variant")
     crops = {variant: folder for folder, (variant, _) in CROPS.items() if inside(root, folder)}
     if not crops and wanted in (None, "crops_b") and (root / PERSONS).is_file():
-        return Parsed(_read_persons(root))
+        return _parse_scenes(root)
     if wanted is None and len(crops) > 1:
         raise UserError(f"{root}: holds {' and '.join(sorted(crops))}; choose one with options.variant.")
     variant = wanted or next(iter(crops), None)
@@ -85,6 +87,18 @@ def _image(path: str, match: re.Match, variant: str) -> Image:
         scene=f"s{int(part['scene'])}",
         hard=part["hard"] == "1" if "hard" in part else None,
     )
+
+
+def _parse_scenes(root: Path) -> Parsed:
+    """The boxes of the scenes that are here; a copy that lacks some is partial."""
+    held = {f"Image/SSM/{name}" for name in list_images(root / "Image/SSM")}
+    images = _read_persons(root)
+    scenes = {image.path.split("#")[0] for image in images}
+    lost = sorted(scenes - held)
+    if not lost:
+        return Parsed(images)
+    said = f"{len(lost)} of {len(scenes)} scenes of Image/SSM (first {lost[0].rsplit('/')[-1]})"
+    return Parsed([image for image in images if image.path.split("#")[0] in held], missing=(said,))
 
 
 def _read_persons(root: Path) -> list[Image]:

@@ -67,8 +67,7 @@ def _zip_members(archive: str, file: zipfile.ZipFile) -> Iterator[tuple[str, int
             raise UserError(f"{archive}: refused, its member {member.filename!r} is a link or a device.")
         if member.flag_bits & 1:
             raise UserError(f"{archive} is encrypted; unpack it with its password and adopt the folder.")
-        if not name.endswith("/"):
-            yield name, member.file_size, member
+        yield name, member.file_size, member
 
 
 def _tar_members(archive: str, file: tarfile.TarFile) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
@@ -76,8 +75,7 @@ def _tar_members(archive: str, file: tarfile.TarFile) -> Iterator[tuple[str, int
         name = _checked_name(archive, member.name)
         if not (member.isreg() or member.isdir()):
             raise UserError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
-        if member.isreg():
-            yield name, member.size, member
+        yield (f"{name}/" if member.isdir() else name), member.size, member
 
 
 def _checked_name(archive: str, name: str) -> str:
@@ -102,6 +100,9 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
         if _is_clutter(name):
             continue
         path = to / name
+        if name.endswith("/"):  # an empty folder says that its images are missing
+            path.mkdir(parents=True, exist_ok=True)
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened(member) as source, open(path, "wb") as target:
             shutil.copyfileobj(source, target)

@@ -24,11 +24,12 @@ FOLDERS = {"query": "probe", "gallery": "gallery"}
 PARTITIONS = "features_and_partitions.mat"
 FOLDS = "train_ids_10_folds.txt"  # the same ten folds as text, one line each
 SPLIT_SET = "grid/official10"
+COUNT = 10  # folds, each with half of the pairs' people
 
 
 def find(folder: Path) -> Path:
     """The folder that holds probe and gallery."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE, [(name, NAME) for name in FOLDERS.values()])
 
 
 def places(path: Path) -> Places:
@@ -97,6 +98,20 @@ def _image(path: str, match: re.Match, role: str) -> Image:
     )
 
 
+def _check_folds(folds: list[list[int]], people: list[int], root: Path) -> None:
+    """Ten folds, each of a different half of the people, each of whom once: 125 of 250."""
+    if len(folds) != COUNT:
+        raise UserError(f"{root}: {len(folds)} folds instead of {COUNT}; get the published folds again.")
+    for number, fold in enumerate(folds, start=1):
+        if not set(fold) <= set(people):
+            raise UserError(f"{root}: fold {number} names identities that are not among the probes.")
+        if len(set(fold)) != len(fold) or len(fold) != len(people) // 2:
+            raise UserError(
+                f"{root}: fold {number} has {len(set(fold))} different identities in {len(fold)} entries "
+                f"instead of {len(people) // 2}; get the published folds again."
+            )
+
+
 def _split(parsed: Parsed, folds: list[list[int]], root: Path) -> None:
     probes, matches = (
         {int(i.person): i.path for i in parsed.images if i.role == role and i.person}
@@ -104,9 +119,8 @@ def _split(parsed: Parsed, folds: list[list[int]], root: Path) -> None:
     )
     strangers = [i.path for i in parsed.images if i.kind == "distractor"]
     people = sorted(probes.keys() & matches.keys())
+    _check_folds(folds, people, root)
     for number, fold in enumerate(folds):
-        if not set(fold) < set(people) or len(set(fold)) != len(fold):
-            raise UserError(f"{root}: fold {number + 1} names identities that are not among the probes.")
         test = [person for person in people if person not in set(fold)]
         parsed.splits[SPLIT_SET, number, "train"] = [f[p] for p in fold for f in (probes, matches)]
         parsed.splits[SPLIT_SET, number, "query"] = [probes[p] for p in test]

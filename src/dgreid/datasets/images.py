@@ -1,7 +1,8 @@
 """Reading one image, from a file or out of a container.
 
 A manifest's `path` is a file relative to the root, or a reference: `cuhk-03.mat#detected[2][359,4]`
-(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box of a scene).
+(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box of a scene, as its
+annotation has it: x and y count from 1, and it covers w+1 by h+1 pixels).
 """
 
 import os
@@ -32,8 +33,9 @@ def open_image(root: Path | str, path: str) -> Image.Image:
         x, y, w, h = (int(match[key]) for key in "xywh")
         file = Path(root) / match["file"]
         scene = decode(read(file), file, upright=False)  # boxes were drawn on the pixels as stored
-        # rows y..y+h and columns x..x+w inclusive, as the authors' script crops; never outside the scene
-        box = (max(x, 0), max(y, 0), min(x + w + 1, scene.width), min(y + h + 1, scene.height))
+        # the authors' script takes rows y..y+h, columns x..x+w, both inclusive and counted from 1: h+1 by w+1
+        # pixels, [y-1, y+h) by [x-1, x+w) counted from 0; never outside the scene
+        box = (max(x - 1, 0), max(y - 1, 0), min(x + w, scene.width), min(y + h, scene.height))
         if box[2] <= box[0] or box[3] <= box[1]:
             raise UserError(f"{Path(root) / path}: the box is empty.")
         return scene.crop(box)

@@ -19,7 +19,17 @@ import re
 from pathlib import Path
 
 from dgreid.datasets import market1501
-from dgreid.datasets.records import Image, Parsed, Places, find_root, has_names, here, inside, match_names
+from dgreid.datasets.records import (
+    Image,
+    Parsed,
+    Places,
+    as_published,
+    find_root,
+    has_names,
+    here,
+    inside,
+    match_names,
+)
 from dgreid.errors import UserError, unknown
 
 TITLE = "MSMT17"
@@ -97,16 +107,17 @@ def _parse_lists(root: Path, folder: str, version: str) -> Parsed:
     for number, side in enumerate(SIDES[version]):
         side = inside(root / folder, side) or side
         prefix = f"{folder}/{side}" if folder else side
-        names = dict(match_names(root, prefix, NAME, TITLE))
+        # the lists say .jpg even where the files are .JPG
+        names = {as_published(path): (path, m) for path, m in match_names(root, prefix, NAME, TITLE)}
         if not names:
             missing.append(side)
             continue
         roles = {role: _read_list(root / folder, role) for role, half in LISTS.items() if half == number}
         _check_lists(root / prefix, {path.removeprefix(f"{prefix}/") for path in names}, roles)
         for role, listed in roles.items():
-            paths = [f"{prefix}/{name}" for name in listed]
-            parsed.images += [_image(path, names[path], role, version, number) for path in paths]
-            parsed.splits[OFFICIAL, 0, role] = paths
+            rows = [names[f"{prefix}/{name}"] for name in listed]
+            parsed.images += [_image(path, match, role, version, number) for path, match in rows]
+            parsed.splits[OFFICIAL, 0, role] = [path for path, _ in rows]
     for role, parts in {"train": ("train", "val"), "query": ("query",), "gallery": ("gallery",)}.items():
         paths = [path for part in parts for path in parsed.splits.get((OFFICIAL, 0, part), [])]
         if paths:

@@ -25,7 +25,7 @@ SPLIT_SET = "prid/rand10"
 
 def find(folder: Path) -> Path:
     """The single_shot folder (the multi-shot version has folders of tracks instead of images)."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE, [(name, NAME) for name in FOLDERS])
 
 
 def places(path: Path) -> Places:

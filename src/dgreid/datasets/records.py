@@ -1,6 +1,7 @@
 """What a parser returns, and the two things every parser does: find the root, read file names.
 
-Folders are found whatever their letter case (`CAM_A` for `cam_a`): copies that went through Windows vary.
+Folders are found whatever their letter case (`CAM_A` for `cam_a`), and extensions matched whatever theirs:
+copies that went through Windows vary.
 """
 
 import os
@@ -16,6 +17,10 @@ DEPTH = 6  # folders between what a user points at and the data set
 # container files, with None.
 Places = list[tuple[str, re.Pattern | None]]
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+
+
+class Incomplete(UserError):
+    """One of the folders that make a data set is here and another is not."""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,8 @@ class Parsed:
 
     `splits` maps (split set, split number, role) to image paths in order. `missing` names whole parts
     of the published data set that this copy lacks: such a copy is partial. `generators` says how
-    random split sets were drawn. `notes` are warnings about this copy. Counts whose names begin as one of
+    random split sets were drawn. `notes` are warnings about this copy. `lacks` names files without which a
+    whole copy has fewer split sets. Counts whose names begin as one of
     `inferred` rest on a guess about the names: a difference is a warning. `people` are the published
     identities, where they are known one by one.
     """
@@ -62,20 +68,34 @@ class Parsed:
     missing: tuple[str, ...] = ()
     generators: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
     people: frozenset[str] | None = None
 
+    def note(self, warning: str) -> None:
+        """Add a warning about this copy, once."""
+        if warning not in self.notes:
+            self.notes += (warning,)
+
 
 def find_root(
-    folder: Path, places: Callable[[Path], Places], nestings: Iterable[str], title: str, tree: str
+    folder: Path,
+    places: Callable[[Path], Places],
+    nestings: Iterable[str],
+    title: str,
+    tree: str,
+    together: Places | None = None,
 ) -> Path:
     """The folder inside `folder` that holds the data set: a usual place first, then any up to 6 deep.
 
     Folders of the right names whose images are named as in another data set are passed over; they are taken
     only if there is nothing better, so that reading them says what is wrong with their names.
 
+    `together`: the folders that only make a root all together; the message names the missing ones.
+
     Raises:
         UserError: nothing there looks like the data set, or more than one folder does.
+        Incomplete: a folder of `together` with images was found without the others.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -92,7 +112,21 @@ def find_root(
             return named[0]
     if strange:
         return strange[0]
+    if together:
+        _refuse_half([path for level in _levels(folder, nestings) for path in level], together, title)
     raise UserError(f"{folder} does not look like {title}; expected {tree} in it.")
+
+
+def _refuse_half(paths: Iterable[Path], together: Places, title: str) -> None:
+    for path in paths:
+        found = {name: inside(path, name) for name, _ in together}
+        held = [(spelled, pattern) for name, pattern in together if (spelled := found[name]) is not None]
+        missing = [name for name, spelled in found.items() if spelled is None]
+        if missing and held and has_names(path, held):
+            raise Incomplete(
+                f"{path}: {' and '.join(name for name, _ in held)} of {title} is here but "
+                f"{' and '.join(missing)} is missing; get a whole copy."
+            )
 
 
 def root_above(folder: Path, places: Callable[[Path], Places]) -> Path | None:
@@ -108,7 +142,7 @@ def root_above(folder: Path, places: Callable[[Path], Places]) -> Path | None:
 def has_names(root: Path, held: Places) -> bool:
     """Whether at least one image is named as the data set names its images, or its container is here."""
     return any(
-        pattern is None or any(pattern.match(name) for name in _images(root / place))
+        pattern is None or any(match_name(pattern, name) for name in _images(root / place))
         for place, pattern in held
     )
 
@@ -143,6 +177,17 @@ def list_images(folder: Path) -> list[str]:
     return sorted(_images(folder))
 
 
+def match_name(pattern: re.Pattern, name: str) -> re.Match | None:
+    """Match a file name, whatever the case of its extension: 000_45.BMP is 000_45.bmp."""
+    return pattern.match(as_published(name))
+
+
+def as_published(name: str) -> str:
+    """A file name with its extension in lower case, as in every data set here."""
+    stem, extension = os.path.splitext(name)
+    return stem + extension.lower()
+
+
 def match_names(root: Path, folder: str, pattern: re.Pattern, title: str) -> list[tuple[str, re.Match]]:
     """(path relative to root, match) of every image in root/folder, whatever its case; every name must match.
 
@@ -151,7 +196,7 @@ def match_names(root: Path, folder: str, pattern: re.Pattern, title: str) -> lis
     """
     folder = inside(root, folder) or folder if folder else ""
     names = list_images(root / folder)
-    matches = [pattern.match(name) for name in names]
+    matches = [match_name(pattern, name) for name in names]
     strange = [name for name, match in zip(names, matches, strict=True) if match is None]
     if strange:
         shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")

@@ -51,7 +51,7 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
 
     In a partial copy the counts of the parts that are there must still be exact, and no total may be
     exceeded: a copy with something added is neither full nor partial. Counts per role concern copies that
-    have roles.
+    have roles. Differences that are no error become notes of `parsed`, and so warnings of its manifest.
 
     Raises:
         UserError: wrong counts that no missing part explains.
@@ -73,12 +73,8 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
         elif number != expected:
             wrong[name] = (number, expected)
     for name in [name for name in wrong if parsed.inferred and name.startswith(parsed.inferred)]:
-        log.warning(
-            "%s: %s %d instead of %d, if its numbers mean what we take them for.",
-            where,
-            name,
-            *wrong.pop(name),
-        )
+        got, want = wrong.pop(name)
+        parsed.note(f"{name} {got} instead of {want}, if its numbers mean what we take them for")
     too_many = any(number > expected for number, expected in wrong.values())
     if wrong and (too_many or not config.options.get("allow_partial", False)):
         what = ", ".join(f"{name} {got} instead of {want}" for name, (got, want) in sorted(wrong.items())[:4])
@@ -92,7 +88,7 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
         raise UserError(f"{where}: not the published {config.title}: {what}; {advice}.")
     for name, number in config.recalled.items():
         if found.get(name, number) != number:
-            log.warning("%s: %s %d; %d are remembered, unverified.", where, name, found[name], number)
+            parsed.note(f"{name} {found[name]}; {number} are remembered, unverified")
     if config.access == "drawn":
         return "miniature"
     return "partial" if wrong or parsed.missing else "full"

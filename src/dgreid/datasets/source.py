@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dgreid.config import DatasetConfig
 from dgreid.datasets import extract, looks_like
-from dgreid.datasets.records import Places, list_images, root_above
+from dgreid.datasets.records import Incomplete, Places, list_images, root_above
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -21,13 +21,13 @@ NESTED = 3  # archives within archives
 
 
 def locate(module: ModuleType, config: DatasetConfig, source: Path, mode: str) -> Path:
-    """What to adopt: `source`, the root above it if it is an image folder, or the one archive in it.
+    """What to adopt: `source`, the root around it if it is a part of one, or the one archive in it.
 
     Raises:
         UserError: a folder that holds neither the data set nor an archive; says what it looks like.
     """
     if not source.is_dir():
-        return source
+        return _around(module, source) or source
     try:
         module.find(source)
         return source
@@ -36,9 +36,19 @@ def locate(module: ModuleType, config: DatasetConfig, source: Path, mode: str) -
         if found is not None:
             return found
         said, parent = str(error).removesuffix("."), Path(os.path.abspath(source)).parent
-        if any("/" not in name for name in list_images(source)):
+        if not isinstance(error, Incomplete) and any("/" not in name for name in list_images(source)):
             said += f"; if these are its images, give their parent {parent}, whole and named as published"
-        raise UserError(said + guess(source, module.TITLE)) from error
+        raise UserError(said + where_from(error, config) + guess(source, module.TITLE)) from error
+
+
+def _around(module: ModuleType, file: Path) -> Path | None:
+    """The root whose container `file` is, cuhk-03.mat for one."""
+    file = Path(os.path.abspath(file))
+    for root in file.parents[:2]:
+        if any(pattern is None and root / place == file for place, pattern in module.places(root)):
+            log.info("%s is a file of %s; taking the folder %s.", file, module.TITLE, root)
+            return root
+    return None
 
 
 def _above(module: ModuleType, config: DatasetConfig, source: Path, mode: str) -> Path | None:
@@ -61,6 +71,11 @@ def _archive_in(config: DatasetConfig, source: Path) -> Path | None:
     (archive,) = named or inner
     log.info("%s holds the archive %s; taking it.", source, archive.relative_to(source))
     return archive
+
+
+def where_from(error: UserError, config: DatasetConfig) -> str:
+    """Where a whole copy is to be had, for a sentence that asks for one."""
+    return f" from {config.home}" if isinstance(error, Incomplete) and config.home else ""
 
 
 def guess(folder: Path, title: str) -> str:
@@ -95,10 +110,20 @@ def fingerprint(root: Path, held: Places) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def fetch(source: Path, files: Path, mode: str) -> None:
-    """Put the source's files at `files`: extracted, linked or copied."""
+def chosen(module: ModuleType, given: Path, root: Path) -> str | None:
+    """The image folder of `root` that the user named, where a data set's folders exclude each other."""
+    given = Path(os.path.abspath(given))
+    alternatives = getattr(module, "ALTERNATIVES", False) and given.parent == Path(os.path.abspath(root))
+    return given.name if alternatives and given.is_dir() and len(module.places(root)) > 1 else None
+
+
+def fetch(source: Path, files: Path, mode: str, only: str | None = None) -> None:
+    """Put the source's files at `files`: extracted, linked or copied; `only`: link this one folder of it."""
     if not source.is_dir():
         extract.extract(source, files)
+    elif only is not None:
+        files.mkdir()
+        (files / only).symlink_to((source / only).resolve(), target_is_directory=True)
     elif mode == "link":
         files.symlink_to(source.resolve(), target_is_directory=True)
     else:

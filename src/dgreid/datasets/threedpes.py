@@ -10,7 +10,7 @@ J-HGBU 2011.
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, Places, find_root, match_names
+from dgreid.datasets.records import Image, Parsed, Places, find_root, match_name, match_names
 
 TITLE = "3DPeS"
 TREE = "3DPeS/100_3_FRAME_26_RGB.bmp"
@@ -25,7 +25,7 @@ def find(folder: Path) -> Path:
 
 def places(path: Path) -> Places:
     """What makes `path` the root: images of these names in it."""
-    found = path.is_dir() and any(NAME.match(file.name) for file in path.glob("*_RGB.bmp"))
+    found = path.is_dir() and any(match_name(NAME, file.name) for file in path.glob("*_RGB.*"))
     return [("", NAME)] if found else []
 
 

@@ -23,7 +23,7 @@ SPLIT_SET = "viper/rand10_a2b"
 
 def find(folder: Path) -> Path:
     """The folder that holds cam_a and cam_b."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+    return find_root(folder, places, NESTINGS, TITLE, TREE, [(name, NAME) for name in FOLDERS])
 
 
 def places(path: Path) -> Places:

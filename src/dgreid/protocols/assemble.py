@@ -175,6 +175,8 @@ def _split_rows(protocol: str, table: pd.DataFrame, split_set: str) -> dict[tupl
 def _target(protocol: str, target: TargetConfig, table: pd.DataFrame) -> list[tuple]:
     rows = _split_rows(protocol, table, target.split_set)
     numbers = sorted({number for number, _ in rows})
+    if (promised := crossing.split_count(target.split_set)) is not None:
+        crossing.check_counts(protocol, target.name, {"splits": promised}, {"splits": len(numbers)})
     if target.splits is not None and target.splits > len(numbers):
         raise UserError(f"protocol {protocol}: {target.name} has {len(numbers)} splits, not {target.splits}.")
     codes = {key: code for code, key in enumerate(sorted(table.person_key.dropna().unique()))}

@@ -1,6 +1,5 @@
 """Every protocol at a glance: who trains, who is searched, and what of it is on this machine."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -15,6 +14,7 @@ from dgreid.config import (
     load_protocol,
 )
 from dgreid.datasets.archive import ARCHIVES, RAW, read_record
+from dgreid.datasets.crossing import split_count
 from dgreid.errors import UserError
 
 GAP, SOLID = "  ", "\N{NO-BREAK SPACE}"
@@ -45,7 +45,7 @@ def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = Fa
     records = {name: read_record(raw / name) for name in names}
     states = {name: "broken" for name in odd}
     states |= {name: _state(config, records[name], raw, archives) for name, config in datasets.items()}
-    here = {name: _here(protocol, states) for name, protocol in protocols.items()}
+    here = {name: _here(protocol, states, records) for name, protocol in protocols.items()}
     if ready:
         protocols = {name: each for name, each in protocols.items() if here[name].startswith("ready")}
         broken = odd = {}
@@ -66,8 +66,9 @@ def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARC
     """Whether a protocol's data are on this machine: ready, or what is in the way."""
     datasets, odd = _load_all(_members(protocol), load_dataset)
     states = dict.fromkeys(odd, "broken")
-    states |= {name: _state(each, read_record(raw / name), raw, archives) for name, each in datasets.items()}
-    return _here(protocol, states)
+    records = {name: read_record(raw / name) for name in datasets}
+    states |= {name: _state(each, records[name], raw, archives) for name, each in datasets.items()}
+    return _here(protocol, states, records)
 
 
 def _load_all(names: Sequence[str], load) -> tuple[dict, dict[str, UserError]]:
@@ -106,8 +107,7 @@ def _target(target: TargetConfig) -> str:
     words = [target.name]
     if {"query", "gallery"} <= target.expect.keys():
         words.append(f"{target.expect['query']:,}/{target.expect['gallery']:,}")
-    several = re.search(r"/(?:rand|official)(\d+)", target.split_set)
-    if count := target.splits or (several and several[1]):
+    if count := target.splits or split_count(target.split_set):
         words.append(f"x{count}")
     return SOLID.join(words)
 
@@ -121,7 +121,7 @@ def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path
     return "missing"
 
 
-def _here(protocol: ProtocolConfig, states: dict[str, str]) -> str:
+def _here(protocol: ProtocolConfig, states: dict[str, str], records: dict[str, dict | None]) -> str:
     """ready, or what is in the way."""
     here = {name: states[name] for name in _members(protocol)}
     lacks = [name for name, state in here.items() if state in ("missing", "broken")]
@@ -130,9 +130,26 @@ def _here(protocol: ProtocolConfig, states: dict[str, str]) -> str:
         return "lacks " + ", ".join(lacks)
     if partial and not protocol.allow_partial:
         return f"{', '.join(partial)} partial"
+    if unfit := _unfit(protocol, records):
+        return unfit
     kinds = set(here.values())
     worst = next((kind for kind in ("to draw", "miniature", "partial") if kind in kinds), "full")
     return {"to draw": "ready, to be drawn"}.get(worst, f"ready, {worst}")
+
+
+def _unfit(protocol: ProtocolConfig, records: dict[str, dict | None]) -> str:
+    """Which data set here is of another variant than the protocol's, or without its split set; or nothing."""
+    for name, wanted in protocol.variants.items():
+        found = (records.get(name) or {}).get("variants", [wanted])
+        if found != [wanted]:
+            return f"{name} is {' and '.join(found)}, not {wanted}"
+    for part in (*protocol.sources, *protocol.targets):
+        record = records.get(part.dataset) or {}
+        known = record.get("split_sets")  # not in records of earlier versions
+        if part.split_set is not None and known is not None and part.split_set not in known:
+            split_set = part.split_set.split("/")[1]
+            return f"{part.dataset} without {split_set}"
+    return ""
 
 
 def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
@@ -148,7 +165,8 @@ def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
         ", ".join(f"{counts[key]:,} {key}" for key in ("images", "ids") if key in counts) or "counts unknown"
     )
     lack = f"; lacks {', '.join(record['missing'])}" if record.get("missing") else ""
-    return f"{counted}; from {record['source']}{lack}"
+    beside = f"; without {', '.join(record['lacks'])}" if record.get("lacks") else ""
+    return f"{counted}; from {record['source']}{lack}{beside}"
 
 
 def table(columns: dict[str, int], rows: Sequence[Sequence[str]], right: Sequence[str] = RIGHT) -> list[str]:

@@ -1,7 +1,8 @@
 """CUHK-SYSU as released for person search: `Image/SSM/s1.jpg` and `annotation/Person.mat`.
 
 Scenes are photographs with several people side by side; Person.mat lists for each person (`idname`,
-`nAppear`) the scenes with their boxes (`imname`, `idlocate` = x, y, width, height, `ishard`).
+`nAppear`) the scenes with their boxes (`imname`, `idlocate` = x, y, width, height, `ishard`); x and y count
+from 1, as in MATLAB, and a box covers width + 1 columns and height + 1 rows.
 """
 
 import io
@@ -40,8 +41,8 @@ def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -
         x = GAP
         for identity, hard, crop in people:
             photograph.paste(crop, (x, GAP))
-            # a box of width w covers w + 1 columns
-            persons[identity].append((f"s{number}.jpg", (x, GAP, crop.width - 1, crop.height - 1), hard))
+            box = (x + 1, GAP + 1, crop.width - 1, crop.height - 1)  # counted from 1, inclusive
+            persons[identity].append((f"s{number}.jpg", box, hard))
             x += crop.width + GAP
         yield f"Image/SSM/s{number}.jpg", jpeg(photograph, world.style.quality)
     yield "annotation/Person.mat", _annotation(persons)
