@@ -79,9 +79,9 @@ def broken(folder: Path) -> None:
     """Damage done after adoption and training."""
     (folder / "params/dataset/torn.yaml").write_text((folder / "params/dataset/wide.yaml").read_text())
     shutil.copytree(folder / "source/wide", folder / "source/torn")
-    assert cli.main(["adopt", "torn", "--copy", "--from", "source/torn"]) == 0
-    torn = folder / "data/raw/torn/files/bounding_box_train/0004_c2s1_000001_01.jpg"
+    torn = folder / "source/torn/bounding_box_train/0004_c2s1_000001_01.jpg"
     torn.write_bytes(torn.read_bytes()[:300])
+    assert cli.main(["adopt", "torn", "--copy", "--from", "source/torn"]) == 0
     (folder / "params/dataset/syntax.yaml").write_text("title: [\n")
     (folder / "params/protocol/list.yaml").write_text("- a\n")
     runs = folder / "data/runs"

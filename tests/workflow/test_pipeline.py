@@ -5,6 +5,7 @@ The steps build on each other, so they are one test: each line of `steps` is wha
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -100,8 +101,7 @@ class Project:
 
     def set_rate(self, method: str, rate: float) -> None:
         path = self.folder / "params" / "method" / f"{method}.yaml"
-        node = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump({**node, "learning_rate": rate}, sort_keys=False))
+        path.write_text(re.sub(r"(?m)^(learning_rate: )[\d.e-]+", rf"\g<1>{rate}", path.read_text()))
 
     def kill_training(self, method: str) -> None:
         """Start snakemake and kill the training process of `method` with SIGKILL once it runs."""
