@@ -87,7 +87,7 @@ def bin_layer() -> list[str]:
 def cost() -> list[str]:
     """One training iteration of MetaBIN and of M3L against the way one first writes it."""
     rows, gpu = [], []
-    for name, plain in (("cost", "plain"), ("m3l", "released")):
+    for name, plain, ratio in (("cost", "plain", "ratio"), ("m3l", "released", "released_to_ours")):
         if not (RESULTS / f"{name}.json").exists():
             continue
         node = read(name)
@@ -97,8 +97,8 @@ def cost() -> list[str]:
                 f"{row.get('method', name)}, {row['setting']}",
                 f"{row[f'{plain}_ms']:.0f}",
                 f"{row['ours_ms']:.0f}",
-                f"{row['ratio']:.2f}x",
-                f"{row['ratio_range'][0]:.2f} to {row['ratio_range'][1]:.2f}",
+                f"{row[ratio]:.2f}x",
+                f"{row[f'{ratio}_range'][0]:.2f} to {row[f'{ratio}_range'][1]:.2f}",
             ]
             for row in node["rows"]
         ]
