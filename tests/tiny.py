@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 from omegaconf import OmegaConf
+from torch import nn
+from torch.nn import functional as F
 
 from dgreid import methods
 from dgreid.config import ImageConfig, RecipeConfig, RunConfig
@@ -47,6 +49,26 @@ def config(method: str, backbone: str = "resnet_tiny", seed: int = 0, changes: d
         image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, padding=2),
         seed=seed,
     )
+
+
+class Backbone(nn.Module):
+    """Two convolutions with norms, so that one norm sees what another did.
+
+    For second derivatives that are not zero, take a smooth activation.
+    """
+
+    channels = 6
+
+    def __init__(self, activation: Callable[[torch.Tensor], torch.Tensor] = F.relu):
+        super().__init__()
+        self.activation = activation
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) -> (N, 6, H - 4, W - 4)."""
+        x = self.activation(self.bn1(self.conv1(x)))
+        return self.activation(self.bn2(self.conv2(x)))
 
 
 class MemoryPack:

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import tiny
@@ -15,26 +14,12 @@ from dgreid.methods.m3l import M3L
 STEPS, PEOPLE = 10, 3  # iterations per epoch, identities of a domain
 
 
-class Backbone(nn.Module):
-    """Two convolutions with norms."""
-
-    channels = 6
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
-        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
-
-    def forward(self, x):
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
 def make(name: str = "m3l", domains: int = 3, recipe=None, **changes) -> M3L:
     torch.manual_seed(0)
     read = {**tiny.read("recipe", "m3l"), "name": "m3l", "iterations_per_epoch": STEPS, **(recipe or {})}
     membership = torch.eye(domains).bool().repeat_interleave(PEOPLE, 1)  # (domains, classes)
     training = Training(PEOPLE * domains, domains, 60 * STEPS, STEPS, membership)
-    method = M3L(tiny.options(name, **changes), Backbone(), tiny.RecipeConfig(**read), training)
+    method = M3L(tiny.options(name, **changes), tiny.Backbone(), tiny.RecipeConfig(**read), training)
     return method.double().train()
 
 

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import tiny
@@ -16,25 +15,11 @@ from dgreid.networks import norms
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
 
 
-class Backbone(nn.Module):
-    """Two convolutions with norms, so that one gate sees what another did."""
-
-    channels = 6
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
-        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
-
-    def forward(self, x):
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
 def make(domains: int = DOMAINS, method: str = "metabin", **changes) -> MetaBIN:
     torch.manual_seed(0)
     recipe = tiny.recipe(epochs=100, iterations_per_epoch=STEPS, warmup_epochs=10)
     training = Training(CLASSES, domains, 100 * STEPS, STEPS)
-    return MetaBIN(tiny.options(method, **changes), Backbone(), recipe, training).double().train()
+    return MetaBIN(tiny.options(method, **changes), tiny.Backbone(), recipe, training).double().train()
 
 
 def batch(seed: int) -> Batch:
@@ -302,7 +287,9 @@ def test_inner_step_cycles_relative_to_the_gate_rate():
 def test_gate_rate_knows_neither_schedule_nor_factor():
     torch.manual_seed(0)
     recipe = tiny.recipe(optimiser="adamw", learning_rate_factor=0.2, warmup_epochs=1)
-    method = MetaBIN(tiny.options("metabin"), Backbone(), recipe, Training(CLASSES, DOMAINS, 4, 2)).double()
+    method = MetaBIN(
+        tiny.options("metabin"), tiny.Backbone(), recipe, Training(CLASSES, DOMAINS, 4, 2)
+    ).double()
     method.train().step({"base": [batch(0)], "meta": [batch(1)]}, 0)
     (gates,) = method.optimisers["gates"].param_groups
     assert (gates["lr"], gates["momentum"], gates["weight_decay"]) == (0.1, 0, 0)

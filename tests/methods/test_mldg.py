@@ -15,25 +15,11 @@ from dgreid.methods.mldg import MLDG
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
 
 
-class Backbone(nn.Module):
-    """Two convolutions with norms and a smooth activation, so that second derivatives are not zero."""
-
-    channels = 6
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
-        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
-
-    def forward(self, x):
-        return torch.tanh(self.bn2(self.conv2(torch.tanh(self.bn1(self.conv1(x))))))
-
-
 def make(name: str = "mldg", domains: int = DOMAINS, **changes) -> MLDG:
     torch.manual_seed(0)
     recipe = tiny.recipe(epochs=100, iterations_per_epoch=STEPS, warmup_epochs=10)
     training = Training(CLASSES, domains, 100 * STEPS, STEPS)
-    method = MLDG(tiny.options(name, **changes), Backbone(), recipe, training).double().train()
+    method = MLDG(tiny.options(name, **changes), tiny.Backbone(torch.tanh), recipe, training).double().train()
     with torch.no_grad():
         method.network.classifier.weight.mul_(300)  # else its logits say nothing about the features
         for gate in method.gates.values():
@@ -96,7 +82,7 @@ def test_the_update_of_a_quadratic_by_hand(order):
     torch.manual_seed(0)
     training = Training(2, DOMAINS, 100, STEPS)
     options = tiny.options("mldg", order=order, meta_test_weight=0.7, base_step="none")
-    method = Quadratic(options, Backbone(), tiny.recipe(), training).double().train()
+    method = Quadratic(options, tiny.Backbone(torch.tanh), tiny.recipe(), training).double().train()
     w = method.network.classifier.weight.detach().clone().flatten()
     a, b = (x @ x.T for x in torch.randn(2, len(w), len(w), dtype=torch.float64))
     method.matrices = {8: a, 4: b}
