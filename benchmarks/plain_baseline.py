@@ -160,7 +160,7 @@ def main() -> None:
         for path in sorted(Path("reports/metrics").glob("erm-mobilenet_v2_x1_0_last2-open_small-s*.json"))
         for report in [json.loads(path.read_text())]
     ]
-    result = {"columns": ["rank1", "mAP"], "plain": seeds, "erm": ours}
+    result = {"data": protocol.kind, "columns": ["rank1", "mAP"], "plain": seeds, "erm": ours}
     for name, each in (("plain", seeds), ("erm", ours)):
         result[f"{name} mean"] = {
             target: [round(mean(seed[target][i] for seed in each), 2) for i in (0, 1)] for target in each[0]
