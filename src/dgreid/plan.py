@@ -16,6 +16,7 @@ from dgreid.config import RunConfig, load_protocol, load_run
 from dgreid.methods.base import Training
 from dgreid.protocols import read_training
 from dgreid.protocols.listing import availability, table
+from dgreid.reporting.runs import plural
 from dgreid.stages import train
 from dgreid.stages.evaluate import METRICS
 
@@ -188,9 +189,7 @@ def render(needs: Sequence[Need]) -> str:
     lines += [lines[1], *table(widths, [total], RIGHT)[2:], ""]
     lines += [f"{name}: {data}." for name, data in _lacking(remaining).items()]
     device, processor = costs.machine()
-    count = costs.threads()
-    threads = f"{count} thread{'s' if count > 1 else ''}"
-    legend = LEGEND.format(device=device, machine=processor, threads=threads)
+    legend = LEGEND.format(device=device, machine=processor, threads=plural(costs.threads(), "thread"))
     return "\n".join([*lines, legend, "", sentence(needs)])
 
 
@@ -199,7 +198,7 @@ def _cells(need: Need) -> tuple[str, ...]:
     return (
         need.run,
         need.status,
-        f"lacks {lacks} set{'s' if lacks > 1 else ''}" if need.data.startswith("lacks") else need.data,
+        f"lacks {plural(lacks, 'set')}" if need.data.startswith("lacks") else need.data,
         _number(need.budget.iterations, need.budget.exact),
         _number(need.budget.images, need.budget.exact),
         f"{need.speed.images_per_second:,.{0 if need.speed.images_per_second >= 100 else 1}f}"
