@@ -1,10 +1,14 @@
 """Weight files into backbones: names of three layouts, exactness, refusals."""
 
+import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
@@ -12,6 +16,7 @@ from dgreid.config import BackboneConfig
 from dgreid.errors import UserError
 from dgreid.networks import weights
 from dgreid.networks.backbones import build
+from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
 
 SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
 IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
@@ -60,8 +65,32 @@ def test_imagenet_mobilenet_v2_gives_torchvisions_features(models, caplog):
     ours = build(MOBILE, str(IMAGENET))
     same_outputs(ours, theirs.features, size=(256, 128))
     assert "torchvision layout" in caplog.text and "identity" in caplog.text
-    norm = ours.layer1[0].expand.bn
-    assert torch.equal(norm.running_var + norm.eps, torch.ones(32))
+
+
+def test_the_added_expansion_changes_little_in_training_too(models):
+    theirs = randomise_norms(models.mobilenet_v2(weights=None))
+    ours = MobileNetV2(last_stride=2)
+    weights.fit(ours, theirs.state_dict(), "a file")
+    stem, expand = ours.train().stem, ours.layer1[0].expand
+    with torch.no_grad():
+        x = stem(
+            torch.randn(8, 3, 64, 64)
+        )  # Gaussian before the stem's norm, whose statistics are the batch's
+        there, scale = expand(x.clone()), x.std((0, 2, 3))  # (8, 32, 32, 32), (32,)
+    assert ((there - x).abs().amax((0, 2, 3)) < 0.15 * scale).all()
+
+
+@given(st.floats(-8, 12), st.floats(0.05, 4))
+def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
+    nodes, each = np.polynomial.legendre.leggauss(400)
+    low, high = max(0, mean - 12 * deviation), min(6, mean + 12 * deviation)
+    z = low + (nodes + 1) / 2 * (high - low)
+    density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * math.pi)
+    above = math.erfc((6 - mean) / deviation / math.sqrt(2)) / 2
+    first, second = ((each * density * z**k).sum() * (high - low) / 2 + 6**k * above for k in (1, 2))
+    got = weights._clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
+    assert got[0].item() == pytest.approx(first, abs=1e-5)
+    assert got[1].item() == pytest.approx(second - first**2, abs=1e-5)
 
 
 @pytest.mark.parametrize("depth", [18, 50])

@@ -1,6 +1,6 @@
 """What most systems share: the strong re-identification baseline's network, its loss, its optimiser."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -153,3 +153,15 @@ def descend(loss: Tensor, *optimisers: torch.optim.Optimizer) -> None:
 def gates_of(network: nn.Module) -> dict[str, nn.Parameter]:
     """The balancing parameters of a network's BIN layers, by name."""
     return {name: gate for name, gate in network.named_parameters() if name.endswith(".balance")}
+
+
+def gate_optimiser(gates: Mapping[str, nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+    """Plain SGD, as gates live in [0, 1] whatever the weights do: no momentum, decay or recipe factor."""
+    return torch.optim.SGD(gates.values(), lr=learning_rate)
+
+
+@torch.no_grad()
+def clamp_gates(gates: Mapping[str, nn.Parameter]) -> None:
+    """Back into [0, 1] after a step, in place."""
+    for gate in gates.values():
+        gate.clamp_(0, 1)

@@ -8,12 +8,20 @@ jointly with the rest, its gates at their own rate and clamped to [0, 1] (Nam an
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from dgreid.config import MethodOptions, RecipeConfig
-from dgreid.methods._shared import Network, base_losses, descend, gates_of, optimiser, set_rate
+from dgreid.methods._shared import (
+    Network,
+    base_losses,
+    clamp_gates,
+    descend,
+    gate_optimiser,
+    gates_of,
+    optimiser,
+    set_rate,
+)
 from dgreid.methods.base import Batch, Method, Sampler, Training
 
 
@@ -45,7 +53,7 @@ class ERM(Method):
         weights = [(name, p) for name, p in self.network.named_parameters() if name not in self.gates]
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
-            self.optimisers["gates"] = torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate)
+            self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
@@ -56,9 +64,7 @@ class ERM(Method):
         )
         losses = {name: losses[name] for name in self.options.losses}
         descend(sum(losses.values()), *self.optimisers.values())
-        with torch.no_grad():
-            for gate in self.gates.values():
-                gate.clamp_(0, 1)
+        clamp_gates(self.gates)
         return {name: loss.detach() for name, loss in losses.items()}
 
     def embed(self, images: Tensor) -> Tensor:

@@ -27,7 +27,16 @@ from dgreid.losses import (
     intra_domain_scatter,
     smoothed_cross_entropy,
 )
-from dgreid.methods._shared import Network, base_losses, descend, gates_of, optimiser, set_rate
+from dgreid.methods._shared import (
+    Network,
+    base_losses,
+    clamp_gates,
+    descend,
+    gate_optimiser,
+    gates_of,
+    optimiser,
+    set_rate,
+)
 from dgreid.methods.base import Batch, Method, Sampler, Training
 from dgreid.networks import norms
 from dgreid.training.schedules import triangular
@@ -84,8 +93,7 @@ class MetaBIN(Method):
         }
         self.optimisers = {
             "main": optimiser(self.weights.items(), recipe, options.learning_rate),
-            # gates live in [0, 1] whatever the weights' optimiser: no momentum, decay or recipe factor
-            "gates": torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate),
+            "gates": gate_optimiser(self.gates, options.gate_learning_rate),
         }
         self.samplers = {
             "base": Sampler(options.base_sampler),
@@ -140,9 +148,7 @@ class MetaBIN(Method):
         for gate, gradient in zip(self.gates.values(), outer, strict=True):
             gate.grad = gradient
         self.optimisers["gates"].step()
-        with torch.no_grad():
-            for gate in self.gates.values():
-                gate.clamp_(0, 1)
+        clamp_gates(self.gates)
         losses = {f"meta_{name}": loss for name, loss in parts.items()}  # figure S2, before the weights
         losses |= {"meta_train": train_loss, "meta_test": test_loss}
         return losses | {"inner_gradient": torch.cat(inner).norm()}

@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dgreid.config import MethodOptions, RecipeConfig
-from dgreid.methods._shared import Network, descend, gates_of, optimiser, set_rate
+from dgreid.methods._shared import (
+    Network,
+    clamp_gates,
+    descend,
+    gate_optimiser,
+    gates_of,
+    optimiser,
+    set_rate,
+)
 from dgreid.methods.base import Batch, Method, Sampler, Training
 from dgreid.methods.metabin import Loss, cyclic, meta_train_share, split_domains, weighted_loss
 from dgreid.networks import norms
@@ -72,7 +80,7 @@ class MLDG(Method):
         weights = [(name, p) for name, p in self.learned.items() if not name.endswith(".balance")]
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
-            self.optimisers["gates"] = torch.optim.SGD(self.gates.values(), lr=options.gate_learning_rate)
+            self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
         self.samplers = {"meta": Sampler("pk_per_domain")}
         if options.base_step == "separate":
             self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}
@@ -89,7 +97,7 @@ class MLDG(Method):
         for batch in batches.get("base", ()):
             losses["base"] = self(batch, self.options.base_losses)
             descend(losses["base"], *self.optimisers.values())
-            self.clamp_gates()
+            clamp_gates(self.gates)
         losses |= self.update(batches["meta"][0], self.ratio(iteration))
         return {name: loss.detach() for name, loss in losses.items()}
 
@@ -117,7 +125,7 @@ class MLDG(Method):
             parameter.grad = here[name].detach() + there[name]
         for each in self.optimisers.values():
             each.step()
-        self.clamp_gates()
+        clamp_gates(self.gates)
         return losses
 
     def forward(self, batch: Batch, weights: Mapping[Loss, float]) -> Tensor:
@@ -157,12 +165,6 @@ class MLDG(Method):
         return cyclic(
             iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.training_set
         )
-
-    @torch.no_grad()
-    def clamp_gates(self) -> None:
-        """Gates live in [0, 1]."""
-        for gate in self.gates.values():
-            gate.clamp_(0, 1)
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C), the neck's output."""

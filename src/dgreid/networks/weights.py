@@ -167,23 +167,44 @@ def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[
         return state
     renamed = _renamed(state, table)
     log.info("%d tensors renamed from the %s layout", len(renamed), layout)
-    if "layer1.0.expand.conv.weight" not in renamed:
-        renamed |= _identity_expansion(network)
+    stem = {"stem.bn.weight", "stem.bn.bias"}  # without them the file does not fit anyway
+    if "layer1.0.expand.conv.weight" not in renamed and stem <= renamed.keys():
+        renamed |= _identity_expansion(network, renamed)
         log.info("first block: an identity stands for the expansion that %s does not have", layout)
     return renamed
 
 
-def _identity_expansion(network: MobileNetV2) -> dict[str, Tensor]:
-    """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6."""
-    layer = network.layer1[0].expand
-    channels = layer.conv.out_channels
+def _identity_expansion(network: MobileNetV2, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6.
+
+    With running statistics any norm whose affine map undoes them is the identity. In training a norm meets
+    the batch's statistics instead, so its own have to be close to those: the stem's norm puts out Gaussians
+    of mean `bias` and deviation `weight`, about, and ReLU6 clips them. With mean 0 and deviation 1 in their
+    place the first step would cut away what lies below the mean.
+    """
+    channels = network.layer1[0].expand.conv.out_channels
+    mean, variance = _clipped_gaussian(state["stem.bn.bias"], state["stem.bn.weight"].abs())
+    scale = (variance + network.layer1[0].expand.bn.eps).sqrt()
     return {
         "layer1.0.expand.conv.weight": torch.eye(channels)[:, :, None, None],
-        "layer1.0.expand.bn.weight": torch.ones(channels),
-        "layer1.0.expand.bn.bias": torch.zeros(channels),
-        "layer1.0.expand.bn.running_mean": torch.zeros(channels),
-        "layer1.0.expand.bn.running_var": torch.full((channels,), 1 - layer.bn.eps),  # var + eps is 1
+        "layer1.0.expand.bn.weight": scale,
+        "layer1.0.expand.bn.bias": mean,
+        "layer1.0.expand.bn.running_mean": mean,
+        "layer1.0.expand.bn.running_var": variance,
     }
+
+
+def _clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a Gaussian clipped to [0, top], each (C,): what ReLU6 makes of a norm's output."""
+    mean, deviation = mean.double(), deviation.double().clamp_min(1e-12)
+    low, high = -mean / deviation, (top - mean) / deviation
+    above = torch.special.ndtr(-high)
+    inside = 1 - torch.special.ndtr(low) - above
+    at_low, at_high = (torch.exp(-(x**2) / 2) / (2 * torch.pi) ** 0.5 for x in (low, high))
+    first = mean * inside + deviation * (at_low - at_high) + top * above
+    second = (mean**2 + deviation**2) * inside + top**2 * above
+    second += deviation * (mean * (at_low - at_high) - top * at_high)
+    return first.float(), (second - first**2).clamp_min(0).float()
 
 
 def _torchvision_table() -> dict[str, str]:
