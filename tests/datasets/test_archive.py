@@ -121,6 +121,22 @@ def test_md5_counts_only_for_the_published_file_name(market, config, tmp_path):
     assert archive.adopt(right, other, tmp_path / "raw").is_dir()
 
 
+def test_a_truncated_archive_is_called_so_rather_than_another_one(market, config, tmp_path):
+    named, raw = config("market1501", md5="0" * 32, archive=market.name), tmp_path / "raw"
+    archive.adopt(config("market1501"), market, raw)
+    market.write_bytes(market.read_bytes()[:-100])
+    for settings in (named, config("market1501")):  # by its published hash; by the one seen first
+        with pytest.raises(UserError, match=r"truncated download\?\); get it again\.$"):
+            archive.adopt(settings, market, raw)
+
+
+def test_a_web_page_under_the_published_name_is_called_so(market, config, tmp_path):
+    market.write_text("<!DOCTYPE html><title>404</title>")
+    named = config("market1501", md5="0" * 32, archive=market.name)
+    with pytest.raises(UserError, match="but a web page; download the file itself"):
+        archive.adopt(named, market, tmp_path / "raw")
+
+
 @pytest.mark.parametrize("access", ["withdrawn", "request"])
 def test_restricted_data_need_an_acknowledgement(market, config, tmp_path, access):
     restricted = config("market1501", access=access)

@@ -133,6 +133,47 @@ def test_without_some_scenes_the_release_is_partial(release):
     assert [image.scene for image in parsed.images] == ["s7", "s7"]
 
 
+def test_scenes_are_found_whatever_the_case_of_their_names(release):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    (release / "Image/SSM/s8.jpg").rename(release / "Image/SSM/s8.JPG")
+    (release / "Image").rename(release / "image")
+    parsed = cuhksysu.parse(cuhksysu.find(release), {})
+    assert (parsed.missing, len(parsed.images)) == ((), 3)
+    for image in parsed.images:
+        if image.bbox[2] < 10:
+            assert open_image(release, image.path).size == (image.bbox[2] + 1, image.bbox[3] + 1)
+    assert parsed.images[1].path == "image/SSM/s8.JPG#[0,0,10,20]"
+
+
+@pytest.mark.parametrize("other", [None, "crops_a"])
+def test_an_empty_folder_of_crops_hides_nothing_beside_it(release, draw, other):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    (release / "cropped_image").mkdir()
+    if other:
+        draw(release, [NAMES[other][0]])
+    found = cuhksysu.parse(cuhksysu.find(release), {})
+    assert {image.variant for image in found.images} == {other or "crops_b"}
+
+
+@pytest.mark.parametrize("named", ["annotation", "annotation/Person.mat", "Image", "Image/SSM"])
+def test_any_part_of_the_release_stands_for_it(release, tmp_path, named):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    settings = DatasetConfig(name="cuhksysu", title="CUHK-SYSU", parser="cuhksysu", access="open")
+    root = archive.adopt(settings, release / named, tmp_path / "raw")
+    assert root.resolve() == release.resolve()
+    assert archive.read_record(tmp_path / "raw/cuhksysu")["counts"]["images"] == 3
+
+
+def test_r1_a_changed_scene_is_noticed(release, tmp_path):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    settings = DatasetConfig(name="cuhksysu", title="CUHK-SYSU", parser="cuhksysu", access="open")
+    root = archive.adopt(settings, release, tmp_path / "raw")
+    with open(release / "Image/SSM/s8.jpg", "ab") as scene:
+        scene.write(b"more")
+    with pytest.raises(UserError, match="files are not those adopted"):
+        archive.check_unchanged(settings, root, archive.read_record(tmp_path / "raw/cuhksysu"))
+
+
 def test_without_any_scene_the_release_is_refused(release):
     save_mat5(release / "annotation/Person.mat", PERSONS)
     for scene in (release / "Image/SSM").iterdir():

@@ -3,9 +3,10 @@ import stat
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
-from dgreid.datasets.extract import archives, extract
+from dgreid.datasets.extract import archives, check_whole, extract
 from dgreid.errors import UserError
 
 BAD_NAMES = ["../evil.txt", "/etc/evil.txt", "ok/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
@@ -34,6 +35,32 @@ def refused(archive, to, match):
     assert not to.exists()
     assert sorted(path.name for path in to.parent.iterdir()) == [archive.name]
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mode", [None, "w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("kept", [0.98, 0.6, 0.3])
+def test_a_truncated_archive_is_told_from_a_whole_one(tmp_path, mode, kept):
+    content = np.random.default_rng(0).bytes(60_000)
+    if mode is None:
+        path = zipped(tmp_path / "a.zip", ("a/1.jpg", content), ("a/2.jpg", content[::-1]))
+    else:
+        members = [(f"a/{n}.jpg", tarfile.REGTYPE, content[::n]) for n in (1, -1)]
+        path = tarred(tmp_path / "a.tar", *members, mode=mode)
+    check_whole(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * 120_000)])
+    with pytest.raises(UserError, match="truncated"):
+        check_whole(path)
+
+
+def test_a_zip_with_a_damaged_member_is_not_whole(tmp_path):
+    content = np.random.default_rng(0).bytes(60_000)
+    path = zipped(tmp_path / "a.zip", ("a/1.jpg", content))
+    damaged = bytearray(path.read_bytes())
+    damaged[30_000] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"damaged archive \(bad member a/1\.jpg\)"):
+        check_whole(path)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

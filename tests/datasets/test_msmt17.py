@@ -148,11 +148,15 @@ def test_r16_one_label_for_two_people(release):
         parse(find(given), {})
 
 
-def test_a_missing_list(release):
+def test_a_missing_list(release, root, tmp_path):
     given = release("v2")
     (given / "MSMT17_V2/list_val.txt").unlink()
     with pytest.raises(UserError, match=r"list_val\.txt is missing"):
         parse(find(given), {})
+    config = load_dataset("msmt17")
+    said = r"list_val\.txt is missing, .*; put it there from .*, or get a whole copy from https://www\.pkuvmc"
+    with pytest.raises(UserError, match=said):
+        adopt(config, given, tmp_path / "raw", acknowledge=True)
 
 
 def test_an_image_of_another_name_or_person(release, draw):

@@ -24,6 +24,7 @@ def touch(tmp_path):
     """Create empty files: parsers read names only."""
 
     def make(paths):
+        paths = list(paths)
         for folder in sorted({path.rsplit("/", 1)[0] for path in paths}):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for path in paths:
@@ -75,6 +76,21 @@ def test_a_whole_viper_is_full(root, touch):
     assert (people[0], people[-1], len(people)) == ("000", "873", 632)
     sizes = {len(paths) for (_, _, role), paths in parsed.splits.items() if role != "train"}
     assert sizes == {316}
+
+
+def test_a_whole_viper_of_metabins_authors_is_full_and_split_as_ours(root, touch):
+    people = sorted(VIPER)
+    folder = touch(
+        f"viper/split_{split}a/{'train' if number % 2 else role}/p{who}_c{camera}_d090.png"
+        for split in range(1, 11)
+        for number, who in enumerate(people)
+        for camera, role in ((1, "query"), (2, "gallery"))
+    )
+    config = load_dataset("viper")
+    parsed = parse(config, parser("viper").find(folder))
+    assert rules.data_kind(config, parsed, folder) == "full"
+    splits.check_frozen(parsed, config.title)
+    assert not parsed.notes
 
 
 def test_a_whole_prid_is_full_with_934_people(root, touch):

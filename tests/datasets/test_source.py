@@ -94,7 +94,7 @@ def test_a_folder_that_holds_only_the_archive(zipped, config, tmp_path, caplog):
 def test_of_several_archives_the_published_name_counts(zipped, config, tmp_path):
     shutil.copy(zipped, zipped.with_name("copy.zip"))
     with pytest.raises(
-        UserError, match=r"holds the archives .*Market\.zip and .*copy\.zip; give one of them"
+        UserError, match=r"2 archives \(Market\.zip, copy\.zip\); give the one .* --from .*/Market\.zip`\.$"
     ):
         archive.adopt(config("market1501"), zipped.parent, tmp_path / "raw")
     named = config("market1501", archive="Market.zip")

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dgreid.config import DatasetConfig, load_dataset
-from dgreid.datasets import parse, parser, rules
+from dgreid.datasets import extract, parse, parser, rules
 from dgreid.datasets.source import (
     chosen,
     fetch,
@@ -222,6 +222,7 @@ def _has_published_md5(config: DatasetConfig, source: Path, found: str | None, r
     if not config.md5 or found is None:
         return False
     if found != config.md5 and source.name == config.archive:
+        extract.check_whole(source)  # a truncated download is that before it is another file
         known = f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}"
         if not replace:
             raise UserError(
@@ -236,6 +237,7 @@ def _check_pin(record: dict | None, source: Path, digest: str, target: Path) -> 
     """R1: without a published hash, the archive seen first is the one; another needs the user's word."""
     pinned = record and record.get("sha256")
     if pinned and pinned != digest:
+        extract.check_whole(source)
         raise UserError(
             f"{source}: sha256 {digest[:12]}..., not the archive adopted before ({record['source']}, sha256 "
             f"{pinned[:12]}..., in {target / RECORD}); if you mean to exchange it, add --replace."

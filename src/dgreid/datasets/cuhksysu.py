@@ -15,11 +15,22 @@ Reference: Xiao et al., Joint Detection and Identification Feature Learning for 
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dgreid.datasets.records import Image, Parsed, Places, find_root, here, inside, list_images, match_names
+from dgreid.datasets.records import (
+    Image,
+    Parsed,
+    Places,
+    as_published,
+    find_root,
+    here,
+    inside,
+    list_images,
+    match_names,
+)
 from dgreid.errors import UserError
 
 TITLE = "CUHK-SYSU"
@@ -42,6 +53,7 @@ CROPS = {  # folder: (variant, name)
 }
 ALTERNATIVES = True  # kinds of crops beside each other are not one data set
 PERSONS = "annotation/Person.mat"
+SCENES, SCENE = "Image/SSM", re.compile(r"^s\d+\.jpg$")
 Person = tuple[str, list[tuple[str, tuple[int, ...], bool]]]  # name, appearances (scene, box, hard)
 
 
@@ -51,9 +63,9 @@ def find(folder: Path) -> Path:
 
 
 def places(path: Path) -> Places:
-    """What makes `path` the root: crop folders, or the original annotation."""
+    """What makes `path` the root: crop folders, or the original annotation with its scenes."""
     found = [place for folder, (_, name) in CROPS.items() for place in here(path, name, folder)]
-    return found + ([(PERSONS, None)] if (path / PERSONS).is_file() else [])
+    return found + ([(PERSONS, None), *here(path, SCENE, SCENES)] if (path / PERSONS).is_file() else [])
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -62,17 +74,20 @@ def parse(root: Path, options: dict) -> Parsed:
     Option `variant` names the wanted crops; without it there must be one kind.
     """
     wanted = options.get("variant")
-    crops = {variant: folder for folder, (variant, _) in CROPS.items() if inside(root, folder)}
-    if not crops and wanted in (None, "crops_b") and (root / PERSONS).is_file():
+    folders = {variant: spelled for name, (variant, _) in CROPS.items() if (spelled := inside(root, name))}
+    filled = {variant: folder for variant, folder in folders.items() if list_images(root / folder)}
+    released = (root / PERSONS).is_file()
+    crops = filled if filled or released else folders  # an empty folder hides nothing that is beside it
+    if not crops and wanted in (None, "crops_b") and released:
         return _parse_scenes(root)
     if wanted is None and len(crops) > 1:
         raise UserError(f"{root}: holds {' and '.join(sorted(crops))}; choose one with options.variant.")
     variant = wanted or next(iter(crops), None)
     if variant not in crops:
         raise UserError(f"{root}: has {', '.join(sorted(crops)) or 'no crops'}, not {variant}; see TREE.")
-    folder = crops[variant]
+    name = next(name for kind, name in CROPS.values() if kind == variant)
     return Parsed(
-        [_image(path, match, variant) for path, match in match_names(root, folder, CROPS[folder][1], TITLE)]
+        [_image(path, match, variant) for path, match in match_names(root, crops[variant], name, TITLE)]
     )
 
 
@@ -91,14 +106,17 @@ def _image(path: str, match: re.Match, variant: str) -> Image:
 
 def _parse_scenes(root: Path) -> Parsed:
     """The boxes of the scenes that are here; a copy that lacks some is partial."""
-    held = {f"Image/SSM/{name}" for name in list_images(root / "Image/SSM")}
-    images = _read_persons(root)
-    scenes = {image.path.split("#")[0] for image in images}
-    lost = sorted(scenes - held)
-    if not lost:
-        return Parsed(images)
-    said = f"{len(lost)} of {len(scenes)} scenes of Image/SSM (first {lost[0].rsplit('/')[-1]})"
-    return Parsed([image for image in images if image.path.split("#")[0] in held], missing=(said,))
+    folder = inside(root, SCENES) or SCENES
+    held = {as_published(name): f"{folder}/{name}" for name in list_images(root / folder)}
+    images, scenes = [], set()
+    for image in _read_persons(root):
+        scene, box = image.path.split("#")
+        scenes.add(scene)
+        if scene in held:  # spelled as it is here
+            images.append(replace(image, path=f"{held[scene]}#{box}"))
+    lost = sorted(scenes - held.keys())
+    said = [f"{len(lost)} of {len(scenes)} scenes of {SCENES} (first {lost[0]})"] if lost else []
+    return Parsed(images, missing=tuple(said))
 
 
 def _read_persons(root: Path) -> list[Image]:
@@ -121,7 +139,7 @@ def _read_persons(root: Path) -> list[Image]:
 def _appearance(person: str, index: int, scene: str, box: tuple[int, ...], hard: bool) -> Image:
     number, stem = int(person.removeprefix("p")), scene.removesuffix(".jpg")
     return Image(
-        path=f"Image/SSM/{stem}.jpg#[{','.join(map(str, box))}]",
+        path=f"{stem}.jpg#[{','.join(map(str, box))}]",  # below the folder of the scenes
         person=f"{number:05d}",
         person_raw=person,
         variant="crops_b",

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
@@ -31,19 +32,41 @@ def extract(archive: Path, to: Path, title: str | None = None) -> None:
     """
     archive, to = Path(archive), Path(to)
     title = title or str(archive)
+    with _opened(archive, title, f"extracted to {to}") as (members, open_member, _):
+        _write(title, to, members, open_member)
+
+
+def check_whole(archive: Path) -> None:
+    """Read an archive to its end.
+
+    Raises:
+        UserError: it is truncated or damaged, or no archive at all.
+    """
+    with _opened(Path(archive), str(archive), "read") as (_, _, test):
+        test()
+
+
+@contextmanager
+def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
+    """An archive's checked members, what opens one, and what reads them all; its faults as one sentence."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                _write(title, to, _zip_members(title, file), file.open)
+                yield _zip_members(title, file), file.open, lambda: _test_zip(file)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
-                _write(title, to, _tar_members(title, file), file.extractfile)
+                yield _tar_members(title, file), file.extractfile, file.getmembers
         else:
             raise UserError(f"{title} is not a whole zip or tar archive{_guess(archive)}.")
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # the disk's fault, not the archive's
-            raise UserError(f"{title}: cannot be extracted to {to} ({error.strerror}).") from error
+            raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
+
+
+def _test_zip(file: zipfile.ZipFile) -> None:
+    if not any(member.flag_bits & 1 for member in file.infolist()) and (bad := file.testzip()):
+        raise zipfile.BadZipFile(f"bad member {bad}")
 
 
 def archives(folder: Path, depth: int = 4) -> list[Path]:

@@ -84,7 +84,7 @@ def _image(path: str, match: re.Match, role: str) -> Image:
     identity = match["identity"]
     stranger = identity == "0000"
     if stranger and role == "query":
-        raise UserError(f"{path}: a distractor (0000) cannot be a probe.")
+        raise UserError(f"{path}: a distractor (0000) cannot be a probe; get the published copy.")
     return Image(
         path=path,
         person=None if stranger else identity,
@@ -104,7 +104,10 @@ def _check_folds(folds: list[list[int]], people: list[int], root: Path) -> None:
         raise UserError(f"{root}: {len(folds)} folds instead of {COUNT}; get the published folds again.")
     for number, fold in enumerate(folds, start=1):
         if not set(fold) <= set(people):
-            raise UserError(f"{root}: fold {number} names identities that are not among the probes.")
+            raise UserError(
+                f"{root}: fold {number} names identities that are not among the probes; get the "
+                "published folds and images again."
+            )
         if len(set(fold)) != len(fold) or len(fold) != len(people) // 2:
             raise UserError(
                 f"{root}: fold {number} has {len(set(fold))} different identities in {len(fold)} entries "

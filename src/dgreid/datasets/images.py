@@ -88,7 +88,7 @@ def open_mat(file: str):
     try:
         return _open_mat(file, os.stat(file).st_mtime_ns, os.getpid())
     except OSError as error:
-        raise UserError(f"{file}: not a whole MATLAB 7.3 (HDF5) file; adopt the data set again.") from error
+        raise UserError(f"{file}: not a whole MATLAB 7.3 (HDF5) file; get it again and adopt it.") from error
 
 
 @lru_cache(maxsize=4)

@@ -63,7 +63,7 @@ def _image(path: str, match: re.Match, role: str, common: dict) -> Image:
     # only Market has the two special numbers, and only outside the training folder
     kind = {"-1": "junk", "0000": "distractor"}.get(identity, "person") if "sequence" in part else "person"
     if kind != "person" and role == "train":
-        raise UserError(f"{path}: a {kind} image cannot be in the training folder.")
+        raise UserError(f"{path}: a {kind} image cannot be in the training folder; get the published copy.")
     return Image(
         path=path,
         person=identity if kind == "person" else None,

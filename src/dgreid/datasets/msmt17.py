@@ -21,6 +21,7 @@ from pathlib import Path
 from dgreid.datasets import market1501
 from dgreid.datasets.records import (
     Image,
+    Incomplete,
     Parsed,
     Places,
     as_published,
@@ -130,7 +131,10 @@ def _read_list(folder: Path, role: str) -> dict[str, str]:
     """Image name -> label, in the order of list_{role}.txt."""
     file, listed = folder / f"list_{role}.txt", {}
     if not file.is_file():
-        raise UserError(f"{file} is missing; without the four lists nobody knows which image has which role.")
+        raise Incomplete(
+            f"{file} is missing, and without the four lists nobody knows which image has which role; put it "
+            "there from the archive the images came in, or get a whole copy"
+        )
     for line in file.read_text().splitlines():
         if not line.strip():
             continue

@@ -130,11 +130,10 @@ def _refuse_half(paths: Iterable[Path], together: Places, title: str) -> None:
 
 
 def root_above(folder: Path, places: Callable[[Path], Places]) -> Path | None:
-    """The root that has `folder` as one of its image folders, if `folder` is one."""
+    """The root that has `folder` as one of its folders of images or containers, if `folder` is one."""
     folder = Path(os.path.abspath(folder))
     for root in folder.parents[:2]:  # P1/cam1 is two below its root
-        held = [(root / place, pattern) for place, pattern in places(root) if place and pattern]
-        if any(image_folder.is_relative_to(folder) or image_folder == folder for image_folder, _ in held):
+        if any(place and (root / place).is_relative_to(folder) for place, _ in places(root)):
             return root if has_names(root, places(root)) else None
     return None
 

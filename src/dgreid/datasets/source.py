@@ -63,12 +63,17 @@ def _above(module: ModuleType, config: DatasetConfig, source: Path, mode: str) -
 def _archive_in(config: DatasetConfig, source: Path) -> Path | None:
     """The archive to take instead of a folder: the one in it, or that of the published name."""
     inner = extract.archives(source)
-    named = [archive for archive in inner if archive.name == config.archive]
+    inner = [archive for archive in inner if archive.name == config.archive] or inner
     if not inner or looks_like(source):
         return None
-    if len(named or inner) > 1:
-        raise UserError(f"{source} holds the archives {inner[0]} and {inner[1]}; give one of them.")
-    (archive,) = named or inner
+    if len(inner) > 1:
+        shown = ", ".join(archive.relative_to(source).as_posix() for archive in inner[:4])
+        shown += ", ..." if len(inner) > 4 else ""
+        raise UserError(
+            f"{source} holds {len(inner)} archives ({shown}); give the one that is {config.title}, as in "
+            f"`dgreid adopt {config.name} --from {inner[0]}`."
+        )
+    (archive,) = inner
     log.info("%s holds the archive %s; taking it.", source, archive.relative_to(source))
     return archive
 
@@ -112,9 +117,9 @@ def fingerprint(root: Path, held: Places) -> str:
 
 def chosen(module: ModuleType, given: Path, root: Path) -> str | None:
     """The image folder of `root` that the user named, where a data set's folders exclude each other."""
-    given = Path(os.path.abspath(given))
+    given, held = Path(os.path.abspath(given)), [place for place, _ in module.places(root)]
     alternatives = getattr(module, "ALTERNATIVES", False) and given.parent == Path(os.path.abspath(root))
-    return given.name if alternatives and given.is_dir() and len(module.places(root)) > 1 else None
+    return given.name if alternatives and given.name in held and len(held) > 1 else None
 
 
 def fetch(source: Path, files: Path, mode: str, only: str | None = None) -> None:

@@ -127,7 +127,13 @@ def _source_rows(protocol: str, source: SourceConfig, table: pd.DataFrame) -> pd
     if source.split_set is None:
         rows = table[table.kind == "person"].copy()
     else:
-        rows = _split_rows(protocol, table, source.split_set)[0, source.role]
+        splits = _split_rows(protocol, table, source.split_set)
+        if (0, source.role) not in splits:
+            raise UserError(
+                f"protocol {protocol}: {source.split_set} of this copy of {source.dataset} has no images in "
+                f"role {source.role}; adopt a copy that has them."
+            )
+        rows = splits[0, source.role]
     strangers = rows[rows.kind != "person"]
     if len(strangers):  # R11
         raise UserError(
