@@ -118,9 +118,20 @@ def test_a_network_that_computes_otherwise_is_not_written(project, monkeypatch):
         return original(changed, images, run)
 
     monkeypatch.setattr(module, "_program", another)
-    with pytest.raises(UserError, match=r"differs from the trained one by \d"):
+    with pytest.raises(UserError, match=r"differs from the trained one by \d.* its translation is wrong"):
         export("mine", project / "model.onnx")
     assert not (project / "model.onnx").exists()
+
+
+def test_a_network_that_amplifies_rounding_is_told_from_a_wrong_translation(project, monkeypatch):
+    original = ERM.embed
+    monkeypatch.setattr(ERM, "embed", lambda self, images: torch.sin(1e6 * original(self, images)))
+    tiny_run.make("mine", tiny.config("erm"))
+    with pytest.raises(
+        UserError, match=r"between single and double precision: it amplifies rounding"
+    ) as said:
+        export("mine", project / "model.onnx")
+    assert "version" not in str(said.value) and not (project / "model.onnx").exists()
 
 
 def test_errors_are_sentences(project, monkeypatch):

@@ -224,6 +224,7 @@ def test_the_command_plans_and_leaves_no_trace(project, capsys):
         (["--matrix", "min", "--plan"], "did you mean 'mine'"),
         (["--matrix", "mine"], "go with --plan"),
         (["x=1", "--plan"], "takes no keys"),
+        (["--photographs", "--plan"], "give one of them"),
     ):
         assert cli.main(["report", *words]) == 1
         assert sentence in capsys.readouterr().err

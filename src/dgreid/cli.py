@@ -210,6 +210,8 @@ def _report_or_plan(arguments: argparse.Namespace) -> None:
     from dgreid import matrix
     from dgreid.plan import plan
 
+    if arguments.photographs:
+        raise UserError("--photographs makes pictures and --plan makes nothing: give one of them.")
     if arguments.keys:
         raise UserError("dgreid report --plan takes no keys: name a selection with --matrix NAME.")
     chosen = matrix.compose(arguments.matrix, {}) if arguments.matrix else matrix.read()

@@ -1,5 +1,6 @@
 """The embedding network of a run as one ONNX file, for use without this project or torch."""
 
+import copy
 import json
 import logging
 import warnings
@@ -122,9 +123,32 @@ def _check(path: Path, network: nn.Module, images: Tensor, run: str) -> None:
         with torch.no_grad():
             expected = network(some).numpy()
         (given,) = session.run(None, {"images": some.numpy()})
-        error = float(np.abs(given - expected).max() / np.abs(expected).max())
+        error = _difference(given, expected)
         if not error < TOLERANCE:
-            raise UserError(
-                f"run {run}: the exported network differs from the trained one by {error:.1%}, so it was not "
-                "written; try another version of torch or onnxruntime."
-            )
+            raise UserError(f"run {run}: {_refusal(error, _rounding(network, some, expected))}")
+
+
+def _difference(given: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a part of the largest number."""
+    return float(np.abs(given - expected).max() / np.abs(expected).max())
+
+
+def _rounding(network: ImageNetwork, images: Tensor, expected: np.ndarray) -> float:
+    """How far the trained network is from itself in double precision: what its own rounding comes to."""
+    exact = copy.deepcopy(network.method).double()
+    with torch.no_grad():
+        return _difference(expected, exact.embed(normalise(images).double()).numpy())
+
+
+def _refusal(error: float, rounding: float) -> str:
+    """Why nothing was written: the network amplifies rounding, or the export is another function."""
+    differs = f"nothing was written, as the exported network differs from the trained one by {error:.1%}"
+    if not rounding < error / 10:
+        return (
+            f"{differs}, and the trained one by {rounding:.1%} between single and double precision: it "
+            "amplifies rounding, as norms with tiny variances do; use `dgreid embed`, or train it otherwise."
+        )
+    return (
+        f"{differs} where rounding explains {rounding:.1g}: its translation is wrong, which another version "
+        "of torch or onnxruntime may mend."
+    )

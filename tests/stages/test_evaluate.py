@@ -90,11 +90,24 @@ def test_scores_are_reproducible(project, config):
     assert evaluate.evaluate(config).read_bytes() == first
 
 
-def test_only_numbers_that_dvc_compares_are_outside_lists(project, config):
-    # DVC leaves lists out of `metrics diff`: splits stay in the file and out of the way
+def test_the_metrics_say_what_they_were_made_from(project, config):
     node = json.loads(evaluate.evaluate(config).read_text())
-    assert isinstance(node["targets"]["Toy"]["splits"], list)
-    assert all(isinstance(value, float) for value in node["average"].values())
+    folder = train.PROTOCOLS / "miniature"
+    facts = yaml.safe_load((train.RUNS / config.run / "run.yaml").read_text())
+    assert node["made_from"] == {
+        "configuration": facts["config_sha256"],
+        "training_rows": sha256(folder / "train.parquet"),
+        "searched_rows": sha256(folder / "targets.parquet"),
+    }
+
+
+def test_dvc_can_draw_the_metrics(project, config):
+    from dvc.render.converter.vega import get_datapoints
+
+    node = json.loads(evaluate.evaluate(config).read_text())  # an empty list in it would be an error to DVC
+    assert [row["rank1"] for row in get_datapoints(node)] == [
+        split["rank1"] for split in node["targets"]["Toy"]["splits"]
+    ]
 
 
 def test_a_model_is_not_scored_under_another_configuration(project, config):

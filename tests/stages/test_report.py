@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import tiny
 from dgreid.config import load_run
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import layer_row
+from dgreid.reporting import sheets
 from dgreid.stages import report
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
@@ -18,7 +21,7 @@ SEARCHED = ("VIPeR", "PRID", "GRID", "iLIDS")
 FILES = [
     *(f"figures/toy/{name}.{suffix}" for name in ("balance", "cost") for suffix in ("csv", "pdf", "png")),
     "index.html",
-    "summary.json",
+    *(f"summary/{method}-resnet_tiny-miniature-s0.json" for method in ("erm", "metabin")),
     *(f"tables/{name}" for name in TABLES),
 ]
 SITE = [
@@ -151,13 +154,37 @@ def test_queries_of_another_evaluation_are_left_out_with_a_warning(project, capl
     )
 
 
+def has_latex():
+    return (
+        shutil.which("pdflatex")
+        and not subprocess.run(["kpsewhich", "booktabs.sty", "amssymb.sty"], capture_output=True).returncode
+    )
+
+
+@pytest.mark.skipif(not has_latex(), reason="pdflatex, booktabs or amssymb is not installed")
+def test_every_table_compiles_with_the_packages_it_names(project, tmp_path):
+    report.report(project)
+    files = sorted([*report.REPORTS.glob("tables/*.tex"), *report.REPORTS.glob("papers/*.tex")])
+    (packages,) = {file.read_text().splitlines()[0] for file in files}
+    assert len(files) == 1 + len(tiny.names("tables")) and packages.startswith("% ")
+    signs = sheets.Sheet("Signs", (sheets.Column("all"),), (sheets.line(["".join(sheets.SPECIAL)]),))
+    lines = [r"\documentclass[twocolumn]{article}", packages.removeprefix("% "), r"\begin{document}"]
+    lines += [rf"\input{{{file.as_posix()}}}\clearpage" for file in files]
+    lines += [sheets.latex([signs]), r"\end{document}"]
+    Path("all.tex").write_text("\n".join(lines))
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and "too large" not in done.stdout
+
+
 def test_the_declared_outputs_are_the_files_written(project, root):
     stage = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]
     outs = [*stage["outs"], *(out for entry in stage["metrics"] for out in entry)]
     declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in outs}
     report.report(project)
     files = {name for name in written() if not name.startswith("metrics")}
-    folders = {"figures/toy", "papers", "site"}
+    folders = {"figures/toy", "papers", "site", "summary"}
     assert declared - files == folders
     assert all(any(name.startswith(f"{folder}/") for folder in folders) for name in files - declared)
     read = {

@@ -81,6 +81,7 @@ def test_a_run_is_complete_and_says_what_it_was(world):
     cost = json.loads((folder / "cost.json").read_text())
     assert cost["images"] == (10 + 3 + 4) * 16  # base batches, ten at first, and a meta batch each
     assert cost["images_per_second"] > 0 and cost["peak_memory_bytes"] > 1e7 and cost["parameters"] > 1e5
+    assert cost["commit"] is None and cost["date"].endswith("Z")  # the test's folder is no checkout
     assert not Path("data/checkpoints", run.run, "last.pt").exists()
 
 

@@ -148,6 +148,7 @@ def test_one_graph_two_front_ends(tmp_path):
     project.commit("erm-rate")
     difference = project.run("dvc metrics diff HEAD~1")
     assert "erm-resnet_tiny-tiny-s0.json" in difference and "/metabin-" not in difference
+    assert {line.split("/")[1] for line in difference.splitlines() if "/" in line} == {"summary"}
 
     project.set_rate("erm", rate)  # put back: restored from DVC's run cache
     assert project.executed("dvc repro") == []

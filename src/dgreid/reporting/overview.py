@@ -13,6 +13,7 @@ from dgreid.reporting import differences, runs, svg, tables
 from dgreid.reporting.sheets import signed
 
 if TYPE_CHECKING:
+    from dgreid.reporting.evidence import Evidence
     from dgreid.reporting.page import Material
 
 MIB = 2**20
@@ -29,7 +30,7 @@ def content(material: Material) -> dict[str, Any]:
         "tiles": tiles(list(metrics.values())),
         "findings": findings(material.gaps),
         "options": options(metrics.values(), targets=True),
-        "blocks": [_block(block, matrix, metrics) for block in material.blocks],
+        "blocks": [_block(block, material) for block in material.blocks],
         "gaps": [_gap(gap) for gap in _average_first(material.gaps).itertuples()],
         "figures": [(figure, figure.stem.relative_to("reports").as_posix()) for figure in material.figures],
         "scores_note": tables.SCORES,
@@ -59,7 +60,19 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
         ),
         ("Peak memory", f"{peak:,.0f} MiB", "the largest run"),
         ("Device", _listed(sorted({device(run) for run in chosen})), ""),
+        *_trained(costs),
     ]
+
+
+def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
+    """When, and at which commits; nothing where no run says."""
+    days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
+    commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
+    if not days:
+        return []
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    word = "commit" if len(commits) == 1 else "commits"
+    return [("Trained", span, f"{word} {_listed(commits)}" if commits else "outside of a git checkout")]
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:
@@ -125,7 +138,8 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
     return [(name, words, list(dict.fromkeys(values))) for name, words, values in found]
 
 
-def _block(block: tables.Block, matrix: Mapping, metrics: Mapping[str, Mapping]) -> dict[str, Any]:
+def _block(block: tables.Block, material: Material) -> dict[str, Any]:
+    matrix, metrics = material.matrix, material.metrics
     mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == block.protocol]
     groups = list(runs.systems(mine).values())  # as the rows
     columns = _columns(block)
@@ -149,10 +163,22 @@ def _block(block: tables.Block, matrix: Mapping, metrics: Mapping[str, Mapping])
         "columns": columns,
         "spans": [(target, len(list(part))) for target, part in groupby(c["target"] for c in columns)],
         "rows": lines,
+        "origins": [_origin(run, material.kept.get(run["run"])) for group in groups for run in group],
         "dots": Markup(
             svg.dots(f"Average Rank-1, protocol {block.protocol}, {block.data} data", _dots(lines))
         ),
         "drawn": f"the {DRAWN} highest of {len(lines)} systems" if len(lines) > DRAWN else "",
+    }
+
+
+def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
+    """The line of provenance behind a run's numbers, hashes cut; empty where nothing is recorded."""
+    hashes = runs.hashes(run, kept.facts if kept else {})
+    return {
+        "run": run["run"],
+        "commit": run["cost"].get("commit") or "",
+        "date": runs.date(run),
+        **{key: hashes[key][: runs.SHORT] for key in hashes},
     }
 
 

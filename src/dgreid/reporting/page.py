@@ -3,6 +3,7 @@
 The same metrics give the same bytes: no page knows the time or the machine it was rendered on.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -95,19 +96,42 @@ def write(material: Material, reports: Path) -> None:
 
 def environment() -> Environment:
     """The templates of this package; an unknown variable is an error, and text is escaped."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("dgreid.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["breakable"] = breakable
+    return made
+
+
+def breakable(name: str) -> Markup:
+    """A name or path that may be broken behind / and _ where it does not fit (browsers know the hyphen)."""
+    return Markup("<wbr>".join(escape(part) for part in re.findall(r"[^/_]*[/_]+|[^/_]+", name)))
+
+
+def alone(table: Paper) -> str:
+    """A paper's table as a page that needs no other file, to send or to show in another report."""
+    style, script = (Markup(_static(name)) for name in STATIC)
+    content = {"table": table, "fragment": Markup(_body(table)), "style": style, "script": script}
+    return environment().get_template("alone.html").render(up="", here="", **content)
+
+
+def _static(name: str) -> str:
+    return files("dgreid.reporting").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def _body(table: Paper) -> str:
+    """Its fragment without the title, which the page says."""
+    return table.fragment.removeprefix(f"<h2>{escape(table.title)}</h2>\n")
 
 
 def site(material: Material) -> Iterator[tuple[str, str]]:
     """(path below reports/, content) of every page and of what they share."""
     for name in STATIC:
-        yield f"site/{name}", files("dgreid.reporting").joinpath("static", name).read_text(encoding="utf-8")
+        yield f"site/{name}", _static(name)
     templates = environment()
 
     def render(template: str, path: str, here: str = "", **content: object) -> tuple[str, str]:
@@ -117,10 +141,9 @@ def site(material: Material) -> Iterator[tuple[str, str]]:
     yield render("index.html", "index.html", **overview.content(material))
     yield render("papers.html", "site/papers.html", tables=material.papers)
     for table in material.papers:
-        fragment = table.fragment.removeprefix(f"<h2>{escape(table.title)}</h2>\n")  # the page says it
-        content = {"table": table, "fragment": Markup(fragment)}
+        content = {"table": table, "fragment": Markup(_body(table))}
         yield render("paper.html", f"site/papers/{table.name}.html", "site/papers.html", **content)
-    listed = [dict(run, shown=runs.title(run)) for run in material.every]
+    listed = [dict(run, shown=runs.title(run), when=runs.date(run)) for run in material.every]
     choices = overview.options(material.every)
     yield render("runs.html", "site/runs.html", runs=listed, selected=set(material.metrics), options=choices)
     for run in material.every:

@@ -21,8 +21,10 @@ COLUMNS = [
     *("printed", "number", "bold", "quoted", "mark"),
     *("method", "title", "provenance", "backbone", "changes", "protocol", "recipe", "image"),
     *("data", "searched", "comparable", "mean", "std_seeds", "std_splits", "seeds", "splits", "difference"),
+    *runs.ORIGIN,
 ]
 NOTHING = (*[""] * 10, False, *[np.nan] * 3, 0, 0)  # from method to splits
+UNKNOWN = ("",) * len(runs.ORIGIN)
 
 
 class Columns(schema.Strict):
@@ -162,10 +164,10 @@ def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> p
                 fixed += (group.group, group.target, measure, *shown)
                 condition = _condition(place, known)
                 measured = list(_measurements(systems, condition, measure, known, index, table.stand_ins))
-                for values in measured or [NOTHING]:
+                for values, origin in measured or [(NOTHING, UNKNOWN)]:
                     comparable, mean = values[10:12]
                     difference = mean - shown[1] if comparable else np.nan
-                    lines.append((*fixed, *values, difference))
+                    lines.append((*fixed, *values, difference, *origin))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -217,8 +219,8 @@ def _measurements(
     known: Reference,
     index: Mapping[tuple[str, str], Sequence[Mapping]],
     stand_ins: bool,
-) -> Iterator[tuple]:
-    """method ... splits of COLUMNS, for every system that was run under the condition or a stand-in of it."""
+) -> Iterator[tuple[tuple, tuple]]:
+    """Of every system that was run under the condition or a stand-in of it: method ... splits, and ORIGIN."""
     ways: dict[tuple, dict[str, list[str]]] = {}  # one per protocol that stands in, one for the paper's own
     for role, protocol, target in known.conditions.get(condition, ()):
         if role == "stand-in" and not stand_ins:
@@ -234,41 +236,51 @@ def _measurements(
             for run in mine:
                 groups.setdefault((run["backbone"], run["data"]), []).append(run)
             for (backbone, data), group in groups.items():
-                values = _over_seeds(group, targets, measure)
-                if values is None:
+                used = _complete(group, targets, measure)
+                if not used:
                     continue
+                values = _over_seeds(used, targets, measure)
                 words = " ".join(word for word in chosen.words if word.startswith("method."))
                 facts = (chosen.method, group[0]["title"], group[0]["provenance"], backbone, words)
                 facts += tuple(_listed(group, key) for key in ("protocol", "recipe", "image"))
                 searched = "+".join(name for names in targets.values() for name in names)
-                yield (*facts, data, searched, not stand_in and data == "full", *values)
+                origin = tuple(runs.origin(run for mine in used for run in mine).values())
+                yield (*facts, data, searched, not stand_in and data == "full", *values), origin
 
 
 def _listed(group: Sequence[Mapping], key: str) -> str:
     return "+".join(dict.fromkeys(run[key] for run in group))
 
 
-def _over_seeds(group: Sequence[Mapping], targets: Mapping[str, list[str]], measure: str) -> tuple | None:
-    """mean, std over seeds, std over splits, seeds, splits; over the seeds that every protocol was run with.
-
-    The deviation over splits is that of one target (ddof 0, mean over seeds); an average has none.
-    """
+def _complete(
+    group: Sequence[Mapping], targets: Mapping[str, list[str]], measure: str
+) -> list[list[Mapping]]:
+    """The runs by seed, of the seeds that every protocol was run with and measured."""
     by_seed: dict[int, list[Mapping]] = {}
     for run in group:
         by_seed.setdefault(run["seed"], []).append(run)
+    return [
+        mine
+        for _, mine in sorted(by_seed.items())
+        if {run["protocol"] for run in mine} == set(targets)
+        and all(runs.scores(run, targets[run["protocol"]], measure) is not None for run in mine)
+    ]
+
+
+def _over_seeds(used: Sequence[Sequence[Mapping]], targets: Mapping[str, list[str]], measure: str) -> tuple:
+    """mean, std over seeds, std over splits, seeds, splits.
+
+    The deviation over splits is that of one target (ddof 0, mean over seeds); an average has none.
+    """
     means, spreads, splits = [], [], []
-    for _, mine in sorted(by_seed.items()):
+    for mine in used:
         values = [runs.scores(run, targets[run["protocol"]], measure) for run in mine]
-        if {run["protocol"] for run in mine} != set(targets) or None in values:
-            continue
         means.append(float(np.mean(np.concatenate(values))))
         searched = [run["targets"][name] for run in mine for name in targets[run["protocol"]]]
         if measure not in runs.PROPERTIES:
             splits += [len(target["splits"]) for target in searched]
         if len(searched) == 1 and f"{measure}_std" in searched[0]:
             spreads.append(searched[0][f"{measure}_std"])
-    if not means:
-        return None
     deviation = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
     spread = float(np.mean(spreads)) if spreads else np.nan
     return float(np.mean(means)), deviation, spread, len(means), min(splits, default=0)

@@ -123,9 +123,10 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
     data = facts.get("data", {})
     recorded = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
     recorded.append(("parameters", f"{run['cost']['parameters']:,}"))
+    recorded += [("trained", runs.date(run))] if runs.date(run) else []
+    recorded += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
     hashes = [
-        ("configuration", facts.get("config_sha256")),
-        ("training rows", data.get("sha256")),
+        *((key.replace("_", " "), digest) for key, digest in runs.hashes(run, facts).items()),
         ("initial weights", data.get("initial_weights")),
         *((f"images of {name}", digest) for name, digest in data.get("content", {}).items()),
     ]

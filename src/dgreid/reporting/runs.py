@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SETTINGS = ("backbone", "recipe", "image")
+ORIGIN = ("runs", "commits", "training_rows", "searched_rows")
+SHORT = 12  # characters of a hash, enough to tell it from any other
 
 
 def changes(run: Mapping) -> tuple[str, ...]:
@@ -36,6 +38,42 @@ def title(run: Mapping) -> str:
     return ", ".join([run["title"], *(word.removeprefix("method.") for word in changes(run))])
 
 
+def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
+    """SHA-256 of configuration, training_rows and searched_rows; empty where unknown.
+
+    Args:
+        run: its metrics; older ones say nothing.
+        facts: of run.yaml, where the trained run is here.
+    """
+    known = {
+        "configuration": facts.get("config_sha256"),
+        "training_rows": facts.get("data", {}).get("sha256"),
+    }
+    known |= run.get("made_from", {})
+    return {key: str(known.get(key) or "") for key in ("configuration", "training_rows", "searched_rows")}
+
+
+def date(run: Mapping) -> str:
+    """When its training ended, `2026-11-21 09:30 UTC`; empty where it is not recorded."""
+    written = run["cost"].get("date")
+    return f"{written[:10]} {written[11:16]} UTC" if written else ""
+
+
+def origin(group: Iterable[Mapping]) -> dict[str, str]:
+    """Where the numbers of some runs are from, as ORIGIN names it: run, commit, hashes of the data.
+
+    Different values are joined by `+`; what metrics do not record is left out.
+    """
+    values: dict[str, list[str]] = {key: [] for key in ORIGIN}
+    for run in group:
+        made = run.get("made_from", {})
+        values["runs"].append(run["run"])
+        values["commits"].append(run["cost"].get("commit"))
+        for key in ("training_rows", "searched_rows"):
+            values[key].append(made.get(key, "")[:SHORT])
+    return {key: "+".join(dict.fromkeys(filter(None, found))) for key, found in values.items()}
+
+
 def plural(count: int, word: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
@@ -62,7 +100,7 @@ def _memory(run: Mapping) -> float | None:
 
 
 PROPERTIES: dict[str, Callable[[Mapping], float | None]] = {
-    "norm_layers": lambda run: float(len(run["balance"])) or None,
-    "balancing_params": lambda run: float(sum(layer["channels"] for layer in run["balance"])) or None,
+    "norm_layers": lambda run: float(len(run.get("balance", ()))) or None,
+    "balancing_params": lambda run: float(sum(layer["channels"] for layer in run.get("balance", ()))) or None,
     "memory_mib": _memory,
 }

@@ -1,15 +1,14 @@
-"""reports/summary.json: a few numbers per run, for `dvc metrics show` and `dvc metrics diff`."""
+"""reports/summary: a few numbers per run and file, for `dvc metrics show` and `dvc metrics diff`."""
 
 from collections.abc import Mapping
 
 
-def summary(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
-    """Per run the average Rank-1 and mAP and every target's Rank-1, percent to two places."""
-    return {
-        name: {
-            "rank1": round(run["average"]["rank1"], 2),
-            "mAP": round(run["average"]["mAP"], 2),
-            "targets": {target: round(node["rank1"], 2) for target, node in run["targets"].items()},
-        }
-        for name, run in sorted(metrics.items())
-    }
+def summary(run: Mapping) -> dict[str, dict[str, float]]:
+    """Of one run's metrics the average Rank-1 and mAP and every target's Rank-1, percent to two places.
+
+    DVC makes a line of every file and a column of every number, `average.rank1`: one file for all runs would
+    be one line.
+    """
+    average = {measure: round(run["average"][measure], 2) for measure in ("rank1", "mAP")}
+    targets = {target: {"rank1": round(node["rank1"], 2)} for target, node in run["targets"].items()}
+    return {"average": average, **targets}

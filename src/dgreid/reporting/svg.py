@@ -6,7 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 300, 120  # of a curve, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 54, 8, 8, 18
+LEFT, RIGHT, TOP, BOTTOM = 64, 8, 8, 18
 LONGEST = 60  # characters of a name that a drawing has room for
 
 

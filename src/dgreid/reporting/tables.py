@@ -22,6 +22,7 @@ AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 prints no more of the avera
 EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
 PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
 FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]
+FRAME += runs.ORIGIN
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Row:
     scores: Mapping[tuple[str, str], Spread]
     settings: Mapping[str, str] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _row(group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     cost = {key: sum(run["cost"][key] for run in group) / len(group) for key in numbers}
     seeds = tuple(run["seed"] for run in group)
     settings = {key: first[key] for key in SETTINGS}
-    return Row(runs.title(first), first["backbone"], first["provenance"], seeds, scores, settings, cost)
+    about = runs.title(first), first["backbone"], first["provenance"]
+    return Row(*about, seeds, scores, settings, cost, runs.origin(group))
 
 
 def _gains(gaps: pd.DataFrame) -> tuple[Gain, ...]:
@@ -240,7 +243,8 @@ def frame(content: Sequence[Block]) -> pd.DataFrame:
 
 
 def _numbers_of(fixed: list, row: Row) -> list[list]:
+    origin = [row.origin.get(key, "") for key in runs.ORIGIN]
     return [
-        [*fixed, target, measure, round(spread.mean, 4), round(spread.deviation, 4)]
+        [*fixed, target, measure, round(spread.mean, 4), round(spread.deviation, 4), *origin]
         for (target, measure), spread in row.scores.items()
     ]

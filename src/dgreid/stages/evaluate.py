@@ -18,6 +18,7 @@ from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.protocols import read_protocol
+from dgreid.protocols.tables import TARGETS
 from dgreid.stages.train import PROTOCOLS, RUNS, chosen, prepare, restore
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,9 @@ def evaluate(config: RunConfig) -> Path:
         "balance": balance_table(method),
         "bank": bank_table(method, protocol.domains),
         "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
+        "made_from": hashes(config, facts),
     }
+    node = {key: value for key, value in node.items() if value != []}  # DVC draws no file with an empty list
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(json.dumps(node, indent=2) + "\n")
@@ -63,6 +66,15 @@ def evaluate(config: RunConfig) -> Path:
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
     )
     return METRICS / f"{config.run}.json"
+
+
+def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of what the scores were made from: settings, training rows, query and gallery rows."""
+    return {
+        "configuration": facts["config_sha256"],
+        "training_rows": facts["data"]["sha256"],
+        "searched_rows": sha256(PROTOCOLS / config.protocol.name / TARGETS),
+    }
 
 
 def check_same(config: RunConfig, facts: Mapping[str, Any]) -> None:

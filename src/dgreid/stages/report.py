@@ -5,7 +5,7 @@ A selection has its own tables and the page; the papers' tables take every run i
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +22,7 @@ METRICS, REPORTS = Path("reports/metrics"), Path("reports")
 
 
 def report(matrix: Mapping) -> None:
-    """Write tables, papers, figures, site, index.html and summary.json of params/matrix.yaml to reports/.
+    """Write tables, papers, figures, site, index.html and summary of params/matrix.yaml to reports/.
 
     Raises:
         UserError: a run has no metrics, or its metrics do not fit the others.
@@ -34,21 +34,20 @@ def report(matrix: Mapping) -> None:
     for file, text in selection_texts(name, title, content, gaps).items():
         with whole(REPORTS / "tables" / file) as part:
             part.write_text(text)
-    printed = paper_texts(METRICS)
+    every = [json.loads(path.read_text()) for path in sorted(METRICS.glob("*.json"))]
+    shown, printed = paper_texts(every)
     with whole(REPORTS / "papers") as folder:
         folder.mkdir()
         for file, text in printed.items():
             (folder / file).write_text(text)
 
-    every = [json.loads(path.read_text()) for path in sorted(METRICS.glob("*.json"))]
     kept = {run["run"]: evidence.read(run) for run in every}
     histories = {run: kept[run].history for run in metrics}
     drawn = figures.draw(title, metrics, histories, REPORTS / "figures" / name)
-    with whole(REPORTS / "summary.json") as part:
-        part.write_text(json.dumps(summary(metrics), indent=2) + "\n")
-    shown = [
-        page.Paper(table, papers.describe(table).title, printed[f"{table}.html"]) for table in papers.names()
-    ]
+    with whole(REPORTS / "summary") as folder:
+        folder.mkdir()
+        for run, node in metrics.items():
+            (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n")
     page.write(page.Material(matrix, metrics, every, content, gaps, shown, drawn, kept), REPORTS)
     log.info("reports/index.html: %d runs", len(metrics))
 
@@ -65,22 +64,22 @@ def selection_texts(name: str, title: str, content: list[tables.Block], gaps: pd
     }
 
 
-def paper_texts(folder: Path) -> dict[str, str]:
-    """The papers' tables by file name, with every run whose metrics are in the folder."""
-    metrics = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+def paper_texts(metrics: Sequence[Mapping]) -> tuple[list[page.Paper], dict[str, str]]:
+    """The papers' tables with these runs: for the page, and by file name."""
     known, methods = papers.Reference.read(), paper_sheets.methods()
-    texts = {}
+    shown, texts = [], {}
     for name in papers.names():
         table = papers.describe(name)
         cells = papers.cells(table, known, metrics)
         content = paper_sheets.sheets(table, cells, methods)
+        shown.append(page.Paper(name, table.title, sheets.html(content)))
         texts |= {
             f"{name}.md": sheets.markdown(content),
             f"{name}.csv": csv(cells),
             f"{name}.tex": sheets.latex(content),
-            f"{name}.html": sheets.html(content),
+            f"{name}.html": page.alone(shown[-1]),
         }
-    return texts
+    return shown, texts
 
 
 def csv(frame: pd.DataFrame) -> str:

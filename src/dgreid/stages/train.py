@@ -19,7 +19,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dgreid import methods
+from dgreid import methods, provenance
 from dgreid.config import BackboneConfig, MethodOptions, RecipeConfig, RunConfig, threads
 from dgreid.device import claim
 from dgreid.errors import UserError
@@ -46,7 +46,7 @@ def train(config: RunConfig) -> Path:
     Raises:
         UserError: missing data, more domains or identities asked than there are, a loss that is not finite.
     """
-    device = prepare(config.seed)
+    device, commit = prepare(config.seed), provenance.commit()  # of the code that was just loaded
     rows, data = read_training(PROTOCOLS / config.protocol.name)
     data["sha256"] = sha256(PROTOCOLS / config.protocol.name / "train.parquet")
     training = plan(rows, config)
@@ -74,7 +74,8 @@ def train(config: RunConfig) -> Path:
         history[columns(history)].to_csv(folder / "history.csv", index=False)
         facts = record(config, training, data | {"initial_weights": start})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
-        (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device), indent=2) + "\n")
+        made = {"commit": commit, "date": provenance.now()}  # here, as run.yaml is the same every time
+        (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device) | made, indent=2) + "\n")
     checkpoint.remove()
     log.info("%s: %d iterations, %.1f s", config.run, training.iterations, cost["seconds"])
     return RUNS / config.run

@@ -1,0 +1,68 @@
+import re
+import subprocess
+import time
+
+import pytest
+
+from dgreid import provenance
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository of one commit, as the working folder."""
+    for name in ("src/code.py", "params/rate.yaml", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one")
+    monkeypatch.chdir(tmp_path)
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "t")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "t")
+    for words in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *words], check=True)
+    return tmp_path
+
+
+def head():
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_commit_is_that_of_the_checkout(checkout):
+    assert re.fullmatch("[0-9a-f]{7,}", provenance.commit()) and provenance.commit() == head()
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        provenance.commit()
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.05  # a training must not wait for its label
+
+
+@pytest.mark.parametrize("name", ["src/code.py", "params/rate.yaml"])
+def test_a_plus_says_that_code_or_parameters_differ(checkout, name):
+    (checkout / name).write_text("two")
+    assert provenance.commit() == head() + "+"
+    (checkout / name).write_text("one")
+    assert provenance.commit() == head()
+
+
+def test_other_files_and_untracked_ones_make_no_difference(checkout):
+    (checkout / "notes.txt").write_text("two")
+    (checkout / "src" / "new.py").write_text("two")
+    assert provenance.commit() == head()
+
+
+def test_where_there_is_no_checkout_the_commit_is_unknown(checkout, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(checkout / "src")  # a folder inside somebody's repository is not a checkout of it
+    assert provenance.commit() is None
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+    assert provenance.commit() is None
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    assert provenance.commit() is None  # no commit yet
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("PATH", "")
+    assert provenance.commit() is None  # no git
+
+
+def test_the_date_is_utc_to_the_second():
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", provenance.now())
