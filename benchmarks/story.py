@@ -1,0 +1,302 @@
+"""Why do MetaBIN and M3L not stand where the papers have them, on the miniature benchmark? Controls.
+
+Starts from the runs of selection `story` and trains a few more on the same data, seeds and budget. Written
+down before each of them was run (known then: the story's tables, and that gates end at .97 on average):
+
+A. What separates BIN (Rank-1 50.3) from MetaBIN (48.6)?
+   `gates`: both learners' networks (MetaBIN's layer) searched with other gates, the running statistics
+   estimated anew each time. If the gates separate the two, exchanging them moves Rank-1 by more than 2
+   points, and learned gates are more than 2 points above the best constant. Expected: neither.
+   `erm_bin`: MetaBIN's layer, its gates trained by the base loss as BIN's are. Expected: the effect of the
+   gates' learner, same layer, has an interval that covers 0.
+   `bin, gates held at .5`: if gate learning matters on this benchmark, it falls 5 points below BIN.
+   Expected: no.
+   `held` and `unseen`: new people of the source and of the target domains, galleries of equal size. The paper
+   says that jointly trained gates over-fit the sources: then the joint learner's held - unseen is above the
+   meta-learner's by more than 3 points. Expected: no.
+   `gates x10`: ten times the gates' rate for both learners. If 300 iterations are too short for gates at .1,
+   the meta-learner gains more than 3 points on the joint one by it. Expected: undecided.
+   `600 iterations`, added when `held` had shown BIN's lead over BN (17) among new people of the sources too:
+   if that lead is speed of learning, it shrinks to less than half with twice the budget. Expected: yes.
+B. Why is M3L without meta-learning (18.4) below its baseline (33.5), and M3L (16.1) with it?
+   `held` of both: if they fail to learn, it is as far down as `unseen`; if they fail to generalise, not.
+   `m3l_global_fc_baseline`: every domain forwarded by itself as in M3L, but a linear classifier. If batch
+   norms of 16 images are the reason, it stays within 5 points of 18.4; if the memory, within 5 of 33.5.
+   `warm`: all three methods from the backbone that `erm_m3l` trained with another seed, in the place of
+   ImageNet's. If the start is the reason, M3L's gaps to `erm_m3l` shrink to less than half.
+   `triplet alone`, added when the classifier had reached 36.2: M3L's baseline without its memory. If the
+   memory merely adds nothing, this stays within 5 points of 18.4; if the memory does harm, it is above. And
+   from the warm start, added when it was above: if the memory does no harm then, it is not above again.
+
+    dgreid select story && snakemake --cores all && python benchmarks/story.py
+
+Runs and scores that are there are not made again; delete them for that. About 45 core-minutes in all.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgreid.evaluation.runner import run_protocol, summarise
+from dgreid.evaluation.statistics import paired_difference
+from dgreid.files import whole
+from dgreid.images.augment import normalise
+from dgreid.images.pack import Pack
+from dgreid.methods._shared import gates_of
+from dgreid.methods.base import Method
+from dgreid.miniature.render import World
+from dgreid.protocols import read_protocol
+from dgreid.stages.train import PROTOCOLS
+from miniature import SOURCES, TARGETS, pairs, rank1
+from story_systems import CPU, HELD_GATES, SEEDS, SYSTEMS, UNTRAINED, begun, configuration, trained
+
+QUESTIONS = [  # first - second
+    ("metabin", "bin"),
+    ("metabin", "erm_bin"),
+    ("erm_bin", "bin"),
+    ("bin", "erm_pooled"),
+    ("bin, 600 iterations", "erm_pooled, 600 iterations"),
+    ("erm_pooled, 600 iterations", "erm_pooled"),
+    ("bin, 600 iterations", "bin"),
+    (HELD_GATES, "bin"),
+    (HELD_GATES, "metabin"),
+    (HELD_GATES, "erm_pooled"),
+    ("metabin, gates x10", "erm_bin, gates x10"),
+    ("erm_bin, gates x10", "erm_bin"),
+    ("metabin, gates x10", "metabin"),
+    ("m3l_baseline", "erm_m3l"),
+    ("m3l", "erm_m3l"),
+    ("m3l", "m3l_baseline"),
+    ("m3l_baseline", UNTRAINED),
+    ("m3l_global_fc_baseline", "erm_m3l"),
+    ("m3l_global_fc_baseline", "m3l_baseline"),
+    ("m3l_baseline", "m3l_baseline, triplet alone"),
+    ("m3l_baseline, triplet alone", "erm_m3l"),
+    ("m3l_baseline, warm", "erm_m3l, warm"),
+    ("m3l_baseline, warm", "m3l_baseline, triplet alone, warm"),
+    ("m3l_baseline, triplet alone, warm", "erm_m3l, warm"),
+    ("m3l, warm", "erm_m3l, warm"),
+    ("m3l, warm", "m3l_baseline, warm"),
+    ("erm_m3l, warm", "erm_m3l"),
+]
+PROBED = {"erm_bin": "metabin", "metabin": "erm_bin"}  # and whose gates it is given
+
+
+# ------------------------------------------------------------------------------------------- measuring
+@cache
+def protocol():
+    return read_protocol(PROTOCOLS / "miniature")
+
+
+@cache
+def pack(dataset: str) -> Pack:
+    return Pack.open(dataset, configuration("bin", 0).image)
+
+
+@cache
+def new_people(domain: str) -> Tensor:
+    """(120, 3, 64, 32): 60 people whom no data set shows, by two cameras each."""
+    images = pairs(World(domain))  # (60, 2, 64, 32, 3)
+    return normalise(torch.from_numpy(images.reshape(-1, *images.shape[2:])))
+
+
+@torch.inference_mode()
+def search_new(method: Method, domain: str) -> float:
+    features = method.embed(new_people(domain)).float()
+    return rank1(features.reshape(len(features) // 2, 2, -1))
+
+
+def targets(method: Method) -> dict[str, float]:
+    """Rank-1 of the four targets and their average, per cent."""
+    node = summarise(run_protocol(method, protocol(), pack, CPU))
+    return {target: round(each["rank1"], 2) for target, each in node["targets"].items()} | {
+        "average": round(node["average"]["rank1"], 2)
+    }
+
+
+def scores(method: Method) -> dict:
+    """All that is measured of a trained network; new people beside the targets' own."""
+    held, unseen = (
+        round(fmean(search_new(method, domain) for domain in domains), 2) for domains in (SOURCES, TARGETS)
+    )
+    node = {"rank1": targets(method), "held": held, "unseen": unseen, "gap": round(held - unseen, 2)}
+    gates = gates_of(method)
+    if gates:
+        values = torch.cat([gate.detach() for gate in gates.values()])
+        node["gates"] = {
+            "mean": round(float(values.mean()), 4),
+            "below .5": round(float((values < 0.5).float().mean()), 4),
+            "mean per layer": [round(float(gate.detach().mean()), 3) for gate in gates.values()],
+        }
+    return node
+
+
+# ----------------------------------------------------------------------------------------------- gates
+@torch.no_grad()
+def set_gates(method: Method, rule: Callable[[str, Tensor], Tensor]) -> None:
+    for name, gate in gates_of(method).items():
+        gate.copy_(rule(name, gate))
+
+
+@torch.no_grad()
+def estimate_statistics(method: Method) -> None:
+    """Running statistics from one pass over all training images, mixed, in training mode, 64 at a time."""
+    rows = protocol().train
+    images = np.concatenate(
+        [pack(dataset)[part["row"].to_numpy()] for dataset, part in rows.groupby("dataset")]
+    )
+    order = np.random.default_rng(0).permutation(len(images))
+    method.train()
+    for chosen in np.array_split(order, len(order) // 64):
+        method.embed(normalise(torch.from_numpy(images[chosen])))
+    method.eval()
+
+
+def probes(seed: int, name: str) -> dict[str, dict[str, float]]:
+    """A trained network searched with other gates than its own."""
+    other = {gate: value.detach() for gate, value in gates_of(trained(PROBED[name], seed)).items()}
+    stem = next(iter(other))
+    rules = {
+        "learned": lambda gate, value: value,
+        f"{PROBED[name]}'s": lambda gate, value: other[gate],
+        "learned in the stem, else 1": lambda gate, value: value if gate == stem else torch.ones_like(value),
+    }
+    for constant in (0.0, 0.25, 0.5, 0.75, 1.0):
+        rules[f"{constant:g}"] = lambda gate, value, constant=constant: torch.full_like(value, constant)
+    found = {}
+    for title, rule in rules.items():
+        method = trained(name, seed)
+        set_gates(method, rule)
+        estimate_statistics(method)
+        found[title] = targets(method)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- memory
+@torch.no_grad()
+def memory(method: Method) -> dict[str, float]:
+    """What M3L's memory knows: how alike its centroids are, and whom it takes training images for.
+
+    `cosine`: mean over pairs of centroids of a domain; `named right`: per cent of the training images, in
+    training mode and domain by domain as the loss sees them, whose likeliest identity in their domain is
+    their own. Chance is 1 per cent.
+    """
+    rows, classifier = protocol().train, method.network.classifier
+    cosines, right = [], []
+    method.train()
+    for _, part in rows.groupby("domain"):
+        people = np.unique(part["identity"])
+        centroids = classifier.centroids[people]
+        cosines.append(
+            float((centroids @ centroids.T).sum() - len(people)) / (len(people) * (len(people) - 1))
+        )
+        labels = np.searchsorted(people, part["identity"].to_numpy())
+        images = pack(part["dataset"].iloc[0])[part["row"].to_numpy()]
+        for chosen in np.array_split(np.random.default_rng(0).permutation(len(images)), len(images) // 16):
+            pooled = method.network.pool(normalise(torch.from_numpy(images[chosen])))
+            logits = classifier(method.network.neck(pooled))[
+                :, people
+            ]  # (about 16, identities of the domain)
+            right += list(logits.argmax(1).numpy() == labels[chosen])
+    return {"cosine": round(float(np.mean(cosines)), 3), "named right": round(100 * float(np.mean(right)), 2)}
+
+
+# -------------------------------------------------------------------------------------------- reporting
+def difference(first: list[float], second: list[float]) -> dict[str, float]:
+    found = paired_difference(first, second)
+    return {"mean": round(found.mean, 2), "low": round(found.low, 2), "high": round(found.high, 2)}
+
+
+def differences(systems: dict) -> list[dict]:
+    """Paired over the seeds that both have; `gap` is held - unseen."""
+    table = []
+    for first, second in QUESTIONS:
+        seeds = sorted(systems.get(first, {}).keys() & systems.get(second, {}).keys())
+        if len(seeds) < 2:
+            continue
+        row = {"first": first, "second": second, "seeds": [int(seed) for seed in seeds]}
+        for measure in ("rank1", "held", "unseen", "gap"):
+            both = [
+                [each["rank1"]["average"] if measure == "rank1" else each[measure] for each in scored]
+                for scored in ([systems[name][seed] for seed in seeds] for name in (first, second))
+            ]
+            row[measure] = difference(*both)
+        table.append(row)
+    return table
+
+
+def probe_differences(found: dict, systems: dict) -> dict:
+    """Average Rank-1 with other gates minus that with the learned ones, paired over seeds.
+
+    `statistics as trained` says what estimating them anew does by itself.
+    """
+    table = {}
+    for name, seeds in found.items():
+        scored = {
+            title: [each[title]["average"] for each in seeds.values()] for title in next(iter(seeds.values()))
+        }
+        before = [systems[name][seed]["rank1"]["average"] for seed in seeds]
+        scored = {"learned, statistics as trained": before} | scored
+        learned = scored.pop("learned")
+        if len(learned) > 1:
+            table[name] = {title: difference(values, learned) for title, values in scored.items()}
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS, metavar="NAME")
+    parser.add_argument("--probes", nargs="*", default=["gates", "memory"], choices=["gates", "memory"])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/story.json"))
+    chosen = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)
+    result = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    systems, gates, memories = (result.setdefault(key, {}) for key in ("systems", "gates", "memory"))
+
+    def save() -> None:
+        found = {
+            "data_kind": protocol().kind,
+            "unit": "Rank-1, per cent; intervals 95 %, Student's t over seeds",
+            "systems": systems,
+            "differences": differences(systems),
+            "gates": gates,
+            "gates, minus learned": probe_differences(gates, systems),
+            "memory": memories,
+        }
+        with whole(chosen.out) as part:
+            part.write_text(json.dumps(found, indent=1) + "\n")
+
+    for name in chosen.systems:
+        for seed in map(str, SEEDS):
+            if seed not in systems.setdefault(name, {}):
+                systems[name][seed] = scores(trained(name, int(seed)))
+                logging.info("%s, seed %s: %s", name, seed, systems[name][seed])
+                save()
+    for seed in map(str, SEEDS) if "gates" in chosen.probes else ():
+        for name in PROBED:
+            if seed not in gates.setdefault(name, {}):
+                gates[name][seed] = probes(int(seed), name)
+                logging.info("%s, seed %s: %s", name, seed, gates[name][seed])
+                save()
+    for name in ("m3l_baseline", "m3l_baseline, warm") if "memory" in chosen.probes else ():
+        for seed in map(str, SEEDS):
+            if seed not in memories.setdefault(name, {}):
+                start, end = begun(name, int(seed)), trained(name, int(seed))
+                memories[name][seed] = {"start": memory(start), "end": memory(end)}
+                logging.info("memory of %s, seed %s: %s", name, seed, memories[name][seed])
+                save()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The systems that `story.py` compares on the miniature benchmark; those not there yet are trained."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from dgreid.config import RunConfig, load_run
+from dgreid.files import whole
+from dgreid.images.loader import TrainingImages, batches, survey
+from dgreid.methods._shared import gates_of
+from dgreid.methods.base import Method, Training
+from dgreid.protocols import read_training
+from dgreid.stages.train import PROTOCOLS, RUNS, build, plan, prepare, restore, train, training_images
+from dgreid.training.checkpoint import Checkpoint
+from dgreid.training.loop import fit
+
+SEEDS = (0, 1, 2)
+CPU = torch.device("cpu")
+FASTER = "method.gate_learning_rate=1.0"
+UNTRAINED = "erm_m3l, untrained"
+HELD_GATES = "bin, gates held at .5"
+LONGER = "recipe.iterations_per_epoch=6"  # the schedule stretched with it
+M3L = "recipe=miniature_m3l"
+# name in the results: method and further words of the run
+SYSTEMS = {
+    "erm_pooled": ["erm_pooled"],
+    "erm_in": ["erm_in"],
+    "bin": ["bin"],
+    "metabin": ["metabin"],
+    "erm_m3l": ["erm_m3l", M3L],
+    "m3l_baseline": ["m3l_baseline", M3L],
+    "m3l": ["m3l", M3L],
+    UNTRAINED: ["erm_m3l", M3L],
+    # from here on trained by this file
+    "erm_bin": ["erm_bin"],
+    HELD_GATES: ["bin", "method.gate_learning_rate=1e-30"],
+    "m3l_global_fc_baseline": ["m3l_global_fc_baseline", M3L],
+    "erm_m3l, warm": ["erm_m3l", M3L],
+    "m3l_baseline, warm": ["m3l_baseline", M3L],
+    "m3l_baseline, triplet alone": ["m3l_baseline", M3L, "method.identification=none"],
+    "erm_pooled, 600 iterations": ["erm_pooled", LONGER],
+    "bin, 600 iterations": ["bin", LONGER],
+    "erm_bin, gates x10": ["erm_bin", FASTER],
+    "metabin, gates x10": ["metabin", FASTER],
+    "m3l_baseline, triplet alone, warm": ["m3l_baseline", M3L, "method.identification=none"],
+    "m3l, warm": ["m3l", M3L],
+}
+
+
+def configuration(name: str, seed: int) -> RunConfig:
+    method, *words = SYSTEMS[name]
+    if name.endswith(", warm"):
+        words = [*words, f"recipe.weights={backbone_of('erm_m3l', (seed + 1) % len(SEEDS))}"]
+    return load_run(
+        [f"method={method}", "backbone=resnet_tiny", "protocol=miniature", f"seed={seed}", *words]
+    )
+
+
+def backbone_of(name: str, seed: int) -> Path:
+    """The trained backbone of a run as a weight file."""
+    path = Path(f"data/weights/{name}-resnet_tiny-miniature-s{seed}.safetensors")
+    if not path.exists():
+        method, _ = restore(RUNS / configuration(name, seed).run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as part:
+            state = method.network.backbone.state_dict()
+            save_file({key: tensor.contiguous() for key, tensor in state.items()}, part)
+    return path
+
+
+def trained(name: str, seed: int) -> Method:
+    """The run, trained now if it is not there, in eval mode."""
+    config = configuration(name, seed)
+    if name == HELD_GATES:
+        return with_held_gates(config, 0.5)
+    if name == UNTRAINED:
+        return begun(name, seed).eval()
+    if not (RUNS / config.run).exists():
+        train(config)
+    return restore(RUNS / config.run)[0]
+
+
+def prepared(config: RunConfig) -> tuple[Method, TrainingImages, Training]:
+    """A seeded method as it is before training, what it will see, and how long."""
+    prepare(config.seed)
+    rows, _ = read_training(PROTOCOLS / config.protocol.name)
+    training = plan(rows, config)
+    method = build(config.method, config.backbone, config.recipe, training)
+    return method, training_images(rows, config, method), training
+
+
+def begun(name: str, seed: int) -> Method:
+    """The system before its first iteration, its memory filled."""
+    method, images, _ = prepared(configuration(name, seed))
+    method.start(lambda: survey(images, CPU))
+    return method
+
+
+def with_held_gates(config: RunConfig, value: float) -> Method:
+    """Train with all gates at `value`; the configuration's gate rate is too small to move them."""
+    method, images, training = prepared(config)
+    with torch.no_grad():
+        for gate in gates_of(method).values():
+            gate.fill_(value)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder) / "last.pt", "")
+        fit(method, lambda keys: batches(images, keys, CPU), training, checkpoint, training.iterations)
+    return method.eval()
