@@ -5,7 +5,7 @@ random batches of 4 people x 4 images from each of the four sources, 600 steps o
 warm-up, cross-entropy with label smoothing and batch-hard triplet, ranking by a plain sort. Beside it stand
 the runs of `erm` in reports/metrics that searched the same splits. Needs the protocol and the ImageNet file.
 
-    dgreid select open_small && snakemake --cores all && python benchmarks/plain_baseline.py --seeds 0 1 2
+    dgreid select open_small && snakemake --cores all && python benchmarks/plain_baseline.py
 """
 
 import argparse
@@ -128,7 +128,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--again", action="store_true", help="train the script's seeds that are there again")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plain_baseline.json"))
     arguments = parser.parse_args()
@@ -141,8 +142,16 @@ def main() -> None:
     rows = protocol.train
     images = np.stack([packs[d][np.array([r])][0] for d, r in zip(rows["dataset"], rows["row"], strict=True)])
     labels = rows["identity"].to_numpy(np.int64), rows["domain"].to_numpy(np.int64)
+    kept = (
+        []
+        if arguments.again or not arguments.out.exists()
+        else json.loads(arguments.out.read_text())["plain"]
+    )
     seeds = []
-    for seed in arguments.seeds:
+    for seed in range(arguments.seeds):
+        if seed < len(kept):  # the list is in the order of the seeds 0, 1, ...
+            seeds.append(kept[seed])
+            continue
         network = train(seed, images, *labels)
         scores = {
             target: [search(network, *pair, packs) for pair in splits]
