@@ -17,6 +17,12 @@ def test_help_shows_examples_and_every_command():
         assert word in done.stdout
 
 
+def test_a_reader_who_has_seen_enough_is_no_error():
+    command = f"set -o pipefail; {sys.executable} -m dgreid.cli protocols | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -126,6 +126,26 @@ def test_status_is_what_the_files_say(made):
     assert plan(matrix(done)).endswith("All 1 runs are trained.")
 
 
+@pytest.mark.parametrize("text", ["config: [", "config", "config: {seed: 0", "", "\udcff"])
+def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
+    each = run()
+    folder = train.RUNS / each.run
+    cost(folder, each, 100.0)
+    (folder / "model.safetensors").touch()
+    (folder / "run.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    shown = plan(matrix(each))
+    assert cells(shown, each.run)[1].strip() == "damaged" and "1 of 1 runs are to be trained" in shown
+    assert f"{each.run} is damaged, so its speed is not used" in caplog.text and "not measured" in shown
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"images_per_second": null}]'])
+def test_damaged_measurements_are_a_sentence_and_stay(made, text):
+    costs.COSTS.write_text(text)
+    with pytest.raises(UserError, match=r"data/costs\.json is damaged: delete it"):
+        plan(matrix(run()))
+    assert costs.COSTS.read_text() == text
+
+
 def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, monkeypatch):
     each = run("pair", "erm", "recipe.epochs=1000")
     images = budget_of(each).images

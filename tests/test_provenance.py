@@ -10,7 +10,7 @@ from dgreid import provenance
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A repository of one commit, as the working folder."""
-    for name in ("src/code.py", "params/rate.yaml", "notes.txt"):
+    for name in ("src/code.py", "params/rate.yaml", "params/matrix.yaml", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("one")
     monkeypatch.chdir(tmp_path)
@@ -46,10 +46,33 @@ def test_a_plus_says_that_code_or_parameters_differ(checkout, name):
     assert provenance.commit() == head()
 
 
-def test_other_files_and_untracked_ones_make_no_difference(checkout):
+@pytest.mark.parametrize("name", ["src/methods/new.py", "params/method/new.yaml"])
+def test_a_plus_says_that_code_or_parameters_are_new(checkout, name):
+    subprocess.run(["git", "config", "status.showUntrackedFiles", "no"], check=True)  # as some have it
+    (checkout / name).parent.mkdir()
+    (checkout / name).write_text("one")
+    assert provenance.commit() == head() + "+"
+    subprocess.run(["git", "add", name], check=True)
+    assert provenance.commit() == head() + "+"
+    (checkout / ".gitignore").write_text("new.*")
+    subprocess.run(["git", "rm", "-q", "--cached", name], check=True)
+    assert provenance.commit() == head()  # ignored
+
+
+def test_a_plus_says_that_code_is_gone(checkout):
+    (checkout / "src/code.py").unlink()
+    assert provenance.commit() == head() + "+"
+
+
+def test_other_files_and_the_selection_make_no_difference(checkout):
     (checkout / "notes.txt").write_text("two")
-    (checkout / "src" / "new.py").write_text("two")
+    (checkout / "new.txt").write_text("two")
+    (checkout / "params/matrix.yaml").write_text("two")  # what `dgreid select` does
     assert provenance.commit() == head()
+    (checkout / "params/matrix.yaml").unlink()
+    assert provenance.commit() == head()
+    (checkout / "src/code.py").write_text("two")
+    assert provenance.commit() == head() + "+"
 
 
 def test_where_there_is_no_checkout_the_commit_is_unknown(checkout, tmp_path_factory, monkeypatch):

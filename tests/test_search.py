@@ -4,6 +4,8 @@ from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -184,6 +186,30 @@ def test_a_gallery_that_moved_is_still_searched(project, caplog):
     assert "is gone: the sheet shows names alone" in caplog.text
     with pytest.raises(UserError, match="is gone, so it cannot be copied"):
         search("mine", project / "who", path, project / "out", copy=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "deep/../../secret.png", "{}/secret.png", "notes.txt", None]
+)
+def test_a_foreign_gallery_can_name_images_below_its_folder_alone(project, name):
+    path = embed("mine", project / "crops", project / "g.parquet")
+    tiny_run.crops(project, ["secret.png"])
+    (project / "crops/notes.txt").write_text("secret")
+    table = pq.read_table(path)
+    names = [name and name.format(project), *table["path"].to_pylist()[1:]]
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array(names, pa.string())), path)
+    for copy in (False, True):
+        with pytest.raises(UserError, match=r"g\.parquet names .*, which is no image below .*crops: embed"):
+            search("mine", project / "who", path, project / "out", copy=copy)
+    assert not (project / "out").exists()
+
+
+def test_a_gallery_with_a_damaged_shape_is_none(project):
+    path = embed("mine", project / "crops", project / "g.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(table.schema.metadata | {b"shape": b"[2"}), path)
+    with pytest.raises(UserError, match="is not a gallery"):
+        search("mine", project / "who", path, project / "out")
 
 
 def test_the_commands(project, capsys):

@@ -30,9 +30,15 @@ def main(words: Sequence[str] | None = None) -> int:
         if not Path("params").is_dir():
             raise UserError("there is no params/ here: run dgreid from the project's root folder.")
         _COMMANDS[chosen.name](chosen)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever reads has seen enough, as in `dgreid protocols | head`
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nor does Python's own last flush fail
+        return 0
     except OSError as error:  # the last resort: a full disk, a missing permission
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}; mend that and run it again.", file=sys.stderr)

@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from dgreid.config import RunConfig, threads
+from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.stages import train
@@ -162,15 +163,34 @@ def _device() -> torch.device:
 
 
 def _measured() -> list[dict[str, Any]]:
-    return json.loads(COSTS.read_text()) if COSTS.is_file() else []
+    if not COSTS.is_file():
+        return []
+    try:
+        entries = json.loads(COSTS.read_text())
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):
+        raise UserError(f"{COSTS} is damaged: delete it, its speeds are measured again with --measure.")
+    return entries
+
+
+def _has_speed(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("images_per_second"), int | float)
 
 
 def _of_runs() -> list[dict[str, Any]]:
     entries = []
     for path in sorted(train.RUNS.glob("*/cost.json")):
-        facts = yaml.safe_load((path.parent / "run.yaml").read_text())["config"]
-        names = {group: facts[group]["name"] for group in ("method", "backbone", "image")}
-        entries.append(names | json.loads(path.read_text()))
+        try:
+            facts = yaml.safe_load((path.parent / "run.yaml").read_text())["config"]
+            names = {group: facts[group]["name"] for group in ("method", "backbone", "image")}
+            entry = names | json.loads(path.read_text())
+        except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+            entry = None
+        if _has_speed(entry):
+            entries.append(entry)
+        else:
+            log.warning("%s is damaged, so its speed is not used; train the run again.", path.parent)
     return entries
 
 

@@ -25,7 +25,8 @@ TRAINED = ("done", "trained")
 RIGHT = ("iterations", "images", "images/s", "hours")
 LEGEND = """\
 done: in reports/metrics, with today's settings where the run is here (changes of code are for `dvc status`);
-trained: to be searched; started: has a checkpoint; outdated: trained with other settings.
+trained: to be searched; started: has a checkpoint; outdated: trained with other settings;
+damaged: its run.yaml cannot be read, train it again.
 iterations and images are those of training; ~ is estimated from the protocol's expected counts, exact once
 `dgreid protocol` made it. hours: on one {device} ({machine}) with {threads}, training alone; images/s from a
 measurement, from data/runs, or from reports/metrics, which on a CPU may be another machine's."""
@@ -45,7 +46,7 @@ class Need(NamedTuple):
 
     run: str
     protocol: str
-    status: str  # done | trained | started | outdated | to do
+    status: str  # done | trained | started | outdated | damaged | to do
     data: str  # ready ..., or what is in the way
     budget: Budget
     speed: costs.Speed | None
@@ -107,11 +108,14 @@ def config_of(choice: Mapping[str, Any]) -> RunConfig:
 
 
 def status_of(run: RunConfig) -> str:
-    """done, trained, started, outdated or to do, by the files a run leaves."""
+    """done, trained, started, outdated, damaged or to do, by the files a run leaves."""
     folder = train.RUNS / run.run
     if (folder / "run.yaml").is_file():
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
-        if facts["config"] != train.chosen(run):
+        try:
+            trained = yaml.safe_load((folder / "run.yaml").read_text())["config"]
+        except (ValueError, yaml.YAMLError, LookupError, TypeError):
+            return "damaged"
+        if trained != train.chosen(run):
             return "outdated"
     if (METRICS / f"{run.run}.json").is_file():
         return "done"

@@ -4,23 +4,25 @@ import os
 import subprocess
 from datetime import UTC, datetime
 
-SOURCES = ("src", "params")  # what decides a run; the rest of the tree may differ
+# What decides a run; the rest of the tree may differ, as may the selection, which only lists runs.
+SOURCES = ("src", "params", ":(exclude)params/matrix.yaml")
 PATIENCE = 2.0  # seconds; it takes milliseconds where the files are local
 
 
 def commit() -> str | None:
-    """The short hash of HEAD, with `+` where tracked files of src/ or params/ differ from it.
+    """The short hash of HEAD, with `+` where src/ or params/ differ from it, be it by a new file.
 
+    Files that git ignores do not count, nor does params/matrix.yaml, which `dgreid select` writes.
     None where there is no git, no commit, or the folder is not the root of a checkout; never an error.
     """
     head = _git("rev-parse", "--show-cdup", "--short", "HEAD")
     if head is None or head.returncode != 0:
         return None
     above, _, name = head.stdout.partition("\n")
-    changed = _git("diff", "--quiet", "HEAD", "--", *SOURCES)
-    if above or changed is None or changed.returncode not in (0, 1):
+    changes = _git("status", "--porcelain", "--untracked-files=normal", "--", *SOURCES)
+    if above or changes is None or changes.returncode != 0:
         return None
-    return name.strip() + "+" * changed.returncode
+    return name.strip() + ("+" if changes.stdout else "")
 
 
 def now() -> str:

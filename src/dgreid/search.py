@@ -10,18 +10,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from dgreid.embedding import BATCH, Embedder, batched, crops, readable
+from dgreid.embedding import BATCH, SUFFIXES, Embedder, batched, crops, readable
 from dgreid.errors import UserError
 from dgreid.files import whole
 
@@ -138,8 +137,9 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
         file = pq.ParquetFile(path)
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
         paths = file.read(["path"])["path"].to_pylist()
-        run, model, folder, shape = (facts[key] for key in ("run", "model_sha256", "folder", "shape"))
-    except (pa.ArrowInvalid, KeyError) as error:
+        run, model, folder = (facts[key] for key in ("run", "model_sha256", "folder"))
+        shape = json.loads(facts["shape"])
+    except (ValueError, KeyError) as error:  # ValueError: no parquet, no text, no JSON
         raise UserError(
             f"{path} is not a gallery: give a folder of crops, or the file `dgreid embed` made of one."
         ) from error
@@ -149,9 +149,21 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
             f"{path} was embedded {whose}, so it cannot be searched with {embedder.run}: embed the gallery "
             f"with `dgreid embed --run {embedder.run}` first, or give its folder."
         )
+    _check_below(path, folder, paths, run)
     if not Path(folder).is_dir():
         log.warning("%s, where the gallery was embedded, is gone: the sheet shows names alone.", folder)
-    return Crops(Path(folder), paths, _stored(file, json.loads(shape), embedder.device))
+    return Crops(Path(folder), paths, _stored(file, shape, embedder.device))
+
+
+def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: str) -> None:
+    """Refuse names that lead out of the folder or to no image: what they name is linked, or copied."""
+    for path in paths:
+        name = PurePath(path or "")
+        if name.is_absolute() or ".." in name.parts or name.suffix.lower() not in SUFFIXES:
+            raise UserError(
+                f"{gallery} names {path!r}, which is no image below {folder}: embed the gallery again with "
+                f"`dgreid embed --run {run}`."
+            )
 
 
 def _stored(file: pq.ParquetFile, shape: list[int], device: torch.device) -> Iterator[Tensor]:

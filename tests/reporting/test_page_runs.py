@@ -10,7 +10,7 @@ from PIL import Image
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import QUERIES
 from dgreid.protocols.tables import SCHEMA as ROWS
-from dgreid.reporting import differences, evidence, page, photographs, run_page, svg, tables
+from dgreid.reporting import differences, evidence, overview, page, photographs, run_page, runs, svg, tables
 from dgreid.reporting.summary import summary
 
 FACTS = {
@@ -98,11 +98,20 @@ def test_a_run_of_which_only_the_metrics_are_here(run, select):
 def test_commit_and_date_are_said_where_they_are_recorded(run, select):
     old = rendered(run, select)
     assert "neither date nor commit is recorded" in old and "<dt>commit</dt>" not in old
+    assert "A + behind" not in old
+    run["cost"] |= {"commit": None, "date": "2026-03-04T05:06:07Z"}  # where there is no git
+    text = rendered(run, select)
+    assert "<dd>2026-03-04 05:06 UTC</dd>" in text and "Its commit is unknown: " in text
+    assert "neither date" not in text and "A + behind" not in text
+    run["cost"] |= {"commit": "abc1234", "date": ""}
+    text = rendered(run, select)
+    assert "A + behind the commit" in text and "Its date is not recorded." in text
     run["cost"] |= {"commit": "abc1234+", "date": "2026-03-04T05:06:07Z"}
     run["made_from"] = {"configuration": "1" * 64, "training_rows": "2" * 64, "searched_rows": "3" * 64}
     text = rendered(run, select)
     assert "<dt>commit</dt><dd>abc1234+</dd>" in text and "<dd>2026-03-04 05:06 UTC</dd>" in text
     assert all(f"<dd>{digit * 64}</dd>" in text for digit in "123") and "neither date" not in text
+    assert "A + behind the commit" in text and "is unknown" not in text and "is not recorded" not in text
 
 
 def test_every_number_of_the_overview_leads_to_run_commit_and_data(run, make, select):
@@ -117,11 +126,45 @@ def test_every_number_of_the_overview_leads_to_run_commit_and_data(run, make, se
     cells = ["abc1234", "2026-03-04 05:06 UTC", *(f"<code>{digit * 12}</code>" for digit in "231")]
     assert "".join(f'<td class="text">{cell}</td>' for cell in cells) in pages["index.html"]
     assert '<td class="text"></td><td class="text"></td><td class="text"><code></code>' in pages["index.html"]
-    assert "<dd>2026-03-04<small>commit abc1234</small>" in pages["index.html"]
+    assert "<small>commit abc1234; not recorded of 1 of 2 runs</small>" in pages["index.html"]
+    assert "<dd>2026-03-04<small>" in pages["index.html"]
     assert "2026-03-04 05:06 UTC" in pages["site/runs.html"]
     lines = tables.frame(blocks)
-    assert set(lines.loc[lines["data"] == "miniature", "runs"]) == {f"{run['run']}+{other['run']}"}
-    assert set(lines.loc[lines["data"] == "miniature", "commits"]) == {"abc1234"}
+    assert set(lines.loc[lines["data"] == "miniature", "runs"]) == {f"{run['run']}; {other['run']}"}
+    assert set(lines.loc[lines["data"] == "miniature", "commits"]) == {"abc1234; unknown"}
+    assert set(lines.loc[lines["data"] == "miniature", "searched_rows"]) == {f"{'3' * 12}; unknown"}
+
+
+def test_what_one_run_does_not_record_is_unknown_beside_the_others(make):
+    made = [make("erm", seed, 40.0) for seed in range(4)]
+    names = "; ".join(run["run"] for run in made)
+    nothing = {"commits": "", "training_rows": "", "searched_rows": ""}
+    assert runs.origin(made) == {"runs": names, **nothing}
+    for run, commit in zip(made, ("abc1234+", None, "def5678", "abc1234+"), strict=True):
+        run["cost"]["commit"] = commit
+    made[1]["made_from"] = {"training_rows": "2" * 64}
+    assert runs.origin(made) == {
+        "runs": names,
+        "commits": "abc1234+; unknown; def5678",
+        "training_rows": f"unknown; {'2' * 12}",
+        "searched_rows": "",
+    }
+
+
+def test_the_overview_says_how_many_runs_record_nothing(make):
+    def trained(*costs):
+        made = [make("erm", seed, 40.0) for seed in range(len(costs))]
+        for run, (commit, date) in zip(made, costs, strict=True):
+            run["cost"] |= {"commit": commit, "date": date}
+        return [(value, more) for name, value, more in overview.tiles(made) if name == "Trained"]
+
+    early, late = "2026-03-04T05:06:07Z", "2026-03-06T05:06:07Z"
+    assert trained((None, None), (None, None)) == []
+    assert trained(("b", early), ("a+", late)) == [("2026-03-04 to 2026-03-06", "commits a+, b")]
+    assert trained(("b", early), (None, late), (None, None)) == [
+        ("2026-03-04 to 2026-03-06", "commit b; not recorded of 2 of 3 runs")
+    ]
+    assert trained((None, early), (None, early)) == [("2026-03-04", "commit unknown")]
 
 
 def test_names_break_where_a_reader_would_break_them():

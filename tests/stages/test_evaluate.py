@@ -127,6 +127,17 @@ def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
         evaluate.evaluate(config)
 
 
+@pytest.mark.parametrize("text", [None, "", '{"seconds": 1', "[]", "\udcff"])
+def test_a_missing_or_damaged_cost_is_a_sentence(project, config, text):
+    path = train.RUNS / config.run / "cost.json"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=r"its cost\.json is missing or damaged: train the run again"):
+        evaluate.evaluate(config)
+    assert not evaluate.METRICS.exists() and not evaluate.QUERIES.exists()
+
+
 def test_a_missing_run_is_named(root, tmp_path, monkeypatch):
     config = load_run([*WORDS, "seed=7"])
     monkeypatch.chdir(tmp_path)

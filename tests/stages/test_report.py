@@ -41,7 +41,7 @@ def project(root, tmp_path, monkeypatch):
     configs = [load_run([f"method={name}", *words]) for name in ("erm", "metabin")]
     monkeypatch.chdir(tmp_path)
     shutil.copytree(root / "data" / "reference", "data/reference")
-    for group in ("tables", "method"):
+    for group in ("backbone", "method", "tables"):
         shutil.copytree(root / "params" / group, f"params/{group}")
     choices = {}
     for made in configs:

@@ -86,6 +86,8 @@ def read_foreign(source: Path, images: list[Image]) -> Splits:
     """
     try:
         node = json.loads(Path(source).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{source} does not exist; give the JSON file that holds the splits.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{source}: not a JSON file that can be read ({error}).") from error
     if not isinstance(node, list) or not node or not all(isinstance(split, dict) for split in node):

@@ -65,14 +65,17 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
 
 
 def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """When, and at which commits; nothing where no run says."""
+    """When, and at which commits, as far as runs say; nothing where none does."""
     days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
     commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
     if not days:
         return []
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    word = "commit" if len(commits) == 1 else "commits"
-    return [("Trained", span, f"{word} {_listed(commits)}" if commits else "outside of a git checkout")]
+    word = "commits" if len(commits) > 1 else "commit"
+    below = f"{word} {_listed(commits) or runs.UNKNOWN}"
+    asked = ("date", "commit") if commits else ("date",)
+    silent = sum(not all(cost.get(key) for key in asked) for cost in costs)
+    return [("Trained", span, below + (f"; not recorded of {silent} of {len(costs)} runs" if silent else ""))]
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:

@@ -48,12 +48,10 @@ class Paper(NamedTuple):
     @property
     def state(self) -> str:
         """How much of it is measured."""
-        full = self.fragment.count('<tr class="measured">')
-        return (
-            f"{runs.plural(full, 'line')} measured on full data"
-            if full
-            else "nothing measured on full data yet"
-        )
+        full, counted = (self.fragment.count(f'<tr class="{kind}">') for kind in ("measured", "counted"))
+        measured = f"{runs.plural(full, 'line')} measured" if full else "nothing measured"
+        state = f"{measured} on full data" + ("" if full else " yet")
+        return state + (f", {runs.plural(counted, 'network')} counted from the code" if counted else "")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The papers' tables laid out for reading: print's rows and columns, what was measured beneath each row.
 
-A difference stands only under runs on full data and the paper's own protocol. Every other run is in a sheet
-apart, without a printed number beside it.
+A difference stands only under runs on full data and the paper's own protocol, and under what is counted from
+the code. Every other run is in a sheet apart, without a printed number beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +26,16 @@ HEADS = {
     "memory_mib": "Mem (MiB)",
     "time_ms": "Time (ms)",
 }
+MILLIONS = "all_params_m"  # to two places, as printed
 WHOLE = {"ids", "images", "cameras", "dim", "norm_layers", "balancing_params", "memory_mib"}
 INTRODUCTION = (
     "Scores in percent. Printed numbers as printed; below a row, what runs of this project measure under the "
     "same protocol on full data, as mean ± standard deviation over seeds (none for one seed), and the "
     "difference to print. "
+)
+COUNTED = (
+    "Lines `counted` come out of the code alone, without run or data: they are of the row's network, built "
+    "without neck and classifier. "
 )
 BESIDE = (
     "Mean ± standard deviation over seeds, in the shape of the table above: other data, other networks, "
@@ -77,7 +82,9 @@ def sheets(table: Description, frame: pd.DataFrame, known: Mapping[str, Mapping[
         notes = [(letter, text) for text, letter in marks.items()]
         notes += [("", note) for note in table.notes] if number + 1 == len(table.parts) else []
         title = table.title + (f" ({number + 1} of {len(table.parts)})" if len(table.parts) > 1 else "")
-        measured = INTRODUCTION + ("" if any(cell["comparable"] for cell in mine) else NOTHING)
+        compared = [cell for cell in mine if cell["comparable"]]
+        measured = INTRODUCTION + (COUNTED if any(map(_is_counted, compared)) else "")
+        measured += NOTHING if all(map(_is_counted, compared)) else ""
         result.append(Sheet(title, columns, tuple(lines), measured.strip(), tuple(notes)))
     for number in range(len(table.parts)):
         result += _beside(table, number, parts[number,])
@@ -110,7 +117,7 @@ def _head(document: str, measure: str) -> str:
 
 
 def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, str]) -> Iterator[Line]:
-    """The printed line, then per system its measured line and the difference."""
+    """The printed line, then per system, or network, its measured or counted line and the difference."""
     shown = [
         Cell(same[0]["printed"], _letter(same[0]["mark"], marks), same[0]["bold"])
         for same in _grouped(cells, "column").values()
@@ -119,8 +126,9 @@ def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, 
     yield Line((*fronts, Cell("printed"), Cell(obtained(row, known)), *shown), "printed")
     blank = [Cell("")] * len(row.label)
     for system in _grouped([cell for cell in cells if cell["comparable"]], *SYSTEM).values():
-        how = [Cell("measured"), Cell(description(system))]
-        yield Line((*blank, *how, *_spread(system, len(shown))), "measured")
+        kind = "counted" if _is_counted(system[0]) else "measured"
+        how = [Cell(kind), Cell(description(system))]
+        yield Line((*blank, *how, *_spread(system, len(shown))), kind)
         over_splits = {cell["column"]: cell["std_splits"] for cell in system}
         if any(value == value for value in over_splits.values()):
             values = [over_splits.get(number, float("nan")) for number in range(len(shown))]
@@ -128,9 +136,19 @@ def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, 
             yield Line(
                 (*blank, Cell("over splits"), Cell("standard deviation, mean over seeds"), *texts), "spread"
             )
-        gaps = {cell["column"]: signed(cell["difference"]) for cell in system}
+        gaps = {cell["column"]: _gap(cell["measure"], cell["difference"]) for cell in system}
         texts = [Cell(gaps.get(number, "")) for number in range(len(shown))]
-        yield Line((*blank, Cell("difference"), Cell("measured - printed"), *texts), "difference")
+        yield Line((*blank, Cell("difference"), Cell(f"{kind} - printed"), *texts), "difference")
+
+
+def _is_counted(cell: Mapping) -> bool:
+    """Whether a measured cell is from the code: no method was run."""
+    return not cell["method"]
+
+
+def _gap(measure: str, value: float) -> str:
+    """A difference to as many places as print has."""
+    return signed(value, 0 if measure in WHOLE else 2 if measure == MILLIONS else 1)
 
 
 def _letter(explanation: str, marks: dict[str, str]) -> str:
@@ -139,8 +157,13 @@ def _letter(explanation: str, marks: dict[str, str]) -> str:
 
 
 def description(system: Sequence[Mapping]) -> str:
-    """`as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, of one system's cells."""
+    """`as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, of one system's cells.
+
+    Of a network's: `from the code: resnet50, every norm a batch-instance norm`.
+    """
     first = system[0]
+    if _is_counted(first):
+        return f"{first['provenance']}: {first['backbone']}, {first['title']}"
     title = first["title"] + (f" ({first['changes']})" if first["changes"] else "")
     recipes = "+".join(dict.fromkeys(cell["recipe"] for cell in system))
     counts = [cell["seeds"] for cell in system]
@@ -154,6 +177,7 @@ def _spread(system: Sequence[Mapping], columns: int) -> list[Cell]:
     for cell in system:
         whole, deviation = cell["measure"] in WHOLE, cell["std_seeds"]
         text = f"{cell['mean']:,.0f}" if whole else f"{cell['mean']:.1f}"
+        text = f"{cell['mean']:.2f}M" if cell["measure"] == MILLIONS else text
         several = deviation == deviation and not whole
         texts[cell["column"]] = f"{text} ± {deviation:.1f}" if several else text
     return [Cell(texts.get(number, "")) for number in range(columns)]

@@ -1,7 +1,8 @@
 """The papers' tables as data: what is printed in each cell, and what runs of the project measure there.
 
 A table is described by params/tables/NAME.yaml: columns and rows in print's order, and the runs that measure
-a row again. `cells` turns a description into a frame with one line per cell and measurement.
+a row again. `cells` turns a description into a frame with one line per cell and measurement. What is
+printed about a row's network takes no run: it is counted from the code.
 """
 
 import shlex
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dgreid import config, schema
-from dgreid.reporting import reference, runs
+from dgreid.reporting import counted, reference, runs
 from dgreid.reporting.reference import PLACE
 
 COLUMNS = [
@@ -147,7 +148,8 @@ def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> p
 
     Returns:
         COLUMNS; method and what follows it are empty where nothing is measured. `comparable`: full data under
-        the paper's own protocol; only then is there a `difference` (mean - number).
+        the paper's own protocol, or counted from the code, where there is neither method nor data; only then
+        is there a `difference` (mean - number).
     """
     index: dict[tuple[str, str], list[Mapping]] = {}
     for run in metrics:
@@ -163,12 +165,22 @@ def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> p
                 fixed = (table.document, table.table, part_number, row.row, " | ".join(row.label), number)
                 fixed += (group.group, group.target, measure, *shown)
                 condition = _condition(place, known)
-                measured = list(_measurements(systems, condition, measure, known, index, table.stand_ins))
+                measured = list(_counted(systems, measure))
+                measured += _measurements(systems, condition, measure, known, index, table.stand_ins)
                 for values, origin in measured or [(NOTHING, UNKNOWN)]:
                     comparable, mean = values[10:12]
                     difference = mean - shown[1] if comparable else np.nan
                     lines.append((*fixed, *values, difference, *origin))
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _counted(systems: Sequence[System], measure: str) -> Iterator[tuple[tuple, tuple]]:
+    """As `_measurements`, of the networks themselves: one for every backbone of the row."""
+    for backbone in dict.fromkeys(system.backbone for system in systems):
+        value = counted.count(backbone, measure)
+        if value is not None:
+            facts = "", counted.TITLE, counted.PROVENANCE, backbone
+            yield (*facts, *[""] * 6, True, value, np.nan, np.nan, 0, 0), UNKNOWN
 
 
 def _place(table: Description, row: Row, group: Columns, measure: str, known: Reference) -> tuple:

@@ -40,6 +40,7 @@ def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
         "configuration": configuration(kept.facts.get("config", {})),
         "short_configuration": [("Run", _pairs(run, *_SETTINGS))],
         "provenance": provenance(run, kept.facts),
+        "unrecorded": unrecorded(run["cost"]),
     }
 
 
@@ -139,6 +140,16 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
     if versions := facts.get("versions"):
         groups.append(("Versions", [(name, str(text)) for name, text in versions.items()]))
     return groups
+
+
+def unrecorded(cost: Mapping) -> str:
+    """What the date and commit of a training do not say, in sentences."""
+    if not cost.get("commit"):
+        if cost.get("date"):
+            return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."
+        return "Of this run neither date nor commit is recorded."
+    dirty = "A + behind the commit: files of src/ or params/ other than the selection differed from it."
+    return dirty if cost.get("date") else f"{dirty} Its date is not recorded."
 
 
 def _pairs(node: Mapping, *keys: str) -> list[tuple[str, str]]:

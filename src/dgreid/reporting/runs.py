@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 SETTINGS = ("backbone", "recipe", "image")
 ORIGIN = ("runs", "commits", "training_rows", "searched_rows")
 SHORT = 12  # characters of a hash, enough to tell it from any other
+UNKNOWN = "unknown"
 
 
 def changes(run: Mapping) -> tuple[str, ...]:
@@ -62,7 +63,8 @@ def date(run: Mapping) -> str:
 def origin(group: Iterable[Mapping]) -> dict[str, str]:
     """Where the numbers of some runs are from, as ORIGIN names it: run, commit, hashes of the data.
 
-    Different values are joined by `+`; what metrics do not record is left out.
+    Different values are joined by `; `. What one run does not record is `unknown` beside the others' values;
+    what none does is empty.
     """
     values: dict[str, list[str]] = {key: [] for key in ORIGIN}
     for run in group:
@@ -71,7 +73,13 @@ def origin(group: Iterable[Mapping]) -> dict[str, str]:
         values["commits"].append(run["cost"].get("commit"))
         for key in ("training_rows", "searched_rows"):
             values[key].append(made.get(key, "")[:SHORT])
-    return {key: "+".join(dict.fromkeys(filter(None, found))) for key, found in values.items()}
+    return {key: "; ".join(_named(found)) for key, found in values.items()}
+
+
+def _named(values: Iterable[str | None]) -> list[str]:
+    """Each value once, in the order they come, `unknown` for those missing; empty where all of them are."""
+    values = list(values)
+    return list(dict.fromkeys(value or UNKNOWN for value in values)) if any(values) else []
 
 
 def plural(count: int, word: str) -> str:
@@ -80,12 +88,12 @@ def plural(count: int, word: str) -> str:
 
 
 def scores(run: Mapping, targets: Sequence[str], measure: str) -> list[float] | None:
-    """The measure on every target, percent, or a property of the network; None where the run lacks one.
+    """The measure on every target, percent, or a property of the training; None where the run lacks one.
 
     Args:
         run: its metrics.
         targets: names as the protocol has them.
-        measure: rank1, mAP, ...; or norm_layers, balancing_params, or memory_mib of training on a GPU.
+        measure: rank1, mAP, ...; or memory_mib of training on a GPU.
     """
     if measure in PROPERTIES:
         value = PROPERTIES[measure](run)
@@ -99,8 +107,4 @@ def _memory(run: Mapping) -> float | None:
     return None if cost.get("device", "cpu") == "cpu" else cost["peak_memory_bytes"] / 2**20
 
 
-PROPERTIES: dict[str, Callable[[Mapping], float | None]] = {
-    "norm_layers": lambda run: float(len(run.get("balance", ()))) or None,
-    "balancing_params": lambda run: float(sum(layer["channels"] for layer in run.get("balance", ()))) or None,
-    "memory_mib": _memory,
-}
+PROPERTIES: dict[str, Callable[[Mapping], float | None]] = {"memory_mib": _memory}

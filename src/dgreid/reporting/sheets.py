@@ -69,10 +69,10 @@ def line(texts: Iterable[str], kind: str = "") -> Line:
     return Line(tuple(Cell(text) for text in texts), kind)
 
 
-def signed(value: float) -> str:
-    """+0.4, -1.2, 0.0; empty where there is no number."""
-    text = f"{value:+.1f}"
-    return "" if value != value else "0.0" if text in ("+0.0", "-0.0") else text
+def signed(value: float, places: int = 1) -> str:
+    """+0.4, -1.2, 0.0, with thousands as +1,234.0; empty where there is no number."""
+    text, nothing = f"{value:+,.{places}f}", f"{0:.{places}f}"
+    return "" if value != value else nothing if text[1:] == nothing else text
 
 
 def markdown(sheets: Sequence[Sheet], level: int = 1) -> str:

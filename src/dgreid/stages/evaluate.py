@@ -30,11 +30,13 @@ def evaluate(config: RunConfig) -> Path:
     """Search with a trained run and write its scores, in percent.
 
     Raises:
-        UserError: the run was not trained, or with other settings or data; the protocol has no targets.
+        UserError: the run was not trained, or with other settings or data, or is damaged; the protocol has no
+            targets.
     """
     device = prepare(config.seed)
     method, facts = restore(RUNS / config.run)
     check_same(config, facts)
+    cost = read_cost(RUNS / config.run)
     protocol = read_protocol(PROTOCOLS / config.protocol.name)
     if not protocol.targets:
         raise UserError(f"protocol {protocol.name} has no targets to search.")
@@ -54,7 +56,7 @@ def evaluate(config: RunConfig) -> Path:
         **summarise(results, single_match(protocol)),
         "balance": balance_table(method),
         "bank": bank_table(method, protocol.domains),
-        "cost": json.loads((RUNS / config.run / "cost.json").read_text()),
+        "cost": cost,
         "made_from": hashes(config, facts),
     }
     node = {key: value for key, value in node.items() if value != []}  # DVC draws no file with an empty list
@@ -66,6 +68,21 @@ def evaluate(config: RunConfig) -> Path:
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
     )
     return METRICS / f"{config.run}.json"
+
+
+def read_cost(folder: Path) -> dict[str, Any]:
+    """What training a run took.
+
+    Raises:
+        UserError: cost.json is missing or damaged.
+    """
+    try:
+        cost = json.loads((folder / "cost.json").read_text())
+    except (OSError, ValueError):
+        cost = None
+    if not isinstance(cost, dict):
+        raise UserError(f"{folder}: its cost.json is missing or damaged: train the run again.")
+    return cost
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,41 @@
+"""What the papers' tables say about a network, counted from the code: no run and no data are needed."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from torch.overrides import TorchFunctionMode
+
+from dgreid import config
+from dgreid.networks.specification import Specification, specify
+
+PROVENANCE, TITLE = "from the code", "every norm a batch-instance norm"  # of a counted line
+MEASURES: dict[str, Callable[[Specification], float]] = {  # as data/reference names the columns
+    "dim": lambda network: network.dimension,
+    "norm_layers": lambda network: network.norm_layers,
+    "balancing_params": lambda network: network.balance_parameters,
+    "all_params_m": lambda network: network.parameters / 1e6,
+}
+
+
+def count(backbone: str, measure: str) -> float | None:
+    """A number of a network, one of MEASURES; None for other measures and unconfigured backbones."""
+    if measure not in MEASURES or backbone not in config.choices("backbone"):
+        return None
+    return float(MEASURES[measure](_specification(config.load_backbone(backbone))))
+
+
+@cache
+def _specification(backbone: config.BackboneConfig) -> Specification:
+    with _Undrawn():
+        return specify(backbone)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves normal weights undrawn: on the meta device they alone import torch's compiler, for seconds."""
+
+    def __torch_function__(
+        self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if getattr(function, "__name__", "") == "normal_":
+            return args[0]
+        return function(*args, **kwargs or {})
