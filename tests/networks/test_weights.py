@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
@@ -21,6 +21,7 @@ from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
 SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
 IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
 
+QUADRATURE = np.polynomial.legendre.leggauss(400)
 TINY = BackboneConfig(name="resnet_tiny", architecture="resnet_tiny", last_stride=2)
 RESNET = BackboneConfig(name="resnet18", architecture="resnet", depth=18, last_stride=2)
 MOBILE = BackboneConfig(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2)
@@ -80,9 +81,10 @@ def test_the_added_expansion_changes_little_in_training_too(models):
     assert ((there - x).abs().amax((0, 2, 3)) < 0.15 * scale).all()
 
 
+@settings(deadline=None)  # of a busy machine
 @given(st.floats(-8, 12), st.floats(0.05, 4))
 def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
-    nodes, each = np.polynomial.legendre.leggauss(400)
+    nodes, each = QUADRATURE
     low, high = max(0, mean - 12 * deviation), min(6, mean + 12 * deviation)
     z = low + (nodes + 1) / 2 * (high - low)
     density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * math.pi)

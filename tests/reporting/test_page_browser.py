@@ -93,28 +93,28 @@ def test_opens_from_disk_without_a_network_or_an_error(browser, reports):
 
 def test_a_click_sorts_numbers_down_then_up_then_back(browser, reports):
     browser.open(reports / "index.html")
-    before = column(browser, SCORES, 1)
+    before = column(browser, SCORES, 2)
     assert before == ["9.5 ± 0.7", "45.5 ± 0.7", "30.0"]
-    head = f"{SCORES} thead tr:last-child th:nth-child(2)"
+    head = f"{SCORES} thead tr:last-child th:nth-child(3)"
     state = f"document.querySelector({head!r}).getAttribute('aria-sort')"
     browser.click(f"{head} button")
-    assert column(browser, SCORES, 1) == ["45.5 ± 0.7", "30.0", "9.5 ± 0.7"]
+    assert column(browser, SCORES, 2) == ["45.5 ± 0.7", "30.0", "9.5 ± 0.7"]
     assert browser.run(state) == "descending"
     browser.click(f"{head} button")
-    assert column(browser, SCORES, 1) == [
+    assert column(browser, SCORES, 2) == [
         "9.5 ± 0.7",
         "30.0",
         "45.5 ± 0.7",
     ]  # 9.5 is less than 30: no text order
     assert browser.run(state) == "ascending"
     browser.click(f"{head} button")
-    assert column(browser, SCORES, 1) == before and browser.run(state) is None
+    assert column(browser, SCORES, 2) == before and browser.run(state) is None
     assert len(browser.run("[...document.querySelectorAll('[aria-sort]')].map(String)")) == 0
 
 
 def test_the_keyboard_reaches_the_buttons_and_sorts(browser, reports):
     browser.open(reports / "index.html")
-    button = f"{SCORES} thead tr:last-child th:nth-child(2) button"
+    button = f"{SCORES} thead tr:last-child th:nth-child(3) button"
     for _ in range(40):
         browser.press("Tab")
         if browser.run(f"document.activeElement === document.querySelector({button!r})"):
@@ -123,7 +123,7 @@ def test_the_keyboard_reaches_the_buttons_and_sorts(browser, reports):
         pytest.fail("Tab never came to the button")
     assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"  # seen to be there
     browser.press("Enter")
-    assert column(browser, SCORES, 1) == ["45.5 ± 0.7", "30.0", "9.5 ± 0.7"]
+    assert column(browser, SCORES, 2) == ["45.5 ± 0.7", "30.0", "9.5 ± 0.7"]
 
 
 def test_filters_hide_rows_columns_and_empty_sections(browser, reports):
@@ -131,7 +131,7 @@ def test_filters_hide_rows_columns_and_empty_sections(browser, reports):
     shown = visible("main section[data-filtered]", "id")
     assert browser.run(shown) == ["other", "toy", "differences", "cost"]
     choose(browser, "backbone", "big_net")
-    assert column(browser, SCORES, 1) == ["30.0"]
+    assert column(browser, SCORES, 2) == ["30.0"]
     assert browser.run(shown) == ["toy", "cost"]  # no difference was taken on that backbone
     assert browser.run("document.querySelector('output').value") == "2 of 14 rows"
     choose(browser, "backbone", "")
@@ -154,7 +154,7 @@ def test_a_select_works_by_keys_alone(browser, reports):
     browser.run("document.querySelector('[name=method]').focus()")
     browser.type("m")
     assert browser.run("document.querySelector('[name=method]').value") == "metabin"
-    assert column(browser, SCORES, 1) == ["45.5 ± 0.7"]
+    assert column(browser, SCORES, 2) == ["45.5 ± 0.7"]
 
 
 def test_what_was_measured_stays_below_its_printed_row(browser, reports):
@@ -214,6 +214,6 @@ def test_follows_the_light_and_the_dark_scheme(browser, reports):
 def test_tables_are_complete_without_the_script(browser, reports):
     (reports / "site" / "page.js").write_text("")
     browser.open(reports / "index.html")
-    assert column(browser, SCORES, 1) == ["9.5 ± 0.7", "45.5 ± 0.7", "30.0"]
+    assert column(browser, SCORES, 2) == ["9.5 ± 0.7", "45.5 ± 0.7", "30.0"]
     assert browser.run("document.querySelectorAll('th button').length") == 0
     assert browser.run("document.querySelector('form').offsetParent") is None
