@@ -1,4 +1,5 @@
 import io
+import shutil
 
 import h5py
 import numpy as np
@@ -153,6 +154,13 @@ def test_an_empty_folder_of_crops_hides_nothing_beside_it(release, draw, other):
         draw(release, [NAMES[other][0]])
     found = cuhksysu.parse(cuhksysu.find(release), {})
     assert {image.variant for image in found.images} == {other or "crops_b"}
+
+
+def test_a_picture_that_is_no_scene_is_named(release):
+    save_mat5(release / "annotation/Person.mat", PERSONS)
+    shutil.copy(release / "Image/SSM/s8.jpg", release / "Image/SSM/holiday.jpg")
+    with pytest.raises(UserError, match=r"1 of 3 image files are not named as in CUHK-SYSU .holiday\.jpg"):
+        cuhksysu.parse(release, {})
 
 
 @pytest.mark.parametrize("named", ["annotation", "annotation/Person.mat", "Image", "Image/SSM"])

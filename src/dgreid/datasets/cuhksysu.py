@@ -106,8 +106,8 @@ def _image(path: str, match: re.Match, variant: str) -> Image:
 
 def _parse_scenes(root: Path) -> Parsed:
     """The boxes of the scenes that are here; a copy that lacks some is partial."""
-    folder = inside(root, SCENES) or SCENES
-    held = {as_published(name): f"{folder}/{name}" for name in list_images(root / folder)}
+    named = match_names(root, SCENES, SCENE, TITLE)
+    held = {as_published(path.rsplit("/", 1)[-1]): path for path, _ in named}
     images, scenes = [], set()
     for image in _read_persons(root):
         scene, box = image.path.split("#")
