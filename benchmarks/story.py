@@ -22,6 +22,7 @@ B. Why is M3L without meta-learning (18.4) below its baseline (33.5), and M3L (1
    `held` of both: if they fail to learn, it is as far down as `unseen`; if they fail to generalise, not.
    `m3l_global_fc_baseline`: every domain forwarded by itself as in M3L, but a linear classifier. If batch
    norms of 16 images are the reason, it stays within 5 points of 18.4; if the memory, within 5 of 33.5.
+   (A later reading: it cannot clear those norms, which a memory may suffer from and a classifier not.)
    `warm`: all three methods from the backbone that `erm_m3l` trained with another seed, in the place of
    ImageNet's. If the start is the reason, M3L's gaps to `erm_m3l` shrink to less than half.
    `triplet alone`, added when the classifier had reached 36.2: M3L's baseline without its memory. If the
