@@ -118,6 +118,10 @@ def test_torchreid_layout(tmp_path):
     torch.save(theirs, tmp_path / "reid.pt")
     loaded = build(MOBILE, str(tmp_path / "reid.pt"))
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in ours.state_dict().items())
+    del theirs["module.conv2.0.conv1.conv.weight"]
+    torch.save(theirs, tmp_path / "reid.pt")
+    with pytest.raises(UserError, match="missing"):
+        build(MOBILE, str(tmp_path / "reid.pt"))
 
 
 @pytest.mark.parametrize("ibn", ["none", "a", "b"])

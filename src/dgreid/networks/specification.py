@@ -1,8 +1,10 @@
 """What table S1 of MetaBIN's supplement (table 6 of the paper) says about networks, counted."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from dgreid.config import BackboneConfig, load_backbone
 from dgreid.networks.backbones import build
@@ -32,9 +34,20 @@ def specify(backbone: str | BackboneConfig) -> Specification:
         UserError: an unknown name or architecture.
     """
     config = load_backbone(backbone) if isinstance(backbone, str) else backbone
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         network = convert_norms(build(config), BatchInstanceNorm2d)
     norms = [module for module in network.modules() if isinstance(module, BatchInstanceNorm2d)]
     gates = sum(norm.balance.numel() for norm in norms)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Specification(network.channels, len(norms), gates, parameters - gates)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves normal weights undrawn: on the meta device they alone import torch's compiler, for seconds."""
+
+    def __torch_function__(
+        self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if getattr(function, "__name__", "") == "normal_":
+            return args[0]
+        return function(*args, **kwargs or {})

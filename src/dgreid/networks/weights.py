@@ -168,9 +168,9 @@ def _mobilenet_v2_names(network: MobileNetV2, state: dict[str, Tensor]) -> dict[
     renamed = _renamed(state, table)
     log.info("%d tensors renamed from the %s layout", len(renamed), layout)
     stem = {"stem.bn.weight", "stem.bn.bias"}  # without them the file does not fit anyway
-    if "layer1.0.expand.conv.weight" not in renamed and stem <= renamed.keys():
+    if layout == "torchvision" and stem <= renamed.keys():
         renamed |= _identity_expansion(network, renamed)
-        log.info("first block: an identity stands for the expansion that %s does not have", layout)
+        log.info("first block: an identity stands for the expansion that torchvision does not have")
     return renamed
 
 

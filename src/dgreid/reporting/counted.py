@@ -1,9 +1,7 @@
 """What the papers' tables say about a network, counted from the code: no run and no data are needed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
-
-from torch.overrides import TorchFunctionMode
 
 from dgreid import config
 from dgreid.networks.specification import Specification, specify
@@ -26,16 +24,4 @@ def count(backbone: str, measure: str) -> float | None:
 
 @cache
 def _specification(backbone: config.BackboneConfig) -> Specification:
-    with _Undrawn():
-        return specify(backbone)
-
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves normal weights undrawn: on the meta device they alone import torch's compiler, for seconds."""
-
-    def __torch_function__(
-        self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None
-    ) -> object:
-        if getattr(function, "__name__", "") == "normal_":
-            return args[0]
-        return function(*args, **kwargs or {})
+    return specify(backbone)

@@ -42,7 +42,7 @@ def random_layer(channels, dtype=torch.float64, kind=BatchInstanceNorm2d):
 def plain(layer, x, train):
     """Both norms and the mix, by torch's own layers; running statistics untouched."""
     statistics = (None, None) if train else (layer.running_mean, layer.running_var)
-    batch_weight, batch_bias, instance_weight, instance_bias = layer.affine()
+    batch_weight, batch_bias, instance_weight, instance_bias = layer.affine(x.shape[-2:].numel() == 1)
     batch = F.batch_norm(x, *statistics, batch_weight, batch_bias, train)
     # by hand: torch's instance norm refuses 1x1 maps
     var, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
@@ -261,6 +261,12 @@ def test_wrong_inputs():
     with pytest.raises(ValueError, match="more than one value"):
         layer(torch.randn(1, 3, 1, 1))
     assert layer.eval()(torch.randn(1, 3, 1, 1)).shape == (1, 3, 1, 1)
+
+
+def test_the_instance_branch_of_one_pixel_is_zero():
+    layer, x = random_layer(3), torch.randn(4, 3, 1, 1, dtype=torch.float64)
+    layer.balance.data.fill_(0)
+    assert layer(x).count_nonzero() == 0
 
 
 def test_output_can_be_changed_in_place():

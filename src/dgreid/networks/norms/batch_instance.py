@@ -29,8 +29,8 @@ class _BatchInstance(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weight and bias of the batch branch, then of the instance branch, (C,) each."""
+    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weight and bias of the batch, then of the instance branch, (C,) each; for 1x1 maps or larger."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +45,8 @@ class _BatchInstance(nn.Module):
         if self.training and count < 2:
             raise ValueError("expected more than one value per channel in training")
         dtype = precise(x)
-        parameters = [p.to(dtype) for p in (self.balance, *self.affine())]
+        affine = self.affine(one_pixel=x.shape[-2:].numel() == 1)
+        parameters = [p.to(dtype) for p in (self.balance, *affine)]
         running = None if self.training else (self.running_mean.to(dtype), self.running_var.to(dtype))
         if self.double_differentiable or torch.compiler.is_compiling():
             y, mean, var = differentiable_mixture(x, running, *parameters, self.eps)
@@ -84,9 +85,10 @@ class BatchInstanceNorm2d(_BatchInstance):
         self.instance_weight = nn.Parameter(torch.ones(channels))
         self.instance_bias = nn.Parameter(torch.zeros(channels))
 
-    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Each branch has its own."""
-        return self.batch_weight, self.batch_bias, self.instance_weight, self.instance_bias
+    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each branch has its own; the instance branch of a 1x1 map is 0, as released."""
+        bias = self.instance_bias * 0 if one_pixel else self.instance_bias
+        return self.batch_weight, self.batch_bias, self.instance_weight, bias
 
     @torch.no_grad()
     def adopt(self, norm: nn.BatchNorm2d) -> None:
@@ -108,7 +110,7 @@ class SharedBatchInstanceNorm2d(_BatchInstance):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def affine(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same for both branches; autograd adds their gradients."""
         return self.weight, self.bias, self.weight, self.bias
 
