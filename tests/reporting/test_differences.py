@@ -85,6 +85,17 @@ def test_changes_of_a_method_are_held_against_the_unchanged_baseline(make, selec
     assert frame["difference"].eq(7).all()
 
 
+def test_budgets_are_compared_within_themselves_and_named_where_they_differ(make, select):
+    runs = [make("erm", 0, 40.0), make("metabin", 0, 45.0), make("bin", 0, 41.0)]
+    for method, score in (("erm", 60.0), ("metabin", 63.0)):
+        runs.append(make(method, 0, score) | {"run": f"{method}-tiny-toy-s0-abc", "recipe": "long"})
+    frame = compare(select, runs)
+    assert list(frame["title"].unique()) == ["metabin, recipe quick", "bin", "metabin, recipe long"]
+    assert at(frame[frame["recipe"] == "long"], "metabin", "VIPeR").baseline_mean == 60
+    (sheet,) = differences.sheets("A title", frame)
+    assert len(sheet.lines) == 3 * 3  # systems, two targets and their average
+
+
 def test_splits_are_resampled_as_wholes(make, select):
     runs = [make("erm", s, 40.0) for s in (0, 1)]
     runs += [make("metabin", s, 42.0, splits=(-3.0, 0.0, 3.0)) for s in (0, 1)]

@@ -38,6 +38,13 @@ def test_runs_with_changes_have_a_row_of_their_own(root, make, select):
     assert [row.scores["VIPeR", "rank1"].mean for row in block.rows] == [45, 90]
 
 
+def test_rows_that_only_their_recipe_tells_apart_name_it(root, make, select):
+    runs = [make("metabin", 0, 45.0), make("bin", 0, 40.0)]
+    runs.append(make("metabin", 0, 60.0) | {"run": "metabin-tiny-toy-s0-abc", "recipe": "long"})
+    (block,) = tables.blocks(select(runs), {run["run"]: run for run in runs})
+    assert [row.title for row in block.rows] == ["metabin, recipe quick", "bin", "metabin, recipe long"]
+
+
 def test_markdown_names_the_data_kind_and_every_column(content):
     text = text_of(content)
     assert text.startswith("# Toy: miniature data, protocol toy\n")

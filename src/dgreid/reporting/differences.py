@@ -57,11 +57,12 @@ def differences(
     for protocol in matrix["protocols"]:
         chosen = {name: run for name, run in matrix["runs"].items() if run["protocol"] == protocol}
         groups = runs.systems(metrics[name] for name in chosen)
+        titles = runs.titles(groups)
         for group in groups.values():
             name = chosen[group[0]["run"]].get("baseline") or BASELINE
             partner = _partner(group[0], name, groups)
             if partner is not None and partner is not group:
-                lines += _compare(group, partner, searched)
+                lines += _compare(group, partner, titles, searched)
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -71,14 +72,17 @@ def _partner(run: Mapping, baseline: str, groups: Mapping[tuple, list]) -> list[
     return groups.get((baseline, *(run[key] for key in SETTINGS), shared))
 
 
-def _compare(group: Sequence[Mapping], partner: Sequence[Mapping], searched: Mapping) -> Iterator[dict]:
+def _compare(
+    group: Sequence[Mapping], partner: Sequence[Mapping], titles: Mapping, searched: Mapping
+) -> Iterator[dict]:
     by_seed = {run["seed"]: run for run in partner}
     pairs = [(run, by_seed[run["seed"]]) for run in group if run["seed"] in by_seed]
     if not pairs or pairs[0][0]["data"] != pairs[0][1]["data"]:
         return
     first, second = pairs[0]
     fixed = {key: first[key] for key in ("data", "protocol", *SETTINGS, "method")}
-    fixed |= {"title": runs.title(first), "baseline": second["method"], "baseline_title": runs.title(second)}
+    title, other = (titles[runs.system(run)] for run in (first, second))
+    fixed |= {"title": title, "baseline": second["method"], "baseline_title": other}
     over_queries = {
         target: _over_queries(pairs, searched, target, number)
         for number, target in enumerate(first["targets"])

@@ -39,6 +39,24 @@ def title(run: Mapping) -> str:
     return ", ".join([run["title"], *(word.removeprefix("method.") for word in changes(run))])
 
 
+def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:
+    """System -> its title, with recipe or image behind it where that alone tells it from another.
+
+    Args:
+        groups: of `systems`, those that one table shows.
+    """
+    found = {}
+    for key, (first, *_) in groups.items():
+        alike = [other for other, *_ in groups.values() if _looks(other) == _looks(first)]
+        varied = [name for name in ("recipe", "image") if len({other[name] for other in alike}) > 1]
+        found[key] = ", ".join([title(first), *(f"{name} {first[name]}" for name in varied)])
+    return found
+
+
+def _looks(run: Mapping) -> tuple[str, str]:
+    return title(run), run["backbone"]
+
+
 def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
     """SHA-256 of configuration, training_rows and searched_rows; empty where unknown.
 

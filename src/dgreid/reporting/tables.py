@@ -112,13 +112,15 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame |
                 " evaluate them again."
             )
         targets = tuple(mine[0]["targets"])
-        rows = tuple(_row(group, targets) for group in runs.systems(mine).values())
+        groups = runs.systems(mine)
+        titles = runs.titles(groups)
+        rows = tuple(_row(titles[key], group, targets) for key, group in groups.items())
         gains = _gains(gaps[gaps["protocol"] == protocol])
         result.append(Block(protocol, kinds[0], targets, rows, gains, tuple(printed())))
     return result
 
 
-def _row(group: Sequence[Mapping], targets: Sequence[str]) -> Row:
+def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     scores = {}
     for measure in (*COLUMNS, *EXTRA):
         scores[AVERAGE, measure] = over_seeds([run["average"][measure] for run in group])
@@ -129,7 +131,7 @@ def _row(group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     cost = {key: sum(run["cost"][key] for run in group) / len(group) for key in numbers}
     seeds = tuple(run["seed"] for run in group)
     settings = {key: first[key] for key in SETTINGS}
-    about = runs.title(first), first["backbone"], first["provenance"]
+    about = title, first["backbone"], first["provenance"]
     return Row(*about, seeds, scores, settings, cost, runs.origin(group))
 
 
