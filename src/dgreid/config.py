@@ -95,7 +95,10 @@ class RecipeConfig(Strict):
     batch_size: int | None = Field(
         None, gt=1, description="images of a batch from all sources pooled; null: as many as by domains"
     )
-    weights: str = Field("imagenet", description="none | imagenet | path of a .safetensors or .pt file")
+    weights: str = Field(
+        "imagenet",
+        description="none | imagenet | torchvision's name, such as IMAGENET1K_V2 | path of a weight file",
+    )
     precision: Literal["auto", "float32"] = Field("auto", description="auto: mixed precision on CUDA")
     checkpoint_every: int = Field(200, gt=0, description="iterations")
 

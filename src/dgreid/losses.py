@@ -1,7 +1,8 @@
 """Metric-learning and classification losses, as the released MetaBIN computes them.
 
-All take pooled features before the neck, not L2-normalised, of shape (N, d) with integer labels (N,),
-and return a scalar. Distances are Euclidean, d_ij = sqrt(max(|f_i|^2 + |f_j|^2 - 2 f_i.f_j, 1e-12)).
+All take pooled features before the neck, not L2-normalised, of shape (N, d), but for the cross-entropy,
+which takes logits, with integer labels (N,), and return a scalar. Distances are Euclidean,
+d_ij = sqrt(max(|f_i|^2 + |f_j|^2 - 2 f_i.f_j, 1e-12)).
 Everything is computed in float32 (float64 if given), also inside autocast: in half precision the
 difference of squares loses the small distances that mining looks for.
 """
@@ -21,7 +22,8 @@ def batch_hard_triplet(features: Tensor, identities: Tensor, margin: float = 0.3
     Args:
         features: (N, d).
         identities: (N,) integers.
-        margin: added to the difference, in units of the features.
+        margin: added to the difference, in units of the features; 0 keeps the hinge (the release then has
+            a soft margin, which no configuration uses).
 
     Raises:
         UserError: an anchor has no negative (the batch holds one identity).

@@ -86,16 +86,27 @@ class Reference:
         v = (x - m).square().mean((2, 3), keepdim=True)
         c = (None, slice(None), None, None)
         y = (x - m) / (v + 1e-5).sqrt() * (var[c] + 1e-5).sqrt() + mean[c]
-        return self.bn(y, layer, mean, var) if self.options.an_mode == "pre_bn" else y
+        if self.options.an_mode == "replace":
+            return y
+        if self.options.an_mode == "pre_mixture":
+            mean, var = (sum(self.state[f"{layer}.bank_{kind}"]) / K for kind in ("mean", "var"))
+        return self.bn(y, layer, mean, var)
 
-    def maps(self, x, norm):
+    def maps(self, x, norm, network="network"):
         for place in ("stem", "one", "two"):
-            x = F.conv2d(x, self.state[f"network.backbone.{place}.0.weight"])
-            x = norm(x, f"network.backbone.{place}.1", place).clamp(min=0)
+            x = F.conv2d(x, self.state[f"{network}.backbone.{place}.0.weight"])
+            x = norm(x, f"{network}.backbone.{place}.1", place).clamp(min=0)
         return x
 
     def expert(self, x, k):
-        return self.maps(x, lambda x, layer, place: self.batch_bn(x, layer, "bank_", k))
+        def norm(x, layer, place):
+            y = self.batch_bn(x, layer, "bank_", k)
+            for kind in ("bank_mean", "bank_var"):  # one bank, also of two copies
+                ours = layer.replace("other_expert", "network")
+                self.state[f"{ours}.{kind}"].copy_(self.state[f"{layer}.{kind}"])
+            return y
+
+        return self.maps(x, norm, "network" if self.options.share_weights else "other_expert")
 
     def aligned(self, x, j, training=True):
         def norm(x, layer, place):
@@ -154,7 +165,8 @@ class Reference:
                 m, d = image.mean((1, 2)), (image.var((1, 2), correction=0) + 1e-5).sqrt()
                 alignment = alignment + ((m - mean).square().sum() + (d - std).square().sum()) / 6 / 12
         total = loss + share * (o.consistency_weight * consistency + o.alignment_weight * alignment)
-        gradients = torch.autograd.grad(total, [s[name] for name in self.learned])
+        learned = [s[name] for name in self.learned]
+        gradients = torch.autograd.grad(total, learned, materialize_grads=True, allow_unused=True)
         for name, gradient in zip(self.learned, gradients, strict=True):
             s[name] = s[name].detach() - 0.05 * gradient
         return consistency.detach(), alignment.detach()
@@ -164,6 +176,8 @@ CASES = {
     "as shipped": ("lda", {}),
     "weights apart": ("lda", {"consistency_weight": 3.0, "alignment_weight": 0.2}),
     "before the norm": ("lda", {"an_mode": "pre_bn"}),
+    "before the average norm": ("lda_pre_mixture", {}),
+    "two copies": ("lda", {"share_weights": False}),
     "own left out": ("lda", {"latent_leaves_own_out": True}),
     "without L_consis": ("lda_no_consistency", {}),
     "without L_align": ("lda_no_alignment", {}),
@@ -298,7 +312,29 @@ def test_anti_normalisation_replaces_the_norms_of_stem_and_first_stages(name, st
     assert kinds == [AntiNorm2d] * place + [BufferBankNorm2d] * (len(banks) - place)
 
 
-@pytest.mark.parametrize("name", ["lda_no_consistency", "lda_no_alignment", "lda_no_anti"])
+@pytest.mark.parametrize(("mode", "reaches"), [("replace", False), ("pre_mixture", True), ("pre_bn", True)])
+def test_activations_behind_trained_norms(mode, reaches):
+    """Trained convolutions may put out what lies far below 0: AN gives that mean back, and a ReLU cuts it."""
+    method = make(an_mode=mode)
+    for layer in (method.network.backbone.stem[1], method.network.backbone.one[1]):
+        layer.bank_mean.fill_(-5)
+    images = batch(0).images
+    method.network(images).square().sum().backward()
+    gradient = method.network.backbone.stem[0].weight.grad
+    assert bool(gradient.count_nonzero()) == reaches
+
+
+def test_two_copies_learn_apart_and_share_the_bank():
+    method = make(share_weights=False)
+    expert, aligned = method.other_expert.backbone, method.network.backbone
+    assert torch.equal(expert.stem[0].weight, aligned.stem[0].weight)
+    method.step({"base": [batch(0)]}, 5)
+    assert not torch.equal(expert.stem[0].weight, aligned.stem[0].weight)
+    assert torch.equal(expert.two[1].bank_mean, aligned.two[1].bank_mean)
+    assert aligned.two[1].bank_mean.count_nonzero()
+
+
+@pytest.mark.parametrize("name", ["lda_no_consistency", "lda_no_alignment", "lda_no_anti", "lda_pre_mixture"])
 def test_an_ablation_departs_from_lda_in_one_thing(name):
     whole, without = tiny.read("method", "lda"), tiny.read("method", name)
     changed = {key for key in whole | without if whole.get(key) != without.get(key)}

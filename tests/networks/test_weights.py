@@ -260,6 +260,21 @@ def test_imagenet_prefers_a_local_file_and_else_says_where_it_belongs(tmp_path, 
     assert torch.equal(build(TINY, "imagenet").conv1.weight, network.conv1.weight)
 
 
+def test_weights_by_torchvisions_name(models, monkeypatch):
+    theirs, asked = randomise_norms(models.resnet50(weights=None)), []
+
+    def state(self, **_):
+        asked.append(self.name)
+        return theirs.state_dict()
+
+    monkeypatch.setattr(models.ResNet50_Weights, "get_state_dict", state)
+    config = BackboneConfig(name="r", architecture="resnet", depth=50)
+    network = build(config, "IMAGENET1K_V2")
+    assert asked == ["IMAGENET1K_V2"] and torch.equal(network.conv1.weight, theirs.conv1.weight)
+    with pytest.raises(UserError, match="did you mean 'IMAGENET1K_V2'"):
+        build(config, "IMAGENET1K_V22")
+
+
 def test_a_failed_download_says_where_the_file_belongs(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

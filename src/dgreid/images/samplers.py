@@ -34,7 +34,10 @@ def iterations_per_epoch(identities: np.ndarray, batch: int, images_per_identity
 
     (S - S mod B - B) / B, with S the sum over identities of their image count rounded up to a multiple
     of K. The paper's sources give 1849 at B = 80 (MetaBIN, supplement: 9245 iterations are five epochs).
+    With K = 1 images are drawn, not identities (QAConv, DualNorm): one pass, its incomplete batch dropped.
     """
+    if images_per_identity == 1:
+        return max(1, len(identities) // batch)
     counts = np.unique(identities, return_counts=True)[1]
     total = int((-(-counts // images_per_identity) * images_per_identity).sum())
     return max(1, (total - total % batch - batch) // batch)

@@ -8,11 +8,13 @@ in params/method/lda.yaml. A reconstruction, whose numbers are not the authors'.
     for each domain k:   A sees k's batch in the style of another domain j of the bank (Anti-Normalisation)
     L_A = ID losses + L_align       every image's output statistics, towards the latent distribution
 
-E and A are one backbone with two sets of statistics: neither bank nor Anti-Normalisation adds a parameter.
+E and A are one backbone with two sets of statistics: neither bank nor Anti-Normalisation adds a parameter
+(`share_weights: false`: two copies, trained side by side, which share the bank alone).
 The latent distribution is a Wasserstein barycentre of the domains' diagonal Gaussians. At test time A alone
 is used, with the bank's statistics averaged over the domains.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
@@ -30,7 +32,7 @@ from dgreid.methods.base import Batch, Method, Sampler, Training
 from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms import convert_norms
 from dgreid.networks.norms.anti import AntiNorm2d, towards
-from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert
+from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert, share_banks
 
 EPS = 1e-5  # added to output variances, so that the standard deviation of a dead channel has a gradient
 
@@ -42,8 +44,11 @@ class Options(MethodOptions):
         "across_cameras", description="M3L's; pk_per_domain: MetaBIN's; both give domains as many images"
     )
     bank_momentum: float = Field(0.1, gt=0, le=1, description="of the bank and of the kept output statistics")
-    an_mode: Literal["replace", "pre_bn", "none"] = Field(
-        "replace", description="AN takes a norm's place, goes before it, or is left out (A has batch norms)"
+    share_weights: bool = Field(True, description="E and A are one network; false: two trained copies")
+    an_mode: Literal["replace", "pre_bn", "pre_mixture", "none"] = Field(
+        "replace",
+        description="AN takes a norm's place, goes before it (with statistics of j or averages) or is left "
+        "out (A has batch norms)",
     )
     an_stages: int | None = Field(
         2, ge=0, description="AN in the stem and so many stages of the backbone; null: in all"
@@ -79,7 +84,8 @@ class LDA(Method):
                 "add sources (domain_by: camera makes every camera a domain)."
             )
         backbone = with_banks(backbone, training.domains, options)
-        self.network = Network(backbone, "batch", recipe, training.classes)  # A; its backbone is E's too
+        self.network = Network(backbone, "batch", recipe, training.classes)  # A
+        self.other_expert = None if options.share_weights else without_head(self.network)
         self.expert_neck = BNNeck(backbone.channels)
         self.expert_classifier = nn.Linear(backbone.channels, training.classes, bias=False)
         nn.init.normal_(self.expert_classifier.weight, std=0.001)
@@ -90,6 +96,11 @@ class LDA(Method):
         self.register_buffer("output_std", torch.zeros(training.domains, backbone.channels))
         self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler(options.base_sampler)}
+
+    @property
+    def expert(self) -> Network:
+        """Network-E; its heads, one for each domain, are `expert_neck` and `expert_classifier`."""
+        return self.other_expert or self.network
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One step down L_E + L_A; the losses are logged before their weights."""
@@ -129,6 +140,7 @@ class LDA(Method):
             momentum = 1 if iteration == 0 else self.options.bank_momentum
             self.output_mean.lerp_(mean.to(self.output_mean.dtype), momentum)
             self.output_std.lerp_(std.to(self.output_std.dtype), momentum)
+        share_banks(self.expert, self.network)
         return {name: loss.detach() for name, loss in {**losses, "consistency": consistency}.items()}
 
     def expert_pass(self, part: Batch, domain: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -136,9 +148,9 @@ class LDA(Method):
 
         A domain has a classifier of its own: the rows of its identities, in ascending order.
         """
-        with as_expert(self.network, domain):
-            maps = self.network.maps(part.images)  # (N, C, h, w)
-        features = self.network.pool(maps)  # (N, C)
+        with as_expert(self.expert, domain):
+            maps = self.expert.maps(part.images)  # (N, C, h, w)
+        features = self.expert.pool(maps)  # (N, C)
         own = self.membership[domain].nonzero()[:, 0]  # (identities of the domain,)
         logits = F.linear(self.expert_neck(features), self.expert_classifier.weight[own])
         labels = torch.searchsorted(own, part.identities)
@@ -207,6 +219,13 @@ class LDA(Method):
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C), the output of Network-A's neck."""
         return self.network.embed(images)
+
+
+def without_head(network: Network) -> Network:
+    """A copy with weights of its own, for its maps alone."""
+    twin = copy.deepcopy(network)
+    twin.neck = twin.classifier = nn.Identity()
+    return twin
 
 
 def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module:

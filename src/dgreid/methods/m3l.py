@@ -7,8 +7,9 @@ Classes are told apart by a memory of centroids instead of a classifier, each do
 
 Where paper and released code differ there is an option; `m3l.yaml` is as released, `m3l_paper.yaml` as
 written. Two differences are the backbone's (`stem_activation`, `running_statistics`: backbone resnet50_m3l or
-resnet50), one the recipe's (the first learning rate: recipe m3l or m3l_paper). The released code also tests
-on the target after every epoch and reports the best; here, as everywhere, the last iterate counts.
+resnet50), two the recipe's (the first learning rate: recipe m3l or m3l_paper; IBN-Net's ImageNet weights).
+The released code also tests on the target after every epoch and reports the best; here, as everywhere, the
+last iterate counts.
 
 Everything is computed in float32, also on CUDA and whatever `recipe.precision` says: gradients of gradients
 are small differences.

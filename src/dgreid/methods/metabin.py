@@ -113,6 +113,8 @@ class MetaBIN(Method):
         if iteration % max(MEASURE, self.training_set.iterations // 100) == 0:
             losses |= self.gradients(meta_train)
         losses |= self.update_gates(meta_train, meta_test, self.inner_step(iteration))
+        for parameter in (*self.weights.values(), *self.gates.values()):
+            parameter.requires_grad_()  # as they were before
         return {name: loss.detach() for name, loss in losses.items()} | self.balance()
 
     def update_base(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
-"""Trained weights into a backbone: `none`, `imagenet`, or the path of a file.
+"""Trained weights into a backbone: `none`, `imagenet`, torchvision's name, or the path of a file.
 
 `imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the network's, such as
-mobilenet_v2_x1_0 or resnet50 whatever its strides and IBN variant, then asks torchvision. A MobileNetV2 file
-may use our own names, torchvision's or torchreid's; a file for an IBN-ResNet our own, those of a plain ResNet
-or IBN-Net's. Everything has to fit.
+mobilenet_v2_x1_0 or resnet50 whatever its strides and IBN variant, then asks torchvision for IMAGENET1K_V1,
+the recipe papers started from. That name, or another of torchvision's such as IMAGENET1K_V2, always asks
+torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; a file for an IBN-ResNet
+our own, those of a plain ResNet or IBN-Net's. Everything has to fit.
 """
 
 import logging
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dgreid.config import BackboneConfig
-from dgreid.errors import UserError
+from dgreid.errors import UserError, unknown
 from dgreid.networks.backbones.mobilenet_v2 import LAYERS, STAGES, MobileNetV2
 from dgreid.networks.norms import IBN, InstanceNorm2d
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = Path("data/weights")  # relative to the project root
 SUFFIXES = (".safetensors", ".pt", ".pth")
+DEFAULT = "IMAGENET1K_V1"
 CLASSIFIERS = ("fc.", "classifier.")  # of ImageNet's classes: never used
 COUNTER = "num_batches_tracked"  # read by no norm with a fixed momentum
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -36,12 +38,14 @@ def load(network: nn.Module, config: BackboneConfig, weights: str) -> None:
     """
     if weights == "none":
         return
-    if weights != "imagenet":
+    if weights.startswith("IMAGENET1K_"):
+        state, source = _download(config, weights), f"torchvision's {weights}"
+    elif weights != "imagenet":
         state, source = read(Path(weights)), weights
     elif local := next((path for path in _candidates(config) if path.exists()), None):
         state, source = read(local), str(local)
     else:
-        state, source = _download(config), "torchvision's download"
+        state, source = _download(config, DEFAULT), f"torchvision's {DEFAULT}"
     fit(network, state, source, config.ibn_weights)
 
 
@@ -54,7 +58,10 @@ def read(path: Path) -> dict[str, Tensor]:
         UserError: no such file, another suffix, or not a mapping of names to tensors.
     """
     if not path.is_file():
-        raise UserError(f"weights {path}: no such file; give none, imagenet or the path of a weight file.")
+        raise UserError(
+            f"weights {path}: no such file; give none, imagenet, a name of torchvision's such as "
+            f"{DEFAULT}, or the path of a weight file."
+        )
     if path.suffix not in SUFFIXES:
         raise UserError(f"weights {path}: unknown suffix; known are {', '.join(SUFFIXES)}.")
     try:
@@ -257,16 +264,22 @@ def _candidates(config: BackboneConfig) -> list[Path]:
     return [FOLDER / f"{name}_imagenet{suffix}" for suffix in SUFFIXES]
 
 
-def _download(config: BackboneConfig) -> dict[str, Tensor]:
-    """torchvision's own ImageNet weights (version 1, the recipe papers started from)."""
-    where = _candidates(config)[0]
+def _download(config: BackboneConfig, name: str) -> dict[str, Tensor]:
+    """torchvision's own ImageNet weights of this name."""
+    where = f"{_candidates(config)[0]} (or .pt, .pth)"
     net = {"mobilenet_v2": "mobilenet_v2", "resnet": f"resnet{config.depth}"}.get(config.architecture)
     if net is None or (net == "mobilenet_v2" and config.width != 1):
-        raise UserError(f"no ImageNet weights of {config.name} to download: put the file at {where}.")
+        raise UserError(
+            f"no ImageNet weights of {config.name} to download: put the file at {where}; for "
+            "MobileNetV2 x1.4 that is torchreid's mobilenetv2_1.4.pth, its layout is read."
+        )
     from dgreid.networks.vision import models  # late: slow to import
 
+    known = models.get_model_weights(net)
+    if name not in known.__members__:
+        raise unknown("weights", name, known.__members__)
     try:
-        state = models.get_model_weights(net)["IMAGENET1K_V1"].get_state_dict(progress=False, check_hash=True)
+        state = known[name].get_state_dict(progress=False, check_hash=True)
     except OSError as error:  # URLError is one
         raise UserError(f"could not download {net} ({error}): put the file at {where}.") from error
     return dict(state)

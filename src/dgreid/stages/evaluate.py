@@ -55,7 +55,7 @@ def evaluate(config: RunConfig) -> Path:
         "seed": config.seed,
         **summarise(results, single_match(protocol)),
         "balance": balance_table(method),
-        "bank": bank_table(method, protocol.domains),
+        "bank": bank_table(getattr(method, "network", method), protocol.domains),  # Network-A's
         "cost": cost,
         "made_from": hashes(config, facts),
     }

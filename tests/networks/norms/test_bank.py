@@ -14,7 +14,12 @@ from dgreid.networks.norms.anti import AntiNorm2d, anti_normalise, towards
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert
 
 DOMAINS, CHANNELS = 3, 5
-LAYERS = (BufferBankNorm2d, AntiNorm2d, lambda c, k: AntiNorm2d(c, k, "pre_bn"))
+LAYERS = (
+    BufferBankNorm2d,
+    AntiNorm2d,
+    lambda c, k: AntiNorm2d(c, k, "pre_bn"),
+    lambda c, k: AntiNorm2d(c, k, "pre_mixture"),
+)
 
 
 def features(seed: int, images: int = 6, height: int = 4, width: int = 3, dtype=torch.float64):
@@ -202,6 +207,17 @@ def test_a_batch_norm_of_the_same_domain_cancels_the_drawn_one():
         with towards(pre_bn, torch.full((6,), j)):
             torch.testing.assert_close(pre_bn(x), expected)
     torch.testing.assert_close(pre_bn.eval()(x), expected)
+
+
+def test_a_norm_of_the_banks_average_does_not_cancel_the_drawn_domain():
+    x, anti = features(0), layer(LAYERS[3])
+    average = anti.bank_mean.mean(0), anti.bank_var.mean(0)
+    for j in range(DOMAINS):
+        styled = anti_normalise(x, *(value[j].expand(6, -1) for value in (anti.bank_mean, anti.bank_var)))
+        with towards(anti, torch.full((6,), j)):
+            torch.testing.assert_close(anti(x), F.batch_norm(styled, *average, anti.weight, anti.bias))
+    expected = F.instance_norm(x, weight=anti.weight, bias=anti.bias)  # at test time
+    torch.testing.assert_close(anti.eval()(x), expected)
     replace = layer(AntiNorm2d)  # there j matters
     outputs = []
     for j in range(2):

@@ -35,18 +35,21 @@ def anti_normalise(x: Tensor, mean: Tensor, var: Tensor, eps: float = 1e-5, unbi
 
 
 class AntiNorm2d(BankNorm2d):
-    """In Network-A, Anti-Normalisation towards a domain j of the bank, in one of two readings.
+    """In Network-A, Anti-Normalisation towards a domain j of the bank, in one of three readings.
 
     `replace`: AN takes the place of the norm, and its output has the scale of domain j's convolution output.
+    Where trained convolutions put out what lies below 0, an activation behind it cuts it away.
     `pre_bn`: AN is followed by domain j's batch norm, running statistics and affine map, in which j cancels:
     together they are an instance norm with the shared affine map.
+    `pre_mixture`: the norm behind it has the bank's averages over domains, in which j does not cancel. At
+    test time, where AN has them too, this also is an instance norm with the shared affine map.
     """
 
     def __init__(
         self,
         channels: int,
         domains: int,
-        mode: Literal["replace", "pre_bn"] = "replace",
+        mode: Literal["replace", "pre_bn", "pre_mixture"] = "replace",
         unbiased: bool = False,
         eps: float = 1e-5,
         momentum: float = 0.1,
@@ -61,6 +64,8 @@ class AntiNorm2d(BankNorm2d):
         y = anti_normalise(x, mean, var, self.eps, self.unbiased)
         if self.mode == "replace":
             return y
+        if self.mode == "pre_mixture":
+            mean, var = self.mixture(len(x))
         weight = (self.weight * (var + self.eps).rsqrt())[..., None, None]  # (N, C, 1, 1)
         return ((y - mean[..., None, None]) * weight + self.bias[:, None, None]).to(x.dtype)
 
@@ -71,6 +76,10 @@ class AntiNorm2d(BankNorm2d):
         """
         if self.partners is not None:
             return self.bank_mean[self.partners], self.bank_var[self.partners]
+        return self.mixture(images)
+
+    def mixture(self, images: int) -> tuple[Tensor, Tensor]:
+        """The bank's means and variances averaged over domains, for each of so many images, two of (N, C)."""
         return self.bank_mean.mean(0).expand(images, -1), self.bank_var.mean(0).expand(images, -1)
 
 

@@ -86,6 +86,20 @@ class BufferBankNorm2d(BankNorm2d):
         self.running_var.copy_(norm.running_var)
 
 
+@torch.no_grad()
+def share_banks(expert: nn.Module, aligned: nn.Module) -> None:
+    """Give Network-A the bank that Network-E keeps; nothing where they are one network."""
+    if expert is aligned:
+        return
+    theirs, ours = (
+        [module for module in network.modules() if isinstance(module, BankNorm2d)]
+        for network in (expert, aligned)
+    )
+    for one, other in zip(theirs, ours, strict=True):
+        other.bank_mean.copy_(one.bank_mean)
+        other.bank_var.copy_(one.bank_var)
+
+
 @contextmanager
 def as_expert(network: nn.Module, domain: int) -> Iterator[None]:
     """Inside, the network is Network-E and sees a batch of `domain`; outside it is Network-A."""

@@ -49,7 +49,8 @@ class MetaBatchNorm1d(nn.BatchNorm1d):
         """The features mixed with each of `draws`, then normalised (M3L, eq. 6 and 7).
 
         m_i = share z_i + (1 - share) x, normalised by m_i's own batch statistics, through which the gradient
-        flows, then the affine map. Running statistics stay as they are.
+        flows, then the affine map. Running statistics stay as they are; `num_batches_tracked`, which nothing
+        reads, counts the call all the same (as released).
 
         Args:
             features: x, (N, C).
@@ -59,6 +60,7 @@ class MetaBatchNorm1d(nn.BatchNorm1d):
         Returns:
             As many tensors (N, C) as there are draws.
         """
+        self.num_batches_tracked.add_(1)
         return [
             F.batch_norm(
                 share * z + (1 - share) * features,
