@@ -1,0 +1,127 @@
+"""What Anti-Normalisation does to a network that ImageNet trained, before LDA's first iteration.
+
+LDA learns on the miniature benchmark from scratch, but collapsed on `open_small` from ImageNet's weights. Two
+explanations. AN in the place of a norm gives back the mean that its convolution has, and where that lies far
+below 0 the activation behind it cuts the channel away: then most channels of some activation are 0 everywhere
+(`dead`) and people are told apart worse, but not with AN before a norm (`pre_bn`, `pre_mixture`). Or it is
+the affine map that is missing: then `replace`, affine map kept, is as good as `pre_bn`.
+
+    dgreid select open_small && snakemake --cores all data/protocols/open_small/train.parquet
+    python benchmarks/lda_start.py
+
+Seconds; needs the data and weights of `open_small` (partial data).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dgreid.config import RunConfig, load_run
+from dgreid.files import whole
+from dgreid.images.augment import normalise
+from dgreid.images.pack import Pack
+from dgreid.methods.base import Method
+from dgreid.networks.norms.anti import AntiNorm2d, towards
+from dgreid.protocols import read_training
+from dgreid.stages.train import PROTOCOLS, build, plan, prepare
+
+RESULT = Path("benchmarks/results/lda_start.json")
+DATASET, PEOPLE, IMAGES = "cuhk01", 24, 4
+SYSTEMS = {  # words of the run; the affine map is this file's
+    "no AN": ["method.an_mode=none"],
+    "pre_bn": ["method.an_mode=pre_bn"],
+    "pre_mixture": ["method.an_mode=pre_mixture"],
+    "replace": ["method.an_mode=replace"],
+    "replace, affine map kept": ["method.an_mode=replace"],
+    "replace, in the stem alone": ["method.an_mode=replace", "method.an_stages=0"],
+}
+
+
+class WithAffine(nn.Module):
+    """AN in the place of a norm, then the norm's affine map."""
+
+    def __init__(self, anti: AntiNorm2d):
+        super().__init__()
+        self.anti = anti
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.anti(x) * self.anti.weight[:, None, None] + self.anti.bias[:, None, None]
+
+
+def keep_affine(network: nn.Module) -> None:
+    for name, module in list(network.named_modules()):
+        if isinstance(module, AntiNorm2d):
+            parent, _, own = name.rpartition(".")
+            setattr(network.get_submodule(parent), own, WithAffine(module))
+
+
+def dead_channels(method: Method, images: Tensor, partners: Tensor) -> tuple[float, float]:
+    """Per cent of the channels that are 0 at 99.9 % of all places: worst activation, mean over all."""
+    shares = []
+
+    def look(module: nn.Module, given: tuple, output: Tensor) -> None:
+        zero = (output <= 0).float().mean((0, 2, 3))  # (C,)
+        shares.append(100 * float((zero >= 0.999).float().mean()))
+
+    kinds = (nn.ReLU, nn.ReLU6)
+    hooks = [m.register_forward_hook(look) for m in method.modules() if isinstance(m, kinds)]
+    with towards(method.network, partners):
+        method.network.maps(images)
+    for hook in hooks:
+        hook.remove()
+    return max(shares), float(np.mean(shares))
+
+
+def rank1(features: Tensor, labels: np.ndarray) -> float:
+    """Per cent of images whose nearest other image is of the same person."""
+    near = F.normalize(features) @ F.normalize(features).T
+    return 100 * float((labels[near.fill_diagonal_(-2).argmax(1).numpy()] == labels).mean())
+
+
+def photographs(config: RunConfig) -> tuple[Tensor, np.ndarray]:
+    """(PEOPLE x IMAGES, 3, H, W) and their identities."""
+    rows, _ = read_training(PROTOCOLS / config.protocol.name)
+    rows = rows[rows["dataset"] == DATASET]
+    chosen = rows.groupby("identity").head(IMAGES).head(PEOPLE * IMAGES)
+    pixels = Pack.open(DATASET, config.image)[chosen["row"].to_numpy()]
+    return normalise(torch.from_numpy(pixels)), chosen["identity"].to_numpy()
+
+
+@torch.no_grad()
+def measure(name: str) -> dict[str, float]:
+    words = ["method=lda", "backbone=mobilenet_v2_x1_0_last2", "protocol=open_small"]
+    config = load_run([*words, "recipe=open_small_m3l", *SYSTEMS[name]])
+    prepare(seed=0)
+    rows, _ = read_training(PROTOCOLS / "open_small")
+    method = build(config.method, config.backbone, config.recipe, plan(rows, config)).train()
+    if name.endswith("affine map kept"):
+        keep_affine(method.network)
+    images, labels = photographs(config)
+    partners = torch.zeros(len(images), dtype=torch.long)  # ImageNet's statistics, like every domain's
+    worst, mean = dead_channels(method, images, partners)
+    with towards(method.network, partners):
+        features = method.network.pool(method.network.maps(images))
+    return {
+        "rank1": round(rank1(features, labels), 1),
+        "dead channels, worst activation": round(worst, 1),
+        "dead channels, mean": round(mean, 1),
+    }
+
+
+def main() -> None:
+    found = {name: measure(name) for name in SYSTEMS}
+    setting = f"{PEOPLE} people x {IMAGES} images of {DATASET}, training mode, before the first iteration"
+    with whole(RESULT) as part:
+        part.write_text(
+            json.dumps({"data": "partial", "setting": setting, "systems": found}, indent=1) + "\n"
+        )
+    for name, row in found.items():
+        print(f"{name:28s}", row)
+
+
+if __name__ == "__main__":
+    main()
