@@ -24,6 +24,7 @@ FASTER = "method.gate_learning_rate=1.0"
 UNTRAINED = "erm_m3l, untrained"
 HELD_GATES = "bin, gates held at .5"
 LONGER = "recipe.iterations_per_epoch=6"  # the schedule stretched with it
+OWN_RATE = "m3l, own rate"  # the recipe's is the best for m3l_baseline
 M3L = ["recipe=miniature_m3l"]  # M3L's own batches, 16 people of each domain
 # MetaBIN's batches, which the story's M3L had first, at the rate that fitted these best
 FOUR = [*M3L, "recipe.identities_per_domain=4", "recipe.learning_rate_factor=4"]
@@ -37,6 +38,7 @@ SYSTEMS = {
     "erm_m3l": ["erm_m3l", *M3L],
     "m3l_baseline": ["m3l_baseline", *M3L],
     "m3l": ["m3l", *M3L],
+    OWN_RATE: ["m3l", *M3L, "method.learning_rate=7e-5"],
     # from here on trained by this file
     "erm_bin": ["erm_bin"],
     HELD_GATES: ["bin", "method.gate_learning_rate=1e-30"],
