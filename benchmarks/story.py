@@ -17,7 +17,8 @@ A. What separates BIN (Rank-1 50.3) from MetaBIN (48.6)?
    `gates x10`: ten times the gates' rate for both learners. If 300 iterations are too short for gates at .1,
    the meta-learner gains more than 3 points on the joint one by it. Expected: undecided.
    `600 iterations`, added when `held` had shown BIN's lead over BN (17) among new people of the sources too:
-   if that lead is speed of learning, it shrinks to less than half with twice the budget. Expected: yes.
+   if that lead is speed of learning, it shrinks to less than half with twice the budget. Expected: yes. If
+   MetaBIN is behind BIN because its gates need time, it gains more by it than BIN does. Expected: undecided.
 B. The story gave M3L MetaBIN's batches first, 4 people of each domain where its release has 16. Why was M3L
    without meta-learning (18.4) below its baseline (33.5) then, and M3L (16.1) with it? All `4 people`:
    `held` of both: if they fail to learn, it is as far down as `unseen`; if they fail to generalise, not.
@@ -85,6 +86,8 @@ QUESTIONS = [  # first - second
     ("bin, 600 iterations", "erm_pooled, 600 iterations"),
     ("erm_pooled, 600 iterations", "erm_pooled"),
     ("bin, 600 iterations", "bin"),
+    ("metabin, 600 iterations", "bin, 600 iterations"),
+    ("metabin, 600 iterations", "metabin"),
     (HELD_GATES, "bin"),
     (HELD_GATES, "metabin"),
     (HELD_GATES, "erm_pooled"),

@@ -44,6 +44,7 @@ SYSTEMS = {
     HELD_GATES: ["bin", "method.gate_learning_rate=1e-30"],
     "erm_pooled, 600 iterations": ["erm_pooled", LONGER],
     "bin, 600 iterations": ["bin", LONGER],
+    "metabin, 600 iterations": ["metabin", LONGER],
     "erm_bin, gates x10": ["erm_bin", FASTER],
     "metabin, gates x10": ["metabin", FASTER],
     "m3l_baseline, triplet alone": ["m3l_baseline", *M3L, ALONE],
