@@ -26,6 +26,7 @@ HELD_GATES = "bin, gates held at .5"
 LONGER = "recipe.iterations_per_epoch=6"  # the schedule stretched with it
 OWN_RATE = "m3l, own rate"  # the recipe's is the best for m3l_baseline
 M3L = ["recipe=miniature_m3l"]  # M3L's own batches, 16 people of each domain
+OWN = ["m3l", *M3L, "method.learning_rate=7e-5"]
 # MetaBIN's batches, which the story's M3L had first, at the rate that fitted these best
 FOUR = [*M3L, "recipe.identities_per_domain=4", "recipe.learning_rate_factor=4"]
 ALONE = "method.identification=none"  # the triplet loss alone
@@ -38,8 +39,11 @@ SYSTEMS = {
     "erm_m3l": ["erm_m3l", *M3L],
     "m3l_baseline": ["m3l_baseline", *M3L],
     "m3l": ["m3l", *M3L],
-    OWN_RATE: ["m3l", *M3L, "method.learning_rate=7e-5"],
+    OWN_RATE: OWN,
     # from here on trained by this file
+    f"{OWN_RATE}, no MetaBN": [*OWN, "method.meta_bn=false"],
+    f"{OWN_RATE}, full MAML": [*OWN, "method.meta_grad=maml"],
+    f"{OWN_RATE}, first order": [*OWN, "method.meta_grad=first_order"],
     "erm_bin": ["erm_bin"],
     HELD_GATES: ["bin", "method.gate_learning_rate=1e-30"],
     "erm_pooled, 600 iterations": ["erm_pooled", LONGER],
