@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
@@ -14,11 +15,30 @@ from dgreid import methods
 from dgreid.config import ImageConfig, RecipeConfig, RunConfig
 from dgreid.images import samplers
 from dgreid.images.loader import Key, TrainingImages, batches, survey
+from dgreid.images.pack import Pack
 from dgreid.methods.base import Batch, Method, Training
+from dgreid.stages.manifest import manifest
+from dgreid.stages.protocol import protocol as assemble
+from dgreid.stages.synthesize import synthesize
 from dgreid.stages.train import build
 
 HEIGHT, WIDTH = 32, 16
 PARAMS = Path(__file__).parents[1] / "params"
+CROWD = {"name": "tiny", "title": "", "recipe": "tiny", "image": "tiny", "targets": []}
+CROWD["sources"] = [{"dataset": "crowd"}]
+DRAWN = {  # the sources of protocol miniature: four people each, where the rules allow so few
+    "mini_market1501": {
+        "train_identities": 2,
+        "images_per_train_identity": 4,
+        "test_identities": 2,
+        "gallery_images_per_test_identity": 2,
+        "distractors": 1,
+        "junk": 1,
+    },
+    "mini_cuhk02": {"identities": 4},
+    "mini_cuhk03": {"identities": 14, "test_identities": 7},  # no two of its 20 test sets are the same
+    "mini_cuhksysu": {"identities": 4, "scenes": 4, "most_appearances": 3},
+}
 
 
 def read(group: str, name: str) -> dict:
@@ -39,12 +59,19 @@ def recipe(**changes) -> RecipeConfig:
     return RecipeConfig(**{**base, "warmup_epochs": 0, "weights": "none", **changes})
 
 
-def config(method: str, backbone: str = "resnet_tiny", seed: int = 0, changes: dict | None = None, **recipes):
-    source = {"recipe": "tiny", "image": "tiny", "sources": [{"dataset": "crowd"}], "targets": []}
+def config(
+    method: str,
+    backbone: str = "resnet_tiny",
+    seed: int = 0,
+    changes: dict | None = None,
+    protocol: str | None = None,
+    **recipes,
+):
+    """A run of `method`, on the crowd unless a protocol of params/ is named."""
     return RunConfig(
         method=options(method, **(changes or {})),
         backbone=read("backbone", backbone),
-        protocol={"name": "tiny", "title": "", **source},
+        protocol=read("protocol", protocol) if protocol else CROWD,
         recipe=recipe(**recipes),
         image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, padding=2),
         seed=seed,
@@ -91,6 +118,26 @@ def crowd(domains: int = 4, people: int = 4, each: int = 3) -> tuple[pd.DataFram
     frame = pd.DataFrame({**rows, "domain": identity // people})
     frame["camera"] = np.arange(len(frame)) % 2
     return frame, {"crowd": MemoryPack(images.clip(0, 255).astype(np.uint8))}
+
+
+def draw_miniature() -> None:
+    """Draw, read, assemble and pack the training rows of protocol miniature below the working folder."""
+    node = read("protocol", "miniature") | {"expect": {}, "targets": []}
+    _write("protocol", node)
+    for name in (source["dataset"] for source in node["sources"]):
+        dataset = read("dataset", name) | {"expect": {}}
+        dataset["miniature"]["sizes"] = DRAWN[name]
+        _write("dataset", dataset)
+        synthesize(name)
+        manifest(name)
+        Pack.open(name, config("erm").image)
+    assemble("miniature")
+
+
+def _write(group: str, node: dict) -> None:
+    path = Path("params", group, f"{node['name']}.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(node))
 
 
 def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iterator[Batch]]]:

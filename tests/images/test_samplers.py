@@ -10,7 +10,6 @@ from dgreid.images.samplers import (
     IdentityStream,
     chunks,
     generator,
-    groups,
     iterations_per_epoch,
     make,
 )
@@ -69,6 +68,22 @@ def test_naive_epoch_draws_distinct_identities_until_too_few_are_left(seed):
     assert sum(chunks > 0 for chunks in left.values()) < 6
 
 
+def first_revival(shown: np.ndarray, left: dict[int, int]) -> int | None:
+    """The batch after which a domain first has too few identities left, by the chunks that were drawn of it.
+
+    Args:
+        shown: (batches, P), the identities of one domain, a chunk of each in every batch.
+        left: identity -> its chunks.
+    """
+    for number, people in enumerate(shown.tolist()):
+        for person in people:
+            left[person] -= 1
+        assert min(left.values()) >= 0  # nobody comes back before the domain has revived
+        if sum(chunks > 0 for chunks in left.values()) < len(people):
+            return number
+    return None
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 1000))
 def test_domain_batches_are_laid_out_by_domain_until_every_domain_has_started_over(seed):
@@ -76,15 +91,16 @@ def test_domain_batches_are_laid_out_by_domain_until_every_domain_has_started_ov
     stream = DomainStream(identities, domains, 2, K, "meta", seed)
     epoch = stream.epoch(generator(seed, "meta", 0))
     assert (domains[epoch] == np.repeat([0, 1, 2], 2 * K)).all()
-    for batch in epoch:
-        people = identities[batch].reshape(3, 2, K)
-        assert (people == people[..., :1]).all()
-        assert (people[:, 0, 0] != people[:, 1, 0]).all()
-    # the domain with most chunks has nearly all of them shown once: an image comes back only after revival
-    chunk_count = [sum(-(-len(g) // K) for g in groups(identities[domains == d])) for d in range(3)]
-    assert len(epoch) <= max(chunk_count)
-    largest = max(len(np.unique(identities[domains == d])) for d in range(3))
-    assert len(epoch) >= (largest - 1) // 2  # at least until fewer than two identities are left
+    people = identities[epoch].reshape(-1, 3, 2, K)
+    assert (people == people[..., :1]).all()
+    assert (people[:, :, 0, 0] != people[:, :, 1, 0]).all()
+    revived = []
+    for domain in range(3):
+        own, images = np.unique(identities[domains == domain], return_counts=True)
+        left = dict(zip(own.tolist(), (-(-images // K)).tolist(), strict=True))
+        revived.append(first_revival(people[:, domain, :, 0], left))
+    assert None not in revived
+    assert max(revived) == len(epoch) - 1  # the last domain to start over ends the epoch
 
 
 def test_a_camera_as_domain_shows_a_person_once_per_camera():

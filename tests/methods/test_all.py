@@ -1,12 +1,17 @@
 """Every configuration in params/method on small backbones: a new YAML is part of it by being there."""
 
+import pandas as pd
 import pytest
 import torch
 
 import tiny
 from dgreid import methods
 from dgreid.errors import UserError
+from dgreid.images.loader import survey
 from dgreid.methods.base import Method
+from dgreid.networks.neck import BNNeck
+from dgreid.protocols import read_training
+from dgreid.stages.train import PROTOCOLS, restore, train, training_images
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
 
@@ -27,6 +32,25 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+def frozen_biases(method: Method) -> set[str]:
+    """The biases of BNNecks, all that a method may keep from learning."""
+    return {f"{name}.bias" for name, part in method.named_modules() if isinstance(part, BNNeck)}
+
+
+def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[str]]:
+    """Reason -> what learns and yet may stand still for two iterations, as its gradient is exactly 0."""
+    names = [name for name, _ in method.named_parameters()]
+    gates = [name for name in names if name.endswith(".balance")]  # in the order of the history's columns
+    shut = [gate for place, gate in enumerate(gates, 1) if history[f"balance_mean_{place}"][0] == 1]
+    instance = getattr(method.options, "norm", "").startswith("instance")
+    return {
+        "a branch that has weight 0": {gate.replace(".balance", ".instance_bias") for gate in shut},
+        "the next instance norm takes a shift away": {
+            name for name in names if instance and name.endswith(".project.bn.bias")
+        },
+    }
+
+
 def test_there_are_methods():
     assert {"erm", "metabin", "metabin_paper"} <= set(tiny.names("method"))
 
@@ -34,6 +58,8 @@ def test_there_are_methods():
 def test_two_iterations(tmp_path, name, backbone):
     run = tiny.config(name, backbone, epochs=1)
     method, training, load = tiny.set_up(run)
+    frozen = {key for key, parameter in method.named_parameters() if not parameter.requires_grad}
+    assert frozen == frozen_biases(method)
     before = {key: value.clone() for key, value in method.state_dict().items()}
     history, cost = fit(method, load, training, Checkpoint(tmp_path / "last.pt", ""), 10)
 
@@ -43,13 +69,50 @@ def test_two_iterations(tmp_path, name, backbone):
     assert losses.shape[1] and losses.map(lambda x: abs(x) < 1e4).all(axis=None)
     assert cost["images"] >= 2 * 16
     after = method.state_dict()
-    still = [key for key, value in before.items() if torch.equal(value, after[key])]
-    # all that learns moves, but for parts that have no influence yet: biases of a branch with weight 0
-    assert not [key for key in still if "bias" not in key and "num_batches" not in key], still
+    still = {key for key, value in before.items() if torch.equal(value, after[key])}
+    assert frozen <= still
+    assert not still - frozen.union(*without_influence(method, history).values())  # all else moves
     assert all(value.isfinite().all() for value in after.values())
     for key, value in after.items():
         if key.endswith(".balance"):
             assert value.min() >= 0 and value.max() <= 1
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A project with the protocol `miniature` of few people, drawn, read, assembled and packed."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny.draw_miniature()
+    return folder
+
+
+def test_the_drawn_miniature_has_domains_with_and_without_cameras(drawn):
+    rows, data = read_training(drawn / PROTOCOLS / "miniature")
+    assert data["domains"] == ["mini_market1501", "mini_cuhk02", "mini_cuhk03", "mini_cuhksysu"]
+    cameras = rows.groupby(["domain", "identity"])["camera"].nunique()
+    assert list(cameras.groupby("domain").min()) == [2, 2, 2, 1]  # CUHK-SYSU does not say
+    people = cameras.groupby("domain").size()
+    assert people.min() == 4 < people.max()  # domains differ in size
+
+
+def test_two_iterations_on_the_drawn_miniature(drawn, monkeypatch, name):
+    """The stage train itself, on the tables and packs that the stages before it made."""
+    monkeypatch.chdir(drawn)
+    run = tiny.config(name, protocol="miniature", epochs=1)
+    folder = train(run)
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["iteration"]) == [1, 2]  # a loss that is not finite raises
+    method, facts = restore(folder)
+    rows, _ = read_training(PROTOCOLS / "miniature")
+    assert facts["training"]["classes"] == rows["identity"].nunique() and facts["training"]["domains"] == 4
+    with torch.no_grad():
+        pictures = next(survey(training_images(rows, run, method), torch.device("cpu")))
+        features = method.embed(pictures.images)
+        scores = method.similarity(features[:3], features)
+    assert scores.shape == (3, len(rows)) and scores.isfinite().all()
+    assert len(features.flatten(1).unique(dim=0)) == len(rows)  # no two pictures look the same to it
 
 
 def test_embedding_and_similarity(name, backbone):
