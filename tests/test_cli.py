@@ -154,3 +154,14 @@ def test_manifest_and_protocol_say_what_they_made(crops, caplog):
         "data/protocols/alone: 8 ids, 32 images, 1 domains; targets and splits: none (miniature data)"
         in caplog.messages
     )
+
+
+def test_a_set_that_records_no_camera_has_not_zero_of_them(crops, caplog):
+    (crops / "params/dataset/hall.yaml").write_text("{title: Hall, parser: ilids, access: drawn}")
+    (crops / "hall/Persons").mkdir(parents=True)
+    for number, picture in enumerate(sorted((crops / "source/wide").rglob("*.jpg"))):
+        shutil.copy(picture, crops / f"hall/Persons/{number // 4 + 1:04d}{number % 4 + 1:03d}.jpg")
+    with caplog.at_level("INFO"):
+        for words in ("adopt hall --from hall", "manifest dataset=hall"):
+            assert cli.main(words.split()) == 0
+    assert "data/manifests/hall: 32 images, 8 ids, cameras unknown (miniature data)" in caplog.messages

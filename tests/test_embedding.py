@@ -93,6 +93,10 @@ def test_errors_are_sentences(project):
     _, folder = project
     with pytest.raises(UserError, match="did you mean 'mine'"):
         embed("mein", folder / "crops", folder / "out.parquet")
+    for unfinished in (".tmp-mine", "torso"):  # a killed training; a model that is elsewhere
+        (folder / "data/runs" / unfinished / "mine").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"Known: mine\.$"):
+        embed("nope", folder / "crops", folder / "out.parquet")
     with pytest.raises(UserError, match="not a folder"):
         embed("mine", folder / "nowhere", folder / "out.parquet")
     with pytest.raises(UserError, match="is a folder"):

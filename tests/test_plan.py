@@ -4,6 +4,7 @@ import shutil
 import pytest
 import yaml
 
+import tiny_metrics
 import tiny_project
 from dgreid import cli, costs
 from dgreid.config import load_run
@@ -113,8 +114,7 @@ def test_status_is_what_the_files_say(made):
         (train.RUNS / each.run / "model.safetensors").touch()
     (made / "reports/metrics").mkdir(parents=True)
     for each in (done, outdated):
-        node = {"method": "erm", "backbone": "resnet_tiny", "image": "64x32", "cost": {}}
-        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(node))
+        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0)))
     (train.RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": train.chosen(done)}))
     (train.CHECKPOINTS / started.run).mkdir(parents=True)
     (train.CHECKPOINTS / started.run / "last.pt").touch()
@@ -126,7 +126,7 @@ def test_status_is_what_the_files_say(made):
     assert plan(matrix(done)).endswith("All 1 runs are trained.")
 
 
-@pytest.mark.parametrize("text", ["config: [", "config", "config: {seed: 0", "", "\udcff"])
+@pytest.mark.parametrize("text", ["config: [", "config", "config: x", "config: {seed: 0", "", "\udcff"])
 def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
     each = run()
     folder = train.RUNS / each.run
@@ -144,6 +144,14 @@ def test_damaged_measurements_are_a_sentence_and_stay(made, text):
     with pytest.raises(UserError, match=r"data/costs\.json is damaged: delete it"):
         plan(matrix(run()))
     assert costs.COSTS.read_text() == text
+
+
+def test_damaged_metrics_are_a_sentence(made, capsys):
+    (made / "reports/metrics").mkdir(parents=True)
+    (made / "reports/metrics/half.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0))[:400])
+    assert cli.main(["report", "--matrix", "miniature", "--plan"]) == 1
+    sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
+    assert capsys.readouterr().err == sentence
 
 
 def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, monkeypatch):
@@ -170,8 +178,8 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
 
 def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
     (made / "reports/metrics").mkdir(parents=True)
-    node = {"method": "erm", "backbone": "resnet_tiny", "image": "64x32"}
-    node["cost"] = {"images_per_second": 5.0, "device": "cpu", "threads": 1}
+    node = tiny_metrics.node("erm", 0, 50.0) | {"backbone": "resnet_tiny"}
+    node["cost"] |= {"images_per_second": 5.0, "threads": 1}
     (made / "reports/metrics/else.json").write_text(json.dumps(node))
     assert costs.speed(run()) == (5.0, "reports")
     cost(train.RUNS / "same", run(), 7.0)
@@ -236,7 +244,7 @@ def test_the_command_plans_and_leaves_no_trace(project, capsys):
     before = (project / "params/matrix.yaml").read_text()
     assert cli.main(["report", "--matrix", "mine", "--plan"]) == 0
     said = capsys.readouterr().out
-    assert "metabin-resnet_tiny-miniature-s0" in said and "9 of 9 runs are to be trained" in said
+    assert "metabin-resnet_tiny-miniature-s0" in said and "12 of 12 runs are to be trained" in said
     assert (project / "params/matrix.yaml").read_text() == before
     assert not (project / "logs").exists() and not (project / "reports").exists()
     assert cli.main(["report", "--plan"]) == 0  # of params/matrix.yaml

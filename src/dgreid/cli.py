@@ -182,8 +182,8 @@ def _manifest_summary(folder: Path) -> str:
 
     facts = read_manifest(folder).attrs
     counts = {"ids": 0, **json.loads(facts["counts"])}
-    listed = ", ".join(f"{counts[what]} {what}" for what in ("images", "ids", "cameras"))
-    return f"{listed} ({facts['kind']} data)"
+    cameras = f"{counts['cameras']} cameras" if counts["cameras"] else "cameras unknown"
+    return f"{counts['images']} images, {counts['ids']} ids, {cameras} ({facts['kind']} data)"
 
 
 def _protocol_summary(folder: Path) -> str:

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 
 from dgreid.config import RunConfig, threads
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.images.loader import TrainingImages, batches, survey
+from dgreid.reporting import results
+from dgreid.reporting.evidence import read_facts
 from dgreid.stages import train
-from dgreid.stages.evaluate import METRICS
 from dgreid.training.loop import keys
 
 log = logging.getLogger(__name__)
@@ -182,10 +182,10 @@ def _of_runs() -> list[dict[str, Any]]:
     entries = []
     for path in sorted(train.RUNS.glob("*/cost.json")):
         try:
-            facts = yaml.safe_load((path.parent / "run.yaml").read_text())["config"]
-            names = {group: facts[group]["name"] for group in ("method", "backbone", "image")}
+            config = read_facts(path.parent)["config"]
+            names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
             entry = names | json.loads(path.read_text())
-        except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             entry = None
         if _has_speed(entry):
             entries.append(entry)
@@ -195,5 +195,5 @@ def _of_runs() -> list[dict[str, Any]]:
 
 
 def _of_reports() -> list[dict[str, Any]]:
-    nodes = [json.loads(path.read_text()) for path in sorted(METRICS.glob("*.json"))]
-    return [{key: node[key] for key in ("method", "backbone", "image")} | node["cost"] for node in nodes]
+    runs = results.every()
+    return [{key: run[key] for key in ("method", "backbone", "image")} | run["cost"] for run in runs]

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dgreid import trained
 from dgreid.config import ImageConfig, threads
 from dgreid.datasets.images import open_image
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images.augment import normalise
 from dgreid.images.pack import load
-from dgreid.stages.train import RUNS, prepare, restore
+from dgreid.stages.train import prepare, restore
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,10 @@ class Embedder:
     """
 
     def __init__(self, run: str):
-        if not (RUNS / run).is_dir():
-            raise unknown("run", run, (path.name for path in RUNS.glob("*") if path.is_dir()))
+        folder = trained.find(run)
         self.device = prepare(seed=0)
-        method, facts = restore(RUNS / run)
-        self.run, self.model = run, sha256(RUNS / run / "model.safetensors")
+        method, facts = restore(folder)
+        self.run, self.model = run, sha256(folder / "model.safetensors")
         self.method = method.to(self.device)
         self.image = ImageConfig.model_validate(facts["config"]["image"])
         blank = np.zeros((2, self.image.height, self.image.width, 3), np.uint8)

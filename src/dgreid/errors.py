@@ -17,4 +17,4 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     known = sorted(map(str, known))
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(known)}.")
+    return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(known) or 'none'}.")

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dgreid import trained
 from dgreid.config import ImageConfig
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images.augment import MEAN, STD, normalise
 from dgreid.methods.base import Method
 from dgreid.schema import reason
-from dgreid.stages.train import RUNS, restore
+from dgreid.stages.train import restore
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 18
@@ -47,14 +48,13 @@ def export(run: str, out: Path) -> Path:
     Raises:
         UserError: no such run, packages missing, a network ONNX cannot say, or one that computes otherwise.
     """
-    if not (RUNS / run).is_dir():
-        raise unknown("run", run, (path.name for path in RUNS.glob("*") if path.is_dir()))
+    folder = trained.find(run)
     if out.is_dir():
         raise UserError(f"{out} is a folder: give --out the name of an .onnx file in it.")
     _require_packages()
     import onnx
 
-    method, facts = restore(RUNS / run)
+    method, facts = restore(folder)
     image = ImageConfig.model_validate(facts["config"]["image"])
     network = ImageNetwork(method).eval()
     noise = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, 3), np.uint8)
@@ -66,7 +66,7 @@ def export(run: str, out: Path) -> Path:
         model,
         {
             "run": run,
-            "model_sha256": sha256(RUNS / run / "model.safetensors"),
+            "model_sha256": sha256(folder / "model.safetensors"),
             "height": str(image.height),
             "width": str(image.width),
             "channels": "RGB",

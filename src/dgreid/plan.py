@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 
 from dgreid import costs
 from dgreid.config import RunConfig, load_protocol, load_run
 from dgreid.methods.base import Training
 from dgreid.protocols import read_training
 from dgreid.protocols.listing import availability, table
+from dgreid.reporting.evidence import read_facts
+from dgreid.reporting.results import METRICS
 from dgreid.reporting.runs import plural
 from dgreid.stages import train
-from dgreid.stages.evaluate import METRICS
 
 COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", "hours")
 TRAINED = ("done", "trained")
@@ -112,8 +112,8 @@ def status_of(run: RunConfig) -> str:
     folder = train.RUNS / run.run
     if (folder / "run.yaml").is_file():
         try:
-            trained = yaml.safe_load((folder / "run.yaml").read_text())["config"]
-        except (ValueError, yaml.YAMLError, LookupError, TypeError):
+            trained = read_facts(folder)["config"]
+        except ValueError:
             return "damaged"
         if trained != train.chosen(run):
             return "outdated"

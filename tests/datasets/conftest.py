@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -108,3 +109,29 @@ def config():
         return DatasetConfig(**(node | changes))
 
     return make
+
+
+@pytest.fixture
+def pack():
+    """pack(folder, file): write a zip of what is in a folder; returns the file."""
+
+    def write(folder, file):
+        with zipfile.ZipFile(file, "w") as target:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    target.write(path, path.relative_to(folder))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def market(layouts, pack, tmp_path):
+    """A zip of the tiny Market-1501."""
+    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "Market-1501-v15.09.15.zip")
+
+
+@pytest.fixture
+def nothing_left():
+    """nothing_left(raw): whether a refused adoption left no trace."""
+    return lambda raw: not raw.exists() or list(raw.iterdir()) == []

@@ -6,27 +6,8 @@ import zipfile
 
 import pytest
 
-from dgreid.config import DatasetConfig
 from dgreid.datasets import archive, cuhk03, source
 from dgreid.errors import UserError
-
-
-def pack(folder, file):
-    with zipfile.ZipFile(file, "w") as target:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                target.write(path, path.relative_to(folder))
-    return file
-
-
-@pytest.fixture
-def market(layouts, tmp_path):
-    """A zip of the tiny Market-1501."""
-    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "Market-1501-v15.09.15.zip")
-
-
-def nothing_left(raw):
-    return not raw.exists() or list(raw.iterdir()) == []
 
 
 def test_zip_is_extracted_recognised_and_recorded(market, config, tmp_path):
@@ -70,21 +51,7 @@ def test_adopting_again_replaces_and_keeps_the_linked_folder(layouts, config, ma
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["market1501"]
 
 
-def test_wrong_data_set_says_what_was_expected(market, config, tmp_path):
-    with pytest.raises(
-        UserError, match=r"Market-1501-v15\.09\.15\.zip does not look like GRID; expected underground"
-    ):
-        archive.adopt(config("grid"), market, tmp_path / "raw")
-    assert nothing_left(tmp_path / "raw")
-
-
-def test_a_look_alike_is_told_by_its_names(layouts, config, tmp_path):
-    with pytest.raises(UserError, match="not named as in DukeMTMC-reID"):
-        archive.adopt(config("dukemtmc"), layouts("market1501"), tmp_path / "raw")
-    assert nothing_left(tmp_path / "raw")
-
-
-def test_unsafe_archive_leaves_nothing(config, tmp_path):
+def test_unsafe_archive_leaves_nothing(config, tmp_path, nothing_left):
     bad = tmp_path / "bad.zip"
     with zipfile.ZipFile(bad, "w") as file:
         file.writestr("query/0002_c1s1_000451_03.jpg", b"1")
@@ -104,7 +71,7 @@ def test_failure_keeps_the_earlier_copy(market, config, tmp_path):
     assert (tmp_path / "raw/market1501/adopted.json").is_file()
 
 
-def test_wrong_counts_are_refused(market, config, tmp_path):
+def test_wrong_counts_are_refused(market, config, tmp_path, nothing_left):
     wanted = config("market1501", expect={"train_images": 6, "images": 18})
     with pytest.raises(UserError, match="images 17 instead of 18"):
         archive.adopt(wanted, market, tmp_path / "raw")
@@ -146,7 +113,7 @@ def test_restricted_data_need_an_acknowledgement(market, config, tmp_path, acces
     assert archive.read_record(tmp_path / "raw/market1501")["acknowledged"] is True
 
 
-def test_r1_another_archive_than_the_first_needs_the_users_word(market, layouts, config, tmp_path):
+def test_r1_another_archive_than_the_first_needs_the_users_word(market, layouts, config, tmp_path, pack):
     raw = tmp_path / "raw"
     archive.adopt(config("market1501"), market, raw)
     first = archive.read_record(raw / "market1501")
@@ -162,7 +129,7 @@ def test_r1_another_archive_than_the_first_needs_the_users_word(market, layouts,
 
 
 def test_r1_a_folder_with_other_files_than_before_needs_the_users_word(
-    layouts, draw, config, market, tmp_path
+    layouts, draw, config, market, tmp_path, pack
 ):
     raw, folder = tmp_path / "raw", tmp_path / "market1501/Market-1501-v15.09.15"
     archive.adopt(config("market1501"), folder, raw)
@@ -260,44 +227,6 @@ def test_source_that_is_not_there_or_in_the_way(market, config, tmp_path):
         archive.adopt(config("market1501"), market, tmp_path / "raw", mode="move")
 
 
-@pytest.fixture
-def drawn(monkeypatch, market, tmp_path):
-    """A drawn data set whose archive lies in archives/."""
-    node = {"name": "mini", "title": "Mini", "parser": "market1501", "access": "drawn"}
-    monkeypatch.setattr(archive, "load_dataset", lambda name: DatasetConfig(**node))
-    (tmp_path / "archives").mkdir()
-    return shutil.copy(market, tmp_path / "archives/mini.zip")
-
-
-def test_images_root_adopts_a_drawn_archive_once_and_again_when_redrawn(drawn, draw, tmp_path, monkeypatch):
-    calls = []
-    adopt = archive.adopt
-    monkeypatch.setattr(archive, "adopt", lambda *args, **kw: calls.append(args) or adopt(*args, **kw))
-    first = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
-    assert archive.images_root("mini", tmp_path / "raw", tmp_path / "archives") == first
-    assert len(calls) == 1
-    folder = draw(tmp_path / "new", ["query/0003_c4s3_000341_02.jpg"])
-    pack(folder, drawn)
-    again = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
-    assert len(calls) == 2
-    assert [path.name for path in again.iterdir()] == ["query"]
-
-
-def test_images_root_without_data_says_what_to_do(root, tmp_path):
-    with pytest.raises(UserError, match="dgreid adopt market1501 --from PATH"):
-        archive.images_root("market1501", tmp_path / "raw", tmp_path / "archives")
-    with pytest.raises(UserError, match="dgreid synthesize dataset=mini_grid"):
-        archive.images_root("mini_grid", tmp_path / "raw", tmp_path / "archives")
-
-
-def test_images_root_whose_linked_folder_is_gone(root, layouts, config, tmp_path):
-    folder = layouts("grid")
-    archive.adopt(config("grid"), folder, tmp_path / "raw")
-    shutil.rmtree(folder)
-    with pytest.raises(UserError, match="is gone"):
-        archive.images_root("grid", tmp_path / "raw", tmp_path / "archives")
-
-
 def test_a_repacked_archive_under_the_published_name_needs_replace(market, config, tmp_path, caplog):
     named = config("market1501", md5="0" * 32, archive=market.name)
     with pytest.raises(UserError, match="add --replace if it was repacked"):
@@ -306,56 +235,7 @@ def test_a_repacked_archive_under_the_published_name_needs_replace(market, confi
     assert "taken as a repacked copy" in caplog.text
 
 
-def test_folders_without_images_are_not_a_partial_copy(config, tmp_path):
-    for camera in ("cam_a", "cam_b"):
-        (tmp_path / "VIPeR" / camera).mkdir(parents=True)
-    with pytest.raises(UserError, match="hold no images"):
-        archive.adopt(config("viper"), tmp_path / "VIPeR", tmp_path / "raw")
-    assert not (tmp_path / "raw" / "viper").exists()
-
-
-@pytest.mark.parametrize("nesting", ["", "single_shot", "a/b/c/d/prid_2011/single_shot"])
-def test_prid_is_found_at_any_nesting(tmp_path, nesting):
-    from dgreid.datasets import prid2011
-
-    root = tmp_path / nesting
-    for camera in ("cam_a", "cam_b"):
-        (root / camera).mkdir(parents=True)
-    assert prid2011.find(tmp_path) == root
-
-
 def test_success_says_what_was_found_against_what_was_expected(market, config, tmp_path, caplog):
     caplog.set_level("INFO")
     archive.adopt(config("market1501", expect={"images": 17}), market, tmp_path / "raw")
     assert "full data: 17 images of 17, 5 ids, 5 cameras." in caplog.text
-
-
-def test_an_empty_folder_in_an_archive_is_a_partial_copy_as_in_a_folder(layouts, config, tmp_path):
-    folder = layouts("viper", "VIPeR")
-    shutil.rmtree(folder / "VIPeR/cam_a")
-    (folder / "VIPeR/cam_a").mkdir()
-    for pack_as in ("zip", "tar"):
-        packed = shutil.make_archive(str(tmp_path / f"packed_{pack_as}"), pack_as, folder)
-        archive.adopt(config("viper"), packed, tmp_path / pack_as)
-        record = json.loads((tmp_path / pack_as / "viper/adopted.json").read_text())
-        assert (record["kind"], record["missing"]) == ("partial", ["cam_a"])
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_half_a_data_set_says_which_half_is_missing_and_where_it_is_to_be_had(
-    layouts, config, tmp_path, packed
-):
-    folder = layouts("viper", "VIPeR")
-    shutil.rmtree(folder / "VIPeR/cam_b")
-    given = pack(folder, tmp_path / "half.zip") if packed else folder
-    said = r"cam_a of VIPeR is here but cam_b is missing; get a whole copy from https://example.org/viper\.$"
-    with pytest.raises(UserError, match=said):
-        archive.adopt(config("viper", home="https://example.org/viper"), given, tmp_path / "raw")
-    assert nothing_left(tmp_path / "raw")
-
-
-def test_the_container_file_stands_for_its_folder(config, tmp_path):
-    release = tmp_path / "cuhk03_release"
-    release.mkdir()
-    (release / cuhk03.MAT).write_bytes(b"")
-    assert source.locate(cuhk03, config("cuhk03"), release / cuhk03.MAT, "link") == release

@@ -11,15 +11,10 @@ from dgreid import config
 from dgreid.reporting import counted, paper_sheets, papers
 from dgreid.reporting.page import Paper
 from dgreid.reporting.papers import System
-from dgreid.reporting.sheets import html, latex
+from dgreid.reporting.sheets import html, latex, markdown
 from formats import check_latex
 
 SPECIFIED = ("dim", "norm_layers", "balancing_params", "all_params_m")
-
-
-@pytest.fixture
-def known(root):
-    return papers.Reference.read()
 
 
 @pytest.mark.parametrize("name", ["metabin_s1", "metabin_t6"])
@@ -106,7 +101,8 @@ def test_counted_networks_stand_below_their_row_beside_what_runs_measure(known, 
         assert ("No run of this project measures" in sheet.introduction) == (not metrics)
         assert [line[-6:] for line in measured] == [["", "", "", "", "7,000", ""]] * len(metrics)
         assert any(line[-2] == "+115" for line in below) == bool(metrics)
-        assert "`counted` come out of the code alone" in sheet.introduction
+        assert "Counted lines come out of the code alone" in sheet.introduction
+        assert not any("`" in form([sheet]) for form in (html, latex, markdown))  # the page shows it as it is
         check_latex(latex([sheet]))
         state = Paper("metabin_s1", table.title, html([sheet])).state
         first = "1 line measured on full data" if metrics else "nothing measured on full data yet"

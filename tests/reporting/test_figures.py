@@ -1,6 +1,7 @@
 import copy
 import hashlib
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -190,7 +191,42 @@ def test_memory_is_drawn_where_a_gpu_measured_it(run, tmp_path):
     found = [run("metabin", 0, 30.0, f"method.meta_train_domains={n}", **gpu) for n in (1, 2)]
     frame = sweeps.data(style.systems(found), {})
     assert list(frame["memory_mib"]) == [3.0, 3.0]
-    assert len(sweeps.figure(frame).axes) == 2
+    scores, memory = sweeps.figure(frame).axes
+    assert not {line.get_color() for line in memory.lines} & {line.get_color() for line in scores.lines}
+
+
+def boxes(texts):
+    return [text.get_window_extent() for text in texts if text.get_text()]
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.01, 1.0), (0.0, 0.5, 1.0), (0.01, 0.2, 1.0), (-1.0, 0.0)])
+def test_the_values_of_a_sweep_stand_apart(run, rates):
+    nodes = [run("metabin", 0, 30.0)]  # 0.1
+    nodes += [run("metabin", 0, 30.0, f"method.gate_learning_rate={rate}") for rate in rates]
+    with style.applied():
+        drawn = sweeps.figure(sweeps.data(style.systems(nodes), {}))
+        drawn.draw_without_rendering()
+    (panel,) = drawn.axes
+    shown = boxes(panel.get_xticklabels())
+    assert len(shown) == len(rates) + 1
+    assert all(left.x1 < right.x0 for left, right in pairwise(shown))
+    (low, _), (high, _) = panel.transAxes.inverted().transform([shown[0].min, shown[-1].max])
+    assert low < 0.1 and high > 0.9  # no room is left unused
+    assert "unchanged" in [text.get_text() for text in drawn.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("across", [1, 2])
+def test_a_long_title_takes_several_lines_in_the_page(across):
+    with style.applied():
+        drawn, panels = style.panels(across)
+        before = drawn.get_figheight()
+        style.title(drawn, "Scores and their cost: " + "a selection of many words " * 6)
+        drawn.draw_without_rendering()
+    (box,) = boxes([drawn._suptitle])
+    assert box.x0 > 0 and box.x1 < drawn.bbox.width
+    assert drawn.get_figheight() > before and box.y0 > panels[0].get_window_extent().y1
+    style.title(drawn, "Short")
+    assert drawn.get_suptitle() == "Short"
 
 
 def test_cost_compares_methods_on_one_kind_of_device(run):
@@ -208,6 +244,19 @@ def test_cost_compares_methods_on_one_kind_of_device(run):
 def test_bank_is_shown_against_the_average_of_the_domains(everything):
     frame = bank.data(style.systems(everything[0].values()), {})
     assert list(frame["shift"]) == [0.5, -0.5] and list(frame["ratio"]) == [1.5, 0.5]
+
+
+def test_the_lines_of_a_deep_network_have_no_markers(everything):
+    metrics, _ = everything
+    for node in metrics.values():
+        if "bank" in node:
+            node["bank"] = [{**row, "layer": layer} for layer in range(1, 54) for row in BANK]
+    frame = bank.data(style.systems(metrics.values()), {})
+    markers = [
+        {line.get_marker() for panel in bank.figure(part).axes for line in panel.lines}
+        for part in (frame, frame[frame["layer"] < style.FEW])
+    ]
+    assert markers == [{"None"}, {"o", "s"}]
 
 
 def test_systems_are_labelled_by_what_tells_them_apart(run):

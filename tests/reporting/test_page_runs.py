@@ -188,6 +188,16 @@ def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, select, ca
     assert "of another training than the metrics" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("run.yaml", "config: ["), ("run.yaml", "- config"), ("cost.json", "{"), ("history.csv", "")],
+)
+def test_a_damaged_training_is_left_out_with_a_warning(kept, select, caplog, name, text):
+    (evidence.RUNS / kept["run"] / name).write_text(text)
+    assert "history of this training is not here" in rendered(kept, select)
+    assert f"data/runs/{kept['run']} is damaged" in caplog.text and "train the run again" in caplog.text
+
+
 def test_the_hardest_queries_come_first_and_those_without_a_match_not_at_all():
     queries = pd.DataFrame(
         [("A", "x", 0.5, 2), ("A", "y", 0.2, 5), ("A", "y", 0.4, 3), ("A", "z", None, 0), ("B", "x", 1.0, 1)],

@@ -6,40 +6,10 @@ import pytest
 
 import tiny
 from dgreid import config
-from dgreid.reporting import paper_sheets, papers, reference
+from dgreid.reporting import papers, reference
 from dgreid.reporting.papers import System
 from dgreid.reporting.runs import expected_name
-from dgreid.reporting.sheets import html, latex, markdown
-from formats import Outline, check_latex
-
-BIG, RESNET = "mobilenet_v2_x1_4", "resnet50"
-
-
-@pytest.fixture
-def known(root):
-    return papers.Reference.read()
-
-
-def run(make, method, backbone, protocol, targets, scores, seed=0, words=(), data="full", **more):
-    """One run's metrics; `scores` is Rank-1 per target, every other measure follows from it."""
-    node = make(method, seed, 0.0, data=data, protocol=protocol)
-    made = {}
-    for target, score in zip(targets, scores, strict=True):
-        value = {
-            key: score + shift for key, shift in (("rank1", 0), ("rank5", 10), ("rank10", 20), ("mAP", 5))
-        }
-        made[target] = {**value, "rank1_std": 2.0, "mAP_std": 1.0, "splits": [value, value]}
-    node |= {"backbone": backbone, "targets": made, "balance": [], **more}
-    node["run"] = expected_name(node, words)
-    node["changes"] = [word for word in words if "." in word]
-    return node
-
-
-FOUR = ("VIPeR", "PRID", "GRID", "iLIDS")
-
-
-def dg(make, method="metabin", backbone=BIG, scores=(57.0, 73.0, 50.0, 80.0), **more):
-    return run(make, method, backbone, "metabin_dg", FOUR, scores, **more)
+from tiny_metrics import BIG, RESNET, dg, protocol_run
 
 
 def cells_of(known, name, metrics):
@@ -102,8 +72,8 @@ def test_a_row_reads_as_printed(known, name, row, numbers):
     assert " ".join(texts) == numbers
 
 
-def test_mean_deviation_and_difference_over_seeds(known, make):
-    metrics = [dg(make), dg(make, seed=1, scores=(59.0, 73.0, 50.0, 80.0))]
+def test_mean_deviation_and_difference_over_seeds(known):
+    metrics = [dg(), dg(seed=1, scores=(59.0, 73.0, 50.0, 80.0))]
     frame = cells_of(known, "metabin_t1", metrics)
     cell = at(frame, 7, "viper", "rank1")
     assert (cell.printed, cell["mean"], cell.seeds, cell.splits) == ("56.9", 58.0, 2, 2)
@@ -115,10 +85,10 @@ def test_mean_deviation_and_difference_over_seeds(known, make):
     assert at(frame, 10, "viper", "rank1").method == ""  # another backbone
 
 
-def test_what_is_not_the_papers_run_is_never_compared(known, make):
+def test_what_is_not_the_papers_run_is_never_compared(known):
     alike = {
-        "partial": dg(make, data="partial"),
-        "miniature": dg(make, backbone="resnet_tiny", data="miniature")
+        "partial": dg(data="partial"),
+        "miniature": dg(backbone="resnet_tiny", data="miniature")
         | {"protocol": "miniature", "run": "metabin-resnet_tiny-miniature-s0"},
     }
     for data, metrics in alike.items():
@@ -137,12 +107,12 @@ def test_what_is_not_the_papers_run_is_never_compared(known, make):
         {"method": "metabin_bin"},
     ],
 )
-def test_other_runs_do_not_fill_a_row(known, make, change):
-    frame = cells_of(known, "metabin_t1", [dg(make, **change)])
+def test_other_runs_do_not_fill_a_row(known, change):
+    frame = cells_of(known, "metabin_t1", [dg(**change)])
     assert (frame["method"] == "").all()
 
 
-def test_a_row_may_name_changes_and_a_budget(known, make):
+def test_a_row_may_name_changes_and_a_budget(known):
     def filled(text, made):
         table = papers.describe("metabin_t5").model_dump()
         table["parts"][0]["rows"] = [{"row": 2, "label": ["IN"], "runs": [text]}]
@@ -150,21 +120,21 @@ def test_a_row_may_name_changes_and_a_budget(known, make):
         return at(frame, 2, "average", "rank1").method != ""
 
     words = ("method.base_sampler=pk",)
-    assert filled(f"erm_in/{BIG} method.base_sampler=pk", dg(make, "erm_in", words=words))
-    assert not filled(f"erm_in/{BIG} method.base_sampler=pk", dg(make, "erm_in"))
-    assert not filled(f"erm_in/{BIG}", dg(make, "erm_in", words=words))
-    other = dg(make, "erm_in", words=("recipe=long",), recipe="long")
+    assert filled(f"erm_in/{BIG} method.base_sampler=pk", dg("erm_in", words=words))
+    assert not filled(f"erm_in/{BIG} method.base_sampler=pk", dg("erm_in"))
+    assert not filled(f"erm_in/{BIG}", dg("erm_in", words=words))
+    other = dg("erm_in", words=("recipe=long",), recipe="long")
     assert filled(f"erm_in/{BIG} recipe=long", other) and not filled(f"erm_in/{BIG}", other)
-    proposed = dg(make, "erm_in", recipe="long")  # by its protocol: then it is not in the run's name
+    proposed = dg("erm_in", recipe="long")  # by its protocol: then it is not in the run's name
     assert filled(f"erm_in/{BIG} recipe=long", proposed) and not filled(
         f"erm_in/{BIG} recipe=short", proposed
     )
 
 
-def test_an_average_over_protocols_needs_them_all(known, make):
+def test_an_average_over_protocols_needs_them_all(known):
     parts = {"lda_p2_cuhk03": "CUHK03", "lda_p2_msmt17": "MSMT17", "lda_p2_market": "Market"}
     runs = [
-        run(make, "metabin", RESNET, protocol, (target,), (score,), recipe="metabin")
+        protocol_run("metabin", RESNET, protocol, (target,), (score,), recipe="metabin")
         for (protocol, target), score in zip(parts.items(), (30.0, 40.0, 80.0), strict=True)
     ]
     frame = cells_of(known, "lda_p23", runs)
@@ -174,88 +144,19 @@ def test_an_average_over_protocols_needs_them_all(known, make):
     assert at(frame, 4, "average", "rank1").method == "" and at(frame, 4, "cuhk03", "mAP")["mean"] == 35
 
 
-def test_two_directions_share_a_row(known, make):
-    runs = [
-        run(make, "metabin_m2d", RESNET, "metabin_m2d", ("Duke",), (55.0,), title="MetaBIN"),
-        run(make, "metabin_d2m", RESNET, "metabin_d2m", ("Market",), (70.0,), title="MetaBIN"),
-    ]
-    table = papers.describe("metabin_t2")
-    frame = papers.cells(table, known, runs)
-    (sheet,) = paper_sheets.sheets(table, frame, {})
-    (measured,) = [line for line in sheet.lines if line.kind == "measured"]
-    (gap,) = [line for line in sheet.lines if line.kind == "difference"]
-    assert [cell.text for cell in measured.cells[3:]] == [
-        "55.0",
-        "65.0",
-        "75.0",
-        "60.0",
-        *("70.0", "80.0", "90.0", "75.0"),
-    ]
-    assert gap.cells[3].text == "-0.2" and gap.cells[-1].text == "+39.1"
-
-
-def test_memory_is_a_run_s_and_of_a_gpu(known, make):
+def test_memory_is_a_run_s_and_of_a_gpu(known):
     cost = {"seconds": 1.0, "peak_memory_bytes": 7000 * 2**20, "device": "cuda"}
-    frame = cells_of(known, "metabin_t6", [dg(make, backbone=RESNET, cost=cost)])
+    frame = cells_of(known, "metabin_t6", [dg(backbone=RESNET, cost=cost)])
     assert at(frame, 5, "", "memory_mib").difference == 7000 - 6885
     cost["device"] = "cpu"  # memory of another kind
-    frame = cells_of(known, "metabin_t6", [dg(make, backbone=RESNET, cost=cost)])
+    frame = cells_of(known, "metabin_t6", [dg(backbone=RESNET, cost=cost)])
     assert at(frame, 5, "", "memory_mib").method == ""
-
-
-def test_full_runs_stand_below_their_row_and_others_apart(known, make):
-    small = dg(make, backbone="resnet_tiny", data="miniature", scores=(11.0, 12.0, 13.0, 14.0))
-    small |= {"protocol": "miniature", "run": "metabin-resnet_tiny-miniature-s0"}
-    table = papers.describe("metabin_t1")
-    metrics = [dg(make, seed=seed) for seed in (0, 1)] + [small]
-    sheets = paper_sheets.sheets(table, papers.cells(table, known, metrics), paper_sheets.methods())
-    text = markdown(sheets)
-    own, beside = text.split("## Not comparable with print: miniature data, protocol miniature (VIPeR, PRID")
-    rows = [re.split(r" +\| +", row.strip("| ")) for row in own.splitlines() if row.startswith("|")]
-    number = next(i for i, row in enumerate(rows) if row[0] == "MetaBIN")
-    assert rows[number][1:4] == ["printed", "as released: metabin; as written: metabin_paper", "**64.7**"]
-    assert rows[number + 1][:3] == [
-        "measured",
-        f"as released: metabin, {BIG}, full data, recipe quick, 2 seeds",
-        "65.0 ± 0.0",
-    ]
-    assert rows[number + 2][:2] == ["over splits", "standard deviation, mean over seeds"]
-    assert [line.cells[5].text for line in sheets[0].lines if line.kind == "spread"] == ["2.0"]
-    assert rows[number + 3][:3] == ["difference", "measured - printed", "+0.3"]
-    assert "11.0" not in own and "11.0" in beside and "64.7" not in beside and "difference" not in beside
-    check_latex(latex(sheets))
-    assert len(set(Outline(html(sheets[:1])).widths)) == 1
-
-
-def test_marked_values_carry_their_explanation(known):
-    table = papers.describe("lda_p1")
-    text = markdown(paper_sheets.sheets(table, papers.cells(table, known, []), {}))
-    assert "| 62.0 [a] | 61.5 |" in text
-    assert "- [a] Printed 62.0; the mean of the row's four cells (67.3, 54.2, 64.6, 90.2) is 69.1." in text
-    for name in papers.names():
-        frame = cells_of(known, name, [])
-        marked = {explanation for explanation in frame["mark"] if explanation}
-        text = markdown(paper_sheets.sheets(papers.describe(name), frame, {}))
-        assert all(explanation in text for explanation in marked)
 
 
 def test_every_mark_is_shown_in_some_table(known):
     marks = reference.marks(reference.results())
     shown = {mark for name in papers.names() for mark in cells_of(known, name, [])["mark"]}
     assert all(any(text in mark for mark in shown) for text in marks["explanation"])
-
-
-@pytest.mark.parametrize("name", tiny.names("tables"))
-def test_a_table_renders_without_runs(known, name):
-    table = papers.describe(name)
-    sheets = paper_sheets.sheets(table, papers.cells(table, known, []), paper_sheets.methods())
-    assert len(sheets) == len(table.parts)
-    for sheet in sheets:
-        check_latex(latex([sheet]))
-        assert len(set(Outline(html([sheet])).widths)) == 1
-        assert "No run of this project measures any row" in sheet.introduction
-    quoted = [row for part in table.parts for row in part.rows if not row.runs]
-    assert markdown(sheets).count("| quoted only |") == len(quoted)
 
 
 def test_the_runs_that_tables_name_are_configured(root):
@@ -280,7 +181,7 @@ UNPRINTED = {
 }
 
 
-def runs_of_matrices(make):
+def runs_of_matrices():
     """Every run of the selections that are named after a table, as if on full data."""
     for name in tiny.names("matrices"):
         if not re.match(r"metabin_table|metabin_cross|m3l_table|lda_p|competitors", name):
@@ -295,11 +196,11 @@ def runs_of_matrices(make):
                 for changed in block.get("changes", [[]]):
                     more = (*changed, *words)
                     scores = [50.0] * len(names)
-                    yield run(make, method, backbone, protocol, names, scores, words=more, **settings)
+                    yield protocol_run(method, backbone, protocol, names, scores, words=more, **settings)
 
 
-def test_what_the_selections_of_a_table_run_is_shown_in_a_table(known, make):
-    made = list(runs_of_matrices(make))
+def test_what_the_selections_of_a_table_run_is_shown_in_a_table(known):
+    made = list(runs_of_matrices())
     assert len(made) > 100
     shown = set()
     for name in papers.names():

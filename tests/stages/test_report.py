@@ -12,7 +12,7 @@ import tiny
 from dgreid.config import load_run
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import layer_row
-from dgreid.reporting import sheets
+from dgreid.reporting import results, sheets
 from dgreid.stages import report
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
@@ -62,8 +62,8 @@ def project(root, tmp_path, monkeypatch):
             "balance": [layer_row(1, "stem", np.full(4, 0.25))] if made.method.name == "metabin" else [],
             "cost": {"seconds": 1, "images_per_second": 1, "peak_memory_bytes": 1, "parameters": 1},
         }
-        report.METRICS.mkdir(parents=True, exist_ok=True)
-        (report.METRICS / f"{run}.json").write_text(json.dumps(node))
+        results.METRICS.mkdir(parents=True, exist_ok=True)
+        (results.METRICS / f"{run}.json").write_text(json.dumps(node))
         choices[run] = {"method": made.method.name, "code": made.method.code, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
@@ -97,7 +97,7 @@ def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(project):
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
-    (report.METRICS / "erm-resnet_tiny-miniature-s0.json").unlink()
+    (results.METRICS / "erm-resnet_tiny-miniature-s0.json").unlink()
     with pytest.raises(
         UserError,
         match=r"erm-resnet_tiny-miniature-s0.json is missing: run `dgreid evaluate method=erm .*seed=0`",
@@ -105,8 +105,16 @@ def test_missing_metrics_name_the_run_and_the_command(project):
         report.report(project)
 
 
+@pytest.mark.parametrize("run", ["erm-resnet_tiny-miniature-s0", "of-another-selection"])
+def test_damaged_metrics_are_a_sentence_and_nothing_is_written(project, run):
+    (results.METRICS / f"{run}.json").write_text('{"run": ')
+    with pytest.raises(UserError, match=rf"reports/metrics/{run}\.json is damaged: evaluate the run again"):
+        report.report(project)
+    assert {name.split("/")[0] for name in written()} == {"metrics"}
+
+
 def change(run, **values):
-    path = report.METRICS / f"{run}.json"
+    path = results.METRICS / f"{run}.json"
     node = json.loads(path.read_text())
     node["targets"]["VIPeR"] |= values
     path.write_text(json.dumps(node))

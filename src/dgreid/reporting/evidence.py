@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -37,9 +38,11 @@ def read(metrics: Mapping) -> Evidence:
     """The evidence behind a run's metrics; what belongs to another training of that name is left out."""
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
-    if _same_training(folder, metrics):
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
-        history = pd.read_csv(folder / "history.csv")
+    try:
+        if _same_training(folder, metrics):
+            facts, history = read_facts(folder), pd.read_csv(folder / "history.csv")
+    except ValueError:
+        log.warning("%s is damaged, so its history is not shown; train the run again.", folder)
     return Evidence(facts, history, _hardest(metrics))
 
 
@@ -51,6 +54,21 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
     if not same:
         log.warning("%s is of another training than the metrics; evaluate it again.", folder)
     return same
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What the run.yaml of a run's folder says; its `config` is a mapping.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        facts = yaml.safe_load((folder / "run.yaml").read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{folder}: run.yaml is no YAML") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):
+        raise ValueError(f"{folder}: run.yaml has no configuration")
+    return facts
 
 
 def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:

@@ -34,7 +34,7 @@ INTRODUCTION = (
     "difference to print. "
 )
 COUNTED = (
-    "Lines `counted` come out of the code alone, without run or data: they are of the row's network, built "
+    "Counted lines come out of the code alone, without run or data: they are of the row's network, built "
     "without neck and classifier. "
 )
 BESIDE = (

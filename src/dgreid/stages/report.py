@@ -13,28 +13,38 @@ import pandas as pd
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import QUERIES, agree, read_queries
 from dgreid.files import whole
-from dgreid.reporting import differences, evidence, figures, page, paper_sheets, papers, sheets, tables
+from dgreid.reporting import (
+    differences,
+    evidence,
+    figures,
+    page,
+    paper_sheets,
+    papers,
+    results,
+    sheets,
+    tables,
+)
 from dgreid.reporting.summary import summary
 
 log = logging.getLogger(__name__)
 
-METRICS, REPORTS = Path("reports/metrics"), Path("reports")
+REPORTS = Path("reports")
 
 
 def report(matrix: Mapping) -> None:
     """Write tables, papers, figures, site, index.html and summary of params/matrix.yaml to reports/.
 
     Raises:
-        UserError: a run has no metrics, or its metrics do not fit the others.
+        UserError: a run has no metrics, or they are damaged or do not fit the others.
     """
     name, title = matrix["name"], matrix.get("title", matrix["name"])
     metrics = {run: read_metrics(run, choice) for run, choice in matrix["runs"].items()}
+    every = results.every()
     gaps = differences.differences(matrix, metrics, queries_of(metrics))
     content = tables.blocks(matrix, metrics, gaps)
     for file, text in selection_texts(name, title, content, gaps).items():
         with whole(REPORTS / "tables" / file) as part:
             part.write_text(text)
-    every = [json.loads(path.read_text()) for path in sorted(METRICS.glob("*.json"))]
     shown, printed = paper_texts(every)
     with whole(REPORTS / "papers") as folder:
         folder.mkdir()
@@ -103,9 +113,13 @@ def queries_of(runs: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
 
 
 def read_metrics(run: str, choice: Mapping) -> dict:
-    """The scores of one run."""
-    path = METRICS / f"{run}.json"
+    """The scores of one run.
+
+    Raises:
+        UserError: there are none, or the file is damaged.
+    """
+    path = results.METRICS / f"{run}.json"
     if not path.is_file():
         words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
         raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
-    return json.loads(path.read_text())
+    return results.read(path)

@@ -48,7 +48,7 @@ def draw(
                 continue
             with style.applied():
                 picture = kind.figure(frame)
-                picture.suptitle(f"{kind.TITLE}: {title} ({kinds} data)")
+                style.title(picture, f"{kind.TITLE}: {title} ({kinds} data)")
                 style.save(picture, frame, part / kind.NAME)
             drawn.append(Figure(kind.NAME, kind.TITLE, kind.CAPTION, folder / kind.NAME))
     return drawn

@@ -42,8 +42,8 @@ def figure(frame: pd.DataFrame) -> Figure:
             over = part.groupby(["domain", "layer"])[measure].mean()
             for number, domain in enumerate(domains):
                 if domain in over.index:
-                    mark = {"marker": style.MARKERS[number % len(style.MARKERS)], "ms": 3.5}
-                    look = {"color": style.COLOURS[number % 7], "ls": style.LINES[number % 7], **mark}
+                    look = {"color": style.COLOURS[number % 7], "ls": style.LINES[number % 7]}
+                    look |= style.marker(number, len(over[domain]))
                     panel.plot(over[domain].index, over[domain], label=domain, lw=1.0, **look)
             panel.set_ylabel(LABELS[measure])
             panel.set_xlabel("norm layer, from input to output")

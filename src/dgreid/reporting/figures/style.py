@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from dgreid.reporting import runs
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+FEW = 15  # points of a line; of so many or more none is marked
 WIDTH = 6.9  # inches: both columns of a page, so that text is in print as large as it says
 LOOK = {
     "figure.dpi": 160,
@@ -106,6 +107,15 @@ def panels(
     return figure, list(grid.flat[:count])
 
 
+def title(figure: Figure, text: str) -> None:
+    """The figure's title, in as many lines as it needs, all about as long."""
+    most = int(15 * figure.get_figwidth())  # letters of an inch
+    even = len(text) // -(-len(text) // most) + 9  # a word may not fit
+    lines = textwrap.wrap(text, min(even, most))
+    figure.suptitle("\n".join(lines))
+    _more_lines(figure, len(lines))
+
+
 def name(panel: Axes, text: str) -> None:
     """A panel's title, in as many lines as it needs."""
     panel.set_title(textwrap.fill(text, 92 // panel.get_gridspec().ncols))
@@ -120,8 +130,12 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
     each = 0.6 + 0.06 * max(map(len, entries))  # inches of the longest entry
     columns = min(len(entries), max(1, int(figure.get_figwidth() / each)))
     figure.legend(entries.values(), entries, loc="outside lower center", ncols=columns)
-    lines = -(-len(entries) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.15 * (lines - 1))  # `panels` has left room for one
+    _more_lines(figure, -(-len(entries) // columns))
+
+
+def _more_lines(figure: Figure, lines: int) -> None:
+    """Make the figure higher for what has several lines; `panels` has left room for one."""
+    figure.set_figheight(figure.get_figheight() + 0.15 * (lines - 1))
 
 
 def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: str) -> None:
@@ -130,8 +144,13 @@ def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: s
     colour = COLOURS[number % len(COLOURS)]
     if (over["max"] > over["min"]).any():
         panel.fill_between(over.index, over["min"], over["max"], color=colour, alpha=0.18, lw=0)
-    few = {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if len(over) < 15 else {}
-    panel.plot(over.index, over["mean"], color=colour, ls=LINES[number % len(LINES)], label=label, **few)
+    look = {"color": colour, "ls": LINES[number % len(LINES)], **marker(number, len(over))}
+    panel.plot(over.index, over["mean"], label=label, **look)
+
+
+def marker(number: int, points: int) -> dict[str, Any]:
+    """A line's marker; none where points are many and would hide one another."""
+    return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < FEW else {}
 
 
 def spread(values: pd.Series) -> float:
@@ -156,6 +175,7 @@ def save(figure: Figure, frame: pd.DataFrame, stem: Path) -> None:
     """Write `stem`.csv, .png and .pdf, without dates and versions: the same numbers give the same bytes."""
     with whole(f"{stem}.csv") as part:
         frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    figure.align_labels()
     figure.draw_without_rendering()  # lays the panels out, once and for both
     figure.set_layout_engine("none")
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):

@@ -18,7 +18,8 @@ CAPTION = (
     "Average Rank-1 and mAP of runs that differ in one number, mean and standard deviation over seeds; "
     "dotted lines mark the unchanged run, and where training ran on a GPU its peak memory stands beside."
 )
-MEASURES = {"rank1": "R-1", "mAP": "mAP"}
+MEASURES, MEMORY = {"rank1": "R-1", "mAP": "mAP"}, {"memory_mib": "peak memory"}
+LOOKS = [*MEASURES, *MEMORY]  # a measure keeps its colour and marker
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -91,25 +92,35 @@ def figure(frame: pd.DataFrame) -> Figure:
     for (sweep, key), part in frame.groupby(["sweep", "setting"], sort=False):
         groups.append((sweep, key, part, MEASURES))
         if part["memory_mib"].notna().all():
-            groups.append((sweep, key, part, {"memory_mib": "peak memory"}))
+            groups.append((sweep, key, part, MEMORY))
     drawn, panels = style.panels(len(groups))
     for panel, (sweep, key, part, measures) in zip(panels, groups, strict=True):
-        for order, (measure, label) in enumerate(measures.items()):
-            draw_line(panel, part, measure, label, order)
+        values = sorted(set(part["value"].dropna()))
+        panel.set_xscale(**scale(values))
+        for measure, label in measures.items():
+            draw_line(panel, part, measure, label)
         style.name(panel, sweep)
         panel.set_xlabel(key.removeprefix("method."))
         panel.set_ylabel("average, %" if measures is MEASURES else "peak memory, MiB")
-        values = sorted(set(part["value"].dropna()))
-        if style.wide(values):
-            panel.set_xscale("log")
         panel.set_xticks(values, [f"{value:g}" for value in values])
         panel.set_xticks([], minor=True)
+    if frame["unchanged"].any():
+        panels[0].plot([], [], color="0.3", ls=":", lw=0.9, label="unchanged")
     style.legend(drawn, [panel for panel, group in zip(panels, groups, strict=True) if group[3] is MEASURES])
     return drawn
 
 
-def draw_line(panel: Axes, part: pd.DataFrame, measure: str, label: str, order: int) -> None:
+def scale(values: Sequence[float]) -> dict[str, Any]:
+    """An axis on which rising values stand apart: logarithmic where they want that, even beside a zero."""
+    positive = [value for value in values if value > 0]
+    if not positive or not style.wide(positive):
+        return {"value": "linear"}
+    return {"value": "log"} if positive == values else {"value": "symlog", "linthresh": positive[0]}
+
+
+def draw_line(panel: Axes, part: pd.DataFrame, measure: str, label: str) -> None:
     """Means and deviations over seeds against the setting, and the unchanged run's level."""
+    order = LOOKS.index(measure)
     colour = style.COLOURS[order]
     over = part.dropna(subset="value").groupby("value")[measure].agg(["mean", style.spread])
     line = {"color": colour, "ls": style.LINES[order], "marker": style.MARKERS[order]}

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
+from dgreid import trained
 from dgreid.config import ImageConfig
 from dgreid.errors import UserError, unknown
 from dgreid.evaluation.runner import embed, pick
@@ -21,7 +22,7 @@ from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.protocols import Protocol, read_protocol
 from dgreid.reporting.figures import style
-from dgreid.stages.train import PROTOCOLS, RUNS, prepare, restore
+from dgreid.stages.train import PROTOCOLS, prepare, restore
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,11 @@ def tsne(
     Raises:
         UserError: no such run or target, data that are not here, or a method that does not compare vectors.
     """
-    if not (RUNS / run).is_dir():
-        raise unknown("run", run, (path.name for path in RUNS.glob("*") if path.is_dir()))
+    folder = trained.find(run)
     if not perplexity > 0:
         raise UserError(f"--perplexity {perplexity:g} is not a number of neighbours: give a positive one.")
     device = prepare(seed)
-    method, facts = restore(RUNS / run)
+    method, facts = restore(folder)
     if type(method).similarity is not Method.similarity:
         raise UserError(f"run {run} compares images by a learned score, and t-SNE needs vectors.")
     protocol = read_protocol(PROTOCOLS / facts["config"]["protocol"])
@@ -70,7 +70,7 @@ def tsne(
     stem = FOLDER / "-".join([run, *targets, *(["together"] if together else [])])
     with style.applied():
         picture = figure_together(frame) if together else figure(frame)
-        picture.suptitle(f"t-SNE of {run} ({protocol.kind} data)")
+        style.title(picture, f"t-SNE of {run} ({protocol.kind} data)")
         style.save(picture, frame, stem)
     return stem
 
