@@ -41,6 +41,7 @@ SYSTEMS = {
     "m3l": ["m3l", *M3L],
     OWN_RATE: OWN,
     # from here on trained by this file
+    "m3l_baseline, M3L's own rate": ["m3l_baseline", *OWN[1:]],
     f"{OWN_RATE}, no MetaBN": [*OWN, "method.meta_bn=false"],
     f"{OWN_RATE}, full MAML": [*OWN, "method.meta_grad=maml"],
     f"{OWN_RATE}, first order": [*OWN, "method.meta_grad=first_order"],
@@ -51,7 +52,6 @@ SYSTEMS = {
     "metabin, 600 iterations": ["metabin", LONGER],
     "erm_bin, gates x10": ["erm_bin", FASTER],
     "metabin, gates x10": ["metabin", FASTER],
-    "m3l_baseline, triplet alone": ["m3l_baseline", *M3L, ALONE],
     UNTRAINED: ["erm_m3l", *FOUR],
     "erm_m3l, 4 people": ["erm_m3l", *FOUR],
     "m3l_baseline, 4 people": ["m3l_baseline", *FOUR],
