@@ -53,7 +53,7 @@ def test_mixed_features_are_normalised_by_their_own_statistics():
     with torch.no_grad():
         layer.weight.uniform_(0.5, 2)
         layer.bias.normal_()
-    before = [buffer.clone() for buffer in layer.buffers()]
+    before = {name: buffer.clone() for name, buffer in layer.named_buffers()}
     x, share = features(0).requires_grad_(), 0.3
     draws = [features(1), features(2)]
     mixed = layer.mixed(x, draws, share)
@@ -69,7 +69,8 @@ def test_mixed_features_are_normalised_by_their_own_statistics():
         )
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-9)
         assert ours.abs().max() > 1e-3
-    assert all(torch.equal(a, b) for a, b in zip(before, layer.buffers(), strict=True))
+    before["num_batches_tracked"] += 1  # the call is counted, as released, and no statistic moves
+    assert all(torch.equal(buffer, before[name]) for name, buffer in layer.named_buffers())
 
 
 def test_share_none_is_the_feature_and_share_all_the_draw():
