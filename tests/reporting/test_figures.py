@@ -241,6 +241,21 @@ def test_cost_compares_methods_on_one_kind_of_device(run):
     assert cost.data(style.systems(found), {}).empty
 
 
+def test_seconds_of_training_are_plain_numbers_that_do_not_meet(run):
+    found = [run("erm", 0, 40.0), run("bin", 0, 42.0), run("metabin", 0, 45.0)]
+    for node, seconds in zip(found, (28.0, 60.0, 505.0), strict=True):
+        node["cost"]["seconds"] = seconds
+    with style.applied():
+        drawn = cost.figure(cost.data(style.systems(found), {}))
+        drawn.draw_without_rendering()
+    panel = drawn.axes[0]
+    low, high = panel.get_xlim()
+    labels = [text for text in panel.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert [text.get_text() for text in labels] == ["50", "100", "200", "500"]
+    assert not any(text.get_text() for text in panel.get_xticklabels(minor=True))
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes(labels)))
+
+
 def test_bank_is_shown_against_the_average_of_the_domains(everything):
     frame = bank.data(style.systems(everything[0].values()), {})
     assert list(frame["shift"]) == [0.5, -0.5] and list(frame["ratio"]) == [1.5, 0.5]

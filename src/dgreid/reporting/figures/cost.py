@@ -79,7 +79,7 @@ def figure(frame: pd.DataFrame) -> Figure:
                     **look,
                 )
             if style.wide(over[measure]["mean"]):
-                panel.set_xscale("log")
+                style.logarithmic(panel)
             else:
                 panel.set_xlim(
                     0, 1.08 * over[measure].sum(axis="columns").max()

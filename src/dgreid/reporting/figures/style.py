@@ -13,6 +13,7 @@ from matplotlib import style as matplotlib_style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from dgreid.files import whole
 from dgreid.reporting import runs
@@ -162,6 +163,14 @@ def wide(values: Iterable[float]) -> bool:
     """Whether the values want a logarithmic axis: positive, and over more than one decade."""
     some = np.asarray(list(values), float)
     return bool(some.min() > 0 and some.max() / some.min() > 10)
+
+
+def logarithmic(panel: Axes) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2 and 5 of each decade, which do not meet."""
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager
