@@ -61,7 +61,6 @@ SYSTEMS = {
     "erm_m3l, 4 people, warm": ["erm_m3l", *FOUR],
     "m3l_baseline, 4 people, warm": ["m3l_baseline", *FOUR],
     "m3l_baseline, triplet alone, 4 people, warm": ["m3l_baseline", *FOUR, ALONE],
-    "m3l, 4 people, warm": ["m3l", *FOUR],
 }
 
 
