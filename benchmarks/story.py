@@ -47,7 +47,7 @@ C. M3L's own batches, added when a frozen network's memory was found to name tra
 
     dgreid select story && snakemake --cores all && python benchmarks/story.py
 
-Runs and scores that are there are not made again; delete them for that. About 45 core-minutes in all.
+Runs and scores that are there are not made again; delete them for that. About 90 core-minutes in all.
 """
 
 import argparse
