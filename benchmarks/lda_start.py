@@ -59,8 +59,11 @@ def keep_affine(network: nn.Module) -> None:
             setattr(network.get_submodule(parent), own, WithAffine(module))
 
 
-def dead_channels(method: Method, images: Tensor, partners: Tensor) -> tuple[float, float]:
-    """Per cent of the channels that are 0 at 99.9 % of all places: worst activation, mean over all."""
+def embed_and_look(method: Method, images: Tensor) -> tuple[Tensor, list[float]]:
+    """Network-A's features, (N, C), and for each activation the per cent of its channels that are dead.
+
+    Dead are channels that are 0 at 99.9 % of all places.
+    """
     shares = []
 
     def look(module: nn.Module, given: tuple, output: Tensor) -> None:
@@ -69,11 +72,12 @@ def dead_channels(method: Method, images: Tensor, partners: Tensor) -> tuple[flo
 
     kinds = (nn.ReLU, nn.ReLU6)
     hooks = [m.register_forward_hook(look) for m in method.modules() if isinstance(m, kinds)]
+    partners = torch.zeros(len(images), dtype=torch.long)  # ImageNet's statistics, like every domain's
     with towards(method.network, partners):
-        method.network.maps(images)
+        features = method.network(images)
     for hook in hooks:
         hook.remove()
-    return max(shares), float(np.mean(shares))
+    return features, shares
 
 
 def rank1(features: Tensor, labels: np.ndarray) -> float:
@@ -101,14 +105,11 @@ def measure(name: str) -> dict[str, float]:
     if name.endswith("affine map kept"):
         keep_affine(method.network)
     images, labels = photographs(config)
-    partners = torch.zeros(len(images), dtype=torch.long)  # ImageNet's statistics, like every domain's
-    worst, mean = dead_channels(method, images, partners)
-    with towards(method.network, partners):
-        features = method.network.pool(method.network.maps(images))
+    features, dead = embed_and_look(method, images)
     return {
         "rank1": round(rank1(features, labels), 1),
-        "dead channels, worst activation": round(worst, 1),
-        "dead channels, mean": round(mean, 1),
+        "dead channels, worst activation": round(max(dead), 1),
+        "dead channels, mean": round(float(np.mean(dead)), 1),
     }
 
 

@@ -292,9 +292,7 @@ def main() -> None:
                 logging.info("%s, seed %s: %s", name, seed, gates[name][seed])
                 save()
     for name in (
-        ("m3l_baseline", "m3l_baseline, 4 people", "m3l_baseline, 4 people, warm")
-        if "memory" in chosen.probes
-        else ()
+        ("m3l_baseline, 4 people", "m3l_baseline, 4 people, warm") if "memory" in chosen.probes else ()
     ):
         for seed in map(str, SEEDS):
             if seed not in memories.setdefault(name, {}):

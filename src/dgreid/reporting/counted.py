@@ -6,6 +6,7 @@ from functools import cache
 from dgreid import config
 from dgreid.networks.specification import Specification, specify
 
+_specification = cache(specify)  # a network is counted once for all of its measures
 PROVENANCE, TITLE = "from the code", "every norm a batch-instance norm"  # of a counted line
 MEASURES: dict[str, Callable[[Specification], float]] = {  # as data/reference names the columns
     "dim": lambda network: network.dimension,
@@ -20,8 +21,3 @@ def count(backbone: str, measure: str) -> float | None:
     if measure not in MEASURES or backbone not in config.choices("backbone"):
         return None
     return float(MEASURES[measure](_specification(config.load_backbone(backbone))))
-
-
-@cache
-def _specification(backbone: config.BackboneConfig) -> Specification:
-    return specify(backbone)

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dgreid.errors import UserError
-
-METRICS = Path("reports/metrics")
+from dgreid.stages.evaluate import METRICS
 
 
 class _Known(BaseModel):
