@@ -61,26 +61,42 @@ def test_a_map_per_target_the_same_every_time(project):
     assert not (shown["identity"] < 0).any()
 
 
-def test_images_of_one_person_lie_close(project):
-    table = pd.read_csv(f"{tsne.tsne('erm', ['Day'], perplexity=4)}.csv")
-    query, gallery = (
-        table[(table["part"] == part) & (table["identity"] >= 0)]
-        .sort_values("identity")[["x", "y"]]
-        .to_numpy()
-        for part in ("query", "gallery")
-    )
-    distances = np.linalg.norm(query[:, None] - gallery[None], axis=-1)  # (people, people)
-    assert np.median(np.diag(distances)) < 0.5 * np.median(distances)
+@pytest.fixture
+def linear(monkeypatch):
+    """Stands for t-SNE: a plane whose points are known; records how many images each map has."""
+    sizes = []
+
+    def plane(vectors, seed, perplexity):
+        sizes.append(len(vectors))
+        return vectors[:, :2] + len(sizes)  # each map lies elsewhere
+
+    monkeypatch.setattr(tsne, "plane", plane)
+    return sizes
 
 
-def test_together_the_targets_share_one_map(project):
+def test_neighbours_stay_neighbours_on_the_map():
+    """Two far clusters: every point's nearest neighbour on the map is of its own cluster."""
+    rng = np.random.default_rng(0)
+    cluster = np.repeat([0, 1], 12)
+    vectors = (rng.normal(0, 0.1, (24, 8)) + 10 * cluster[:, None]).astype(np.float32)
+    points = tsne.plane(vectors, seed=0, perplexity=4)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert (cluster[distances.argmin(1)] == cluster).all()
+
+
+def test_together_the_targets_share_one_map(project, linear):
     stem = tsne.tsne("erm", together=True)
-    assert stem.name == "erm-together"
+    assert stem.name == "erm-together" and linear == [2 * (2 * PEOPLE + 1)]
     table = pd.read_csv(f"{stem}.csv").set_index("target")
-    # both targets show the same pictures here, so their points fall on each other, which two maps' would not
-    apart = table.loc["Day", ["x", "y"]].to_numpy() - table.loc["Night", ["x", "y"]].to_numpy()
-    spread = table[["x", "y"]].to_numpy().std()
-    assert np.median(np.linalg.norm(apart, axis=1)) < 0.2 * spread
+    # both targets show the same pictures here: on one map they have the same places
+    np.testing.assert_allclose(table.loc["Day", ["x", "y"]], table.loc["Night", ["x", "y"]], rtol=1e-4)
+
+
+def test_apart_each_target_has_a_map_of_its_own(project, linear):
+    table = pd.read_csv(f"{tsne.tsne('erm')}.csv").set_index("target")
+    assert linear == [2 * PEOPLE + 1] * 2
+    np.testing.assert_allclose(table.loc["Day", "x"] + 1, table.loc["Night", "x"], rtol=1e-4)
 
 
 def test_another_seed_gives_another_map(project):
