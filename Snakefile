@@ -1,7 +1,7 @@
-# Targets and includes only. dvc.yaml owns the graph; see workflow/rules and src/dgreid/graph.py.
+# Targets and includes only. dvc.yaml owns the graph; see workflow/rules and src/dgreid/selection/graph.py.
 from snakemake.utils import min_version
 
-from dgreid.graph import Graph, gpus_per_job
+from dgreid.selection.graph import Graph, gpus_per_job
 
 min_version("9.1")
 

@@ -26,13 +26,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bin_layer import Plain, synchronise
-from dgreid.config import load_run
+from dgreid.device import prepare
 from dgreid.files import whole
-from dgreid.methods import _shared
-from dgreid.methods.base import Batch, Method, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Method, Training
 from dgreid.methods.metabin import MetaBIN
+from dgreid.methods.parts import network as _shared
 from dgreid.networks import backbones, norms
-from dgreid.stages.train import prepare
+from dgreid.runs.config import load_run
 
 PAPER_ITERATIONS, PAPER_CLASSES, PAPER_EACH = 184_900, 18_530, 1_849
 RESULTS = Path(__file__).parent / "results" / "cost.json"

@@ -20,14 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import RunConfig, load_run
+from dgreid.device import prepare
 from dgreid.files import whole
 from dgreid.images.augment import normalise
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.networks.norms.anti import AntiNorm2d, towards
+from dgreid.paths import PROTOCOLS
 from dgreid.protocols import read_training
-from dgreid.stages.train import PROTOCOLS, build, plan, prepare
+from dgreid.runs.config import RunConfig, load_run
+from dgreid.runs.run import build, task_of
 
 RESULT = Path("benchmarks/results/lda_start.json")
 DATASET, PEOPLE, IMAGES = "cuhk01", 24, 4
@@ -101,7 +103,7 @@ def measure(name: str) -> dict[str, float]:
     config = load_run([*words, "recipe=open_small_m3l", *SYSTEMS[name]])
     prepare(seed=0)
     rows, _ = read_training(PROTOCOLS / "open_small")
-    method = build(config.method, config.backbone, config.recipe, plan(rows, config)).train()
+    method = build(config.method, config.backbone, config.recipe, task_of(rows, config)).train()
     if name.endswith("affine map kept"):
         keep_affine(method.network)
     images, labels = photographs(config)

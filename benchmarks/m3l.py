@@ -23,12 +23,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cost import Setting, batches, timed
-from dgreid.config import load_run
+from dgreid.device import prepare
 from dgreid.files import whole
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Training
 from dgreid.methods.m3l import M3L, mean
 from dgreid.networks import backbones
-from dgreid.stages.train import prepare
+from dgreid.runs.config import load_run
 
 PAPER_ITERATIONS, PAPER_EACH = 12_000, 200
 RESULTS = Path(__file__).parent / "results" / "m3l.json"

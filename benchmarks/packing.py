@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from dgreid.config import ImageConfig
 from dgreid.images import pack
 from dgreid.images.augment import MEAN, STD, augment, normalise
+from dgreid.images.config import ImageConfig
 from dgreid.images.samplers import generator
 
 RESULT = Path(__file__).parent / "results" / "packing.json"

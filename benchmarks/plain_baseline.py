@@ -19,11 +19,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import load_protocol, load_run
 from dgreid.files import whole
 from dgreid.images.pack import Pack
 from dgreid.networks.vision import models
 from dgreid.protocols import read_protocol
+from dgreid.protocols.config import load_protocol
+from dgreid.runs.config import load_run
 
 ITERATIONS, WARMUP, RATE, PADDING = 600, 60, 0.01, 5
 RUN = ["method=erm", "backbone=mobilenet_v2_x1_0_last2", "protocol=open_small"]

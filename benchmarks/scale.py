@@ -46,9 +46,10 @@ def memory() -> float:
 
 def measure(root: Path) -> None:
     """Parse and build in this process; prints one line of JSON."""
-    from dgreid.config import DatasetConfig, threads
     from dgreid.datasets import parse, read_manifest
+    from dgreid.datasets.config import DatasetConfig
     from dgreid.datasets.manifest import build, write_manifest
+    from dgreid.device import threads
 
     config = DatasetConfig(name="inflated", title="inflated", parser="market1501", access="drawn")
     seconds, imports, start = {}, memory(), time.perf_counter()

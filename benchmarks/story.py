@@ -66,8 +66,8 @@ from dgreid.evaluation.runner import run_protocol, summarise
 from dgreid.evaluation.statistics import paired_difference
 from dgreid.files import whole
 from dgreid.images.augment import normalise
-from dgreid.methods._shared import gates_of
 from dgreid.methods.base import Method
+from dgreid.methods.parts.optimise import gates_of
 from dgreid.miniature.render import World
 from miniature import SOURCES, TARGETS, pairs, rank1
 from story_memory import memory, standing_still

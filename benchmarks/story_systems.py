@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from dgreid.config import RunConfig, load_run
+from dgreid.device import prepare
 from dgreid.files import sha256, whole
 from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.images.pack import Pack
-from dgreid.methods._shared import gates_of
 from dgreid.methods.base import Method, Training
+from dgreid.methods.parts.optimise import gates_of
+from dgreid.paths import PROTOCOLS, RUNS
 from dgreid.protocols import Protocol, read_protocol, read_training
-from dgreid.stages.train import PROTOCOLS, RUNS, build, plan, prepare, restore, train, training_images
+from dgreid.runs.config import RunConfig, load_run
+from dgreid.runs.run import build, restore, task_of, training_images
+from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
 
@@ -113,7 +116,7 @@ def prepared(config: RunConfig) -> tuple[Method, TrainingImages, Training]:
     """A seeded method as it is before training, what it will see, and how long."""
     prepare(config.seed)
     rows, _ = read_training(PROTOCOLS / config.protocol.name)
-    training = plan(rows, config)
+    training = task_of(rows, config)
     method = build(config.method, config.backbone, config.recipe, training)
     return method, training_images(rows, config, method), training
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tiny_project
-from dgreid import cli
+from dgreid.cli import main as cli
 
 RUN = "backbone=resnet_tiny protocol={}"
 PAIR, UNEVEN = RUN.format("pair"), RUN.format("uneven")

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import tiny_project
-from dgreid import cli, matrix
+from dgreid.cli import main as cli
+from dgreid.selection import matrix
 
 
 def test_help_shows_examples_and_every_command():

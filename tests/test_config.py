@@ -3,16 +3,24 @@ import shutil
 
 import pytest
 
-from dgreid import config, schema
+from dgreid import params, schema
+from dgreid.datasets.config import load_dataset
+from dgreid.device import threads
 from dgreid.errors import UserError
+from dgreid.images.config import ImageConfig
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.config import BackboneConfig
+from dgreid.paths import PARAMS
+from dgreid.protocols.config import load_protocol
+from dgreid.runs.config import load_run
 
 BASE = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
 
 
 @pytest.mark.parametrize("group", ["dataset", "protocol"])
 def test_every_shipped_data_file_validates(root, group):
-    load = {"dataset": config.load_dataset, "protocol": config.load_protocol}[group]
-    names = config.choices(group)
+    load = {"dataset": load_dataset, "protocol": load_protocol}[group]
+    names = params.names(group)
     assert len(names) >= 2
     for name in names:
         assert load(name).name == name
@@ -20,21 +28,21 @@ def test_every_shipped_data_file_validates(root, group):
 
 @pytest.mark.parametrize("group", ["method", "backbone", "recipe", "image"])
 def test_every_shipped_choice_composes(root, group):
-    names = config.choices(group)
+    names = params.names(group)
     assert names
     for name in names:
         words = dict(word.split("=") for word in BASE) | {group: name}
-        run = config.load_run([f"{key}={value}" for key, value in words.items()])
+        run = load_run([f"{key}={value}" for key, value in words.items()])
         assert getattr(run, group).name == name
 
 
 def test_every_selection_expands_and_names_its_runs(root):
     import yaml
 
-    from dgreid.matrix import Selection, expand
+    from dgreid.selection.matrix import Selection, expand
 
-    for name in config.choices("matrices"):
-        node = yaml.safe_load((config.PARAMS / "matrices" / f"{name}.yaml").read_text())
+    for name in params.names("matrices"):
+        node = yaml.safe_load((PARAMS / "matrices" / f"{name}.yaml").read_text())
         matrix = expand(schema.validate(Selection, {"name": name, **node}))
         for run, item in matrix["runs"].items():
             plain = "{method}-{backbone}-{protocol}-s{seed}".format(**item)
@@ -43,21 +51,21 @@ def test_every_selection_expands_and_names_its_runs(root):
 
 
 def test_the_protocol_proposes_recipe_and_image_and_the_user_overrides(root):
-    protocol = config.load_protocol("miniature")
-    assert config.load_run(BASE).recipe.name == protocol.recipe
+    protocol = load_protocol("miniature")
+    assert load_run(BASE).recipe.name == protocol.recipe
     words = [*BASE, "recipe=metabin", "image=256x128", "seed=3", "method.learning_rate=0.5"]
-    changed = config.load_run(words)
+    changed = load_run(words)
     assert (changed.recipe.name, changed.image.height, changed.seed) == ("metabin", 256, 3)
     assert changed.method.learning_rate == 0.5
     assert re.fullmatch("erm-resnet_tiny-miniature-s3-[0-9a-f]{6}", changed.run)
-    assert config.load_run([*BASE, "recipe=miniature", "image=64x32"]).run == "erm-resnet_tiny-miniature-s0"
+    assert load_run([*BASE, "recipe=miniature", "image=64x32"]).run == "erm-resnet_tiny-miniature-s0"
 
 
 def test_a_run_with_changes_has_a_name_of_its_own(root):
-    names = {config.load_run([*BASE, *words]).run for words in ([], ["recipe.epochs=2"], ["recipe.epochs=3"])}
+    names = {load_run([*BASE, *words]).run for words in ([], ["recipe.epochs=2"], ["recipe.epochs=3"])}
     assert len(names) == 3
     one, other = "recipe.epochs=2", "method.margin=1"
-    assert config.load_run([*BASE, one, other]).run == config.load_run([*BASE, other, one]).run
+    assert load_run([*BASE, one, other]).run == load_run([*BASE, other, one]).run
 
 
 @pytest.mark.parametrize(
@@ -77,29 +85,29 @@ def test_a_run_with_changes_has_a_name_of_its_own(root):
 )
 def test_a_wrong_word_is_one_sentence(root, words, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
-        config.load_run(words)
+        load_run(words)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_dataset_names_the_nearest(root):
     with pytest.raises(UserError, match="did you mean 'market1501'"):
-        config.load_dataset("market1051")
+        load_dataset("market1051")
 
 
 @pytest.mark.parametrize(
     ("group", "model", "spared"),
     [
-        ("recipe", config.RecipeConfig, {"name"}),
-        ("image", config.ImageConfig, {"name"}),
-        ("backbone", config.BackboneConfig, {"name", "width", "depth"}),  # one of the two, by architecture
+        ("recipe", RecipeConfig, {"name"}),
+        ("image", ImageConfig, {"name"}),
+        ("backbone", BackboneConfig, {"name", "width", "depth"}),  # one of the two, by architecture
     ],
 )
 def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):
     # DVC tracks the files: a default in the code could change without anything being trained again
     import yaml
 
-    for name in config.choices(group):
-        written = yaml.safe_load((config.PARAMS / group / f"{name}.yaml").read_text())
+    for name in params.names(group):
+        written = yaml.safe_load((PARAMS / group / f"{name}.yaml").read_text())
         assert set(written) >= set(model.model_fields) - spared, name
 
 
@@ -115,10 +123,10 @@ def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):
 )
 @pytest.mark.parametrize("group", ["dataset", "protocol"])
 def test_a_broken_file_is_named(tmp_path, monkeypatch, group, text, sentence):
-    monkeypatch.setattr(config, "PARAMS", tmp_path)
+    monkeypatch.setattr(params, "PARAMS", tmp_path)
     (tmp_path / group).mkdir()
     (tmp_path / group / "mine.yaml").write_text(text)
-    load = {"dataset": config.load_dataset, "protocol": config.load_protocol}[group]
+    load = {"dataset": load_dataset, "protocol": load_protocol}[group]
     with pytest.raises(UserError, match=sentence) as caught:
         load("mine")
     assert "mine" in str(caught.value) and "\n" not in str(caught.value)
@@ -131,18 +139,18 @@ def test_a_list_where_a_run_needs_a_mapping(root, tmp_path, monkeypatch, group):
     name = {"method": "erm", "recipe": "metabin"}[group]
     (tmp_path / f"params/{group}/{name}.yaml").write_text("- 1\n")
     with pytest.raises(UserError, match=f"{group}/{name}.yaml holds a list"):
-        config.load_run([*BASE, "recipe=metabin"])
+        load_run([*BASE, "recipe=metabin"])
 
 
 @pytest.mark.parametrize("value", ["two", "0", "-1", "1.5", ""])
 def test_threads_must_be_a_number(monkeypatch, value):
     monkeypatch.setenv("DGREID_THREADS", value)
     with pytest.raises(UserError, match=f"DGREID_THREADS={value} .*1 or more"):
-        config.threads()
+        threads()
 
 
 def test_threads_are_one_unless_told(monkeypatch):
     monkeypatch.delenv("DGREID_THREADS", raising=False)
-    assert config.threads() == 1
+    assert threads() == 1
     monkeypatch.setenv("DGREID_THREADS", "3")
-    assert config.threads() == 3
+    assert threads() == 3

@@ -10,11 +10,11 @@ from torch import nn
 
 import tiny
 import tiny_run
-from dgreid import embedding
-from dgreid.embedding import Embedder, embed
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images.augment import normalise
+from dgreid.inference import embed as embedding
+from dgreid.inference.embed import Embedder, embed
 from dgreid.methods.erm import ERM
 
 

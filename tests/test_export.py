@@ -10,12 +10,12 @@ from torch import nn
 
 import tiny
 import tiny_run
-from dgreid import export as module
 from dgreid.errors import UserError
-from dgreid.export import ImageNetwork, export
 from dgreid.files import sha256
-from dgreid.methods._shared import NORMS
+from dgreid.inference import export as module
+from dgreid.inference.export import ImageNetwork, export
 from dgreid.methods.erm import ERM
+from dgreid.methods.parts.network import NORMS
 from dgreid.networks.norms import convert_norms
 
 onnx = pytest.importorskip("onnx", reason="the extra dgreid[export] is not installed")

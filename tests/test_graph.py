@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from dgreid.errors import UserError
-from dgreid.graph import Graph
+from dgreid.selection.graph import Graph
 
 SPEC = {
     "vars": ["matrix.yaml"],

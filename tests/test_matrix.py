@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dgreid import config, matrix, schema
+from dgreid import params, schema
 from dgreid.errors import UserError
+from dgreid.runs.config import load_run
+from dgreid.selection import matrix
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,7 +73,7 @@ def test_dvc_passes_the_changes_on_and_runs_without_keep_their_command(root, tmp
         for stage in ("train", "evaluate"):
             words = shlex.split(resolved[f"{stage}@{name}"])
             assert words[:2] == ["dgreid", stage]
-            assert config.load_run(words[2:]).run == name  # the folder dvc.yaml expects
+            assert load_run(words[2:]).run == name  # the folder dvc.yaml expects
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
     plain = "train@erm-resnet_tiny-miniature-s0"
     assert resolved[plain] == lock[plain]["cmd"]  # what was trained before blocks had changes stays so
@@ -90,7 +92,7 @@ def test_a_change_of_what_a_method_does_not_have_is_one_sentence(root):
 
 def test_a_change_may_name_one_of_several_weights(root):
     words = ["method=metabin", "backbone=resnet_tiny", "protocol=miniature"]
-    run = config.load_run([*words, "method.meta_train_losses.scatter=0.5"])
+    run = load_run([*words, "method.meta_train_losses.scatter=0.5"])
     assert run.method.meta_train_losses == {"scatter": 0.5, "shuffle": 1.0, "triplet": 1.0}
 
 
@@ -105,7 +107,8 @@ def test_a_change_may_name_one_of_several_weights(root):
     ],
 )
 def test_a_broken_selection_is_one_sentence(tmp_path, monkeypatch, text, sentence):
-    monkeypatch.setattr(config, "PARAMS", tmp_path)
+    monkeypatch.setattr(matrix, "PARAMS", tmp_path)
+    monkeypatch.setattr(params, "PARAMS", tmp_path)
     monkeypatch.setattr(matrix, "MATRIX", tmp_path / "matrix.yaml")
     (tmp_path / "matrices").mkdir()
     (tmp_path / "matrices/mine.yaml").write_text(text + "\n")

@@ -6,10 +6,13 @@ import yaml
 
 import tiny_metrics
 import tiny_project
-from dgreid import cli, costs
-from dgreid.config import load_run
+from dgreid.cli import main as cli
 from dgreid.errors import UserError
-from dgreid.plan import budget_of, config_of, expected_training, plan
+from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
+from dgreid.runs.config import load_run
+from dgreid.runs.run import chosen, task_of
+from dgreid.selection import costs
+from dgreid.selection.plan import budget_of, config_of, expected_training, plan
 from dgreid.stages import train
 
 RUN = ["backbone=resnet_tiny", "seed=0"]
@@ -61,7 +64,7 @@ def protocol(project, name, **changes):
 def cost(folder, each, rate, **changes):
     """What train leaves."""
     folder.mkdir(parents=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump({"config": train.chosen(each)}))
+    (folder / "run.yaml").write_text(yaml.safe_dump({"config": chosen(each)}))
     node = {"images_per_second": rate, "device": "cpu", "threads": 1} | changes
     (folder / "cost.json").write_text(json.dumps(node))
 
@@ -87,7 +90,7 @@ def test_iterations_of_a_recipe_are_exact_and_images_those_a_run_counted(root):
 
 def test_a_made_protocol_gives_exact_iterations(made):
     each = run("pair", "erm", "recipe.iterations_per_epoch=null")
-    training = train.plan(train.read_training(train.PROTOCOLS / "pair")[0], each)
+    training = task_of(train.read_training(PROTOCOLS / "pair")[0], each)
     budget = budget_of(each)
     assert budget.exact and budget.iterations == training.iterations == 2 * (64 // 32 - 1)
     assert budget.images == 32 * training.iterations
@@ -110,14 +113,14 @@ def test_status_is_what_the_files_say(made):
     runs = [run("pair", "erm", f"recipe.epochs={epochs}") for epochs in range(1, 6)]
     done, trained, started, outdated, _ = runs
     for each in (done, trained, outdated):
-        cost(train.RUNS / each.run, each, 100.0)
-        (train.RUNS / each.run / "model.safetensors").touch()
+        cost(RUNS / each.run, each, 100.0)
+        (RUNS / each.run / "model.safetensors").touch()
     (made / "reports/metrics").mkdir(parents=True)
     for each in (done, outdated):
         (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0)))
-    (train.RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": train.chosen(done)}))
-    (train.CHECKPOINTS / started.run).mkdir(parents=True)
-    (train.CHECKPOINTS / started.run / "last.pt").touch()
+    (RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": chosen(done)}))
+    (CHECKPOINTS / started.run).mkdir(parents=True)
+    (CHECKPOINTS / started.run / "last.pt").touch()
     text = plan(matrix(*runs))
     shown = [cells(text, each.run)[1].strip() for each in runs]
     assert shown == ["done", "trained", "started", "outdated", "to do"]
@@ -129,7 +132,7 @@ def test_status_is_what_the_files_say(made):
 @pytest.mark.parametrize("text", ["config: [", "config", "config: x", "config: {seed: 0", "", "\udcff"])
 def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
     each = run()
-    folder = train.RUNS / each.run
+    folder = RUNS / each.run
     cost(folder, each, 100.0)
     (folder / "model.safetensors").touch()
     (folder / "run.yaml").write_bytes(text.encode(errors="surrogateescape"))
@@ -165,11 +168,11 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
         "threads": (run(), {"threads": 2}),
     }
     for name, (other, changes) in others.items():
-        cost(train.RUNS / name, other, 1.0, **changes)
+        cost(RUNS / name, other, 1.0, **changes)
     assert "1 not measured, run with --measure" in plan(matrix(each))
     assert cells(plan(matrix(each)), each.run)[-1].strip() == "unknown"
     for number, rate in enumerate((8.0, 10.0, 90.0)):
-        cost(train.RUNS / f"same{number}", run("alone"), rate)
+        cost(RUNS / f"same{number}", run("alone"), rate)
     row = cells(plan(matrix(each)), each.run)
     assert [cell.strip() for cell in row[-3:]] == ["10.0", "runs", f"{images / 10 / 3600:.2f}"]
     monkeypatch.setenv("DGREID_THREADS", "2")
@@ -182,7 +185,7 @@ def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
     node["cost"] |= {"images_per_second": 5.0, "threads": 1}
     (made / "reports/metrics/else.json").write_text(json.dumps(node))
     assert costs.speed(run()) == (5.0, "reports")
-    cost(train.RUNS / "same", run(), 7.0)
+    cost(RUNS / "same", run(), 7.0)
     assert costs.speed(run()) == (7.0, "runs")
 
 
@@ -219,7 +222,7 @@ def test_missing_data_are_counted_and_named(project):
 
 
 def test_totals_add_up_what_is_to_be_trained(made):
-    cost(train.RUNS / "same", run(), 2.0)
+    cost(RUNS / "same", run(), 2.0)
     runs = [run("pair", "erm", f"recipe.epochs={epochs}") for epochs in (100, 300)]
     total = next(line for line in plan(matrix(*runs)).splitlines() if line.startswith("still to train: 2"))
     assert total.split()[-3:] == ["800", "25,600", f"{25_600 / 2 / 3600:.2f}"]

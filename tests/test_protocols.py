@@ -5,11 +5,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dgreid.config import PARAMS, ProtocolConfig, choices, load_dataset, load_protocol
 from dgreid.datasets import parser
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import IMAGES, SPLITS, write_manifest
 from dgreid.errors import UserError
+from dgreid.params import names as choices
+from dgreid.paths import PARAMS
 from dgreid.protocols import build, read_protocol, write
+from dgreid.protocols.config import ProtocolConfig, load_protocol
 from dgreid.protocols.tables import COLUMNS, SEARCH_COLUMNS
 
 REQUIRED = {"variant": "original", "person_raw": "", "camera_known": True, "width": 4, "height": 8}

@@ -7,9 +7,10 @@ import types
 import torch
 import yaml
 
-from dgreid.config import load_run
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Training
 from dgreid.networks import backbones
+from dgreid.runs.config import load_run
 from dgreid.schema import validate
 
 
@@ -54,7 +55,7 @@ def test_the_files_it_names_exist(root):
 
 
 def test_the_commands_it_names_exist(root):
-    from dgreid import cli
+    from dgreid.cli import main as cli
 
     named = set(re.findall(r"^dgreid (\w+)", (root / "README.md").read_text(), re.M))
     assert (

@@ -12,12 +12,12 @@ from PIL import Image
 
 import tiny
 import tiny_run
-from dgreid import cli
-from dgreid import search as module
-from dgreid.embedding import embed
+from dgreid.cli import main as cli
 from dgreid.errors import UserError
+from dgreid.inference import search as module
+from dgreid.inference.embed import embed
+from dgreid.inference.search import nearest, search
 from dgreid.methods.erm import ERM
-from dgreid.search import nearest, search
 
 ODD = "a <b> & 'c' \"d\" #1?50%.png"  # every character that HTML or a URL could trip over
 

@@ -12,15 +12,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from dgreid import methods
-from dgreid.config import ImageConfig, RecipeConfig, RunConfig
 from dgreid.images import samplers
+from dgreid.images.batch import Batch
+from dgreid.images.config import ImageConfig
 from dgreid.images.loader import Key, TrainingImages, batches, survey
 from dgreid.images.pack import Pack
-from dgreid.methods.base import Batch, Method, Training
+from dgreid.methods.base import Method, Training
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.runs.config import RunConfig
+from dgreid.runs.run import build
 from dgreid.stages.manifest import manifest
 from dgreid.stages.protocol import protocol as assemble
 from dgreid.stages.synthesize import synthesize
-from dgreid.stages.train import build
 
 HEIGHT, WIDTH = 32, 16
 PARAMS = Path(__file__).parents[1] / "params"

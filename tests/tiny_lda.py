@@ -5,7 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import tiny
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Training
 from dgreid.methods.lda import LDA
 
 K, CLASSES, STEPS = 3, 9, 4  # domains, identities, iterations per epoch

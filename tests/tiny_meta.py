@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 import tiny
 from dgreid import methods
-from dgreid.methods.base import Batch, Method, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Method, Training
 
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
 

@@ -5,7 +5,7 @@ from torch import nn
 
 import tiny_meta
 from dgreid import losses
-from dgreid.methods.base import Batch
+from dgreid.images.batch import Batch
 from dgreid.methods.mldg import MLDG
 from tiny_meta import DOMAINS
 

@@ -9,9 +9,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import tiny
-from dgreid.config import RunConfig
 from dgreid.methods.base import Method, Training
-from dgreid.stages import train
+from dgreid.paths import RUNS
+from dgreid.runs.config import RunConfig
+from dgreid.runs.run import build, record
 
 
 def make(name: str, config: RunConfig, seed: int = 0) -> Method:
@@ -20,18 +21,18 @@ def make(name: str, config: RunConfig, seed: int = 0) -> Method:
     size = config.image.height, config.image.width
     training = Training(4, 2, 2, 2, membership, size)
     torch.manual_seed(seed)
-    method = train.build(config.method, config.backbone, config.recipe, training)
+    method = build(config.method, config.backbone, config.recipe, training)
     method.train()
     for _ in range(3):  # running statistics and gates that are not what they start as
         method.embed(torch.randn(8, 3, *size) * 2 + 0.3)
     for parameter_name, parameter in method.named_parameters():
         if parameter_name.endswith("balance"):
             torch.nn.init.uniform_(parameter, 0, 1)
-    folder = train.RUNS / name
+    folder = RUNS / name
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    (folder / "run.yaml").write_text(yaml.safe_dump(train.record(config, training, {})))
+    (folder / "run.yaml").write_text(yaml.safe_dump(record(config, training, {})))
     return method.eval()
 
 

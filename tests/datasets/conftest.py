@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from dgreid.config import DatasetConfig
+from dgreid.datasets.config import DatasetConfig
 
 
 def picture(name: str, size: tuple[int, int]) -> bytes:

@@ -6,7 +6,8 @@ import zipfile
 
 import pytest
 
-from dgreid.datasets import archive, cuhk03, source
+from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 
@@ -212,7 +213,7 @@ def test_nothing_is_downloaded_and_every_set_says_where_to_ask(config, access):
 
 
 def test_dukemtmc_ships_as_withdrawn(root):
-    from dgreid.config import load_dataset
+    from dgreid.datasets.config import load_dataset
 
     assert load_dataset("dukemtmc").access == "withdrawn"
 

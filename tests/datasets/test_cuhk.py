@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dgreid.datasets import cuhk01, cuhk02, cuhk03
 from dgreid.datasets.images import open_image
+from dgreid.datasets.parsers import cuhk01, cuhk02, cuhk03
 from dgreid.errors import UserError
 
 PEOPLE = (3, 2, 1, 1, 1)  # per pair

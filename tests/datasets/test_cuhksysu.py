@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from dgreid.config import DatasetConfig
-from dgreid.datasets import archive, cuhksysu
+from dgreid.datasets.adopt import archive
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.images import open_image
+from dgreid.datasets.parsers import cuhksysu
 from dgreid.errors import UserError
 from dgreid.miniature.render import Shot, World
 from dgreid.miniature.writers import Item, cuhksysu_raw

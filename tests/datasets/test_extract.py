@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dgreid.datasets.extract import archives, check_whole, extract
+from dgreid.datasets.adopt.extract import archives, check_whole, extract
 from dgreid.errors import UserError
 
 BAD_NAMES = ["../evil.txt", "/etc/evil.txt", "ok/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]

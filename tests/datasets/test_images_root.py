@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from dgreid.config import DatasetConfig
-from dgreid.datasets import archive
+from dgreid.datasets.adopt import archive
+from dgreid.datasets.config import DatasetConfig
 from dgreid.errors import UserError
 
 

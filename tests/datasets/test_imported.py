@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from dgreid.config import DatasetConfig
 from dgreid.datasets import imported, parse, read_splits
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.manifest import build, write_manifest
 from dgreid.errors import UserError
 

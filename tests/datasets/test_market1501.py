@@ -1,6 +1,6 @@
 import pytest
 
-from dgreid.datasets import dukemtmc, market1501
+from dgreid.datasets.parsers import dukemtmc, market1501
 from dgreid.errors import UserError
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from dgreid.config import load_dataset
-from dgreid.datasets import msmt17, rules
-from dgreid.datasets.archive import adopt
+from dgreid.datasets import rules
+from dgreid.datasets.adopt.archive import adopt
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build
-from dgreid.datasets.msmt17 import NAME, REPACKED, find, parse
+from dgreid.datasets.parsers import msmt17
+from dgreid.datasets.parsers.msmt17 import NAME, REPACKED, find, parse
 from dgreid.errors import UserError
 
 NAMES = {  # list: names below the side's folder

@@ -1,6 +1,6 @@
 """CAVIAR4REID and 3DPeS."""
 
-from dgreid.datasets import caviar4reid, threedpes
+from dgreid.datasets.parsers import caviar4reid, threedpes
 
 
 def test_caviar_camera_is_known_for_people_with_twenty_images(draw, tmp_path):

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from dgreid.config import load_dataset, load_protocol
-from dgreid.datasets import archive, parse, read_manifest, read_splits
+from dgreid.datasets import parse, read_manifest, read_splits
+from dgreid.datasets.adopt import archive
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build, write_manifest
 from dgreid.datasets.splits import FROZEN, fingerprint, people
 from dgreid.protocols import build as build_protocol
+from dgreid.protocols.config import load_protocol
 
 FILES = {
     "market1501": "Market-1501-v15.09.15.train-only.zip",

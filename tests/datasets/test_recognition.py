@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from dgreid.datasets import archive, cuhk03, source
+from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 
@@ -33,7 +34,7 @@ def test_folders_without_images_are_not_a_partial_copy(config, tmp_path):
 
 @pytest.mark.parametrize("nesting", ["", "single_shot", "a/b/c/d/prid_2011/single_shot"])
 def test_prid_is_found_at_any_nesting(tmp_path, nesting):
-    from dgreid.datasets import prid2011
+    from dgreid.datasets.parsers import prid2011
 
     root = tmp_path / nesting
     for camera in ("cam_a", "cam_b"):

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dgreid.datasets import looks_like, parser, parsers
+from dgreid.datasets import looks_like, parser, parser_names
 from dgreid.datasets.records import as_published, has_names, inside, match_names
 from dgreid.errors import UserError
 
@@ -40,7 +40,7 @@ def test_single_shot_is_preferred_to_multi_shot(layouts, tmp_path, draw):
     assert parser("prid2011").find(folder).name == "single_shot"
 
 
-@pytest.mark.parametrize("name", parsers())
+@pytest.mark.parametrize("name", parser_names())
 def test_another_folder_is_refused_with_the_expected_tree(name, tmp_path):
     (tmp_path / "holiday").mkdir()
     with pytest.raises(UserError, match="expected") as error:

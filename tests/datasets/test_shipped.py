@@ -5,9 +5,10 @@ import random
 
 import pytest
 
-from dgreid.config import choices, load_dataset
 from dgreid.datasets import parse, parser, rules, splits
+from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError
+from dgreid.params import names as choices
 
 PAIRS = (971, 306, 107, 193, 239)
 

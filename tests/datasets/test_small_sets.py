@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dgreid.config import DatasetConfig
-from dgreid.datasets import grid, ilids, prid2011, rules, viper
+from dgreid.datasets import rules
+from dgreid.datasets.config import DatasetConfig
+from dgreid.datasets.parsers import grid, ilids, prid2011, viper
 from dgreid.errors import UserError
 
 

@@ -5,7 +5,9 @@ import zipfile
 
 import pytest
 
-from dgreid.datasets import archive, cuhk03, looks_like, parser, source
+from dgreid.datasets import looks_like, parser
+from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 ONE_FOLDER = {  # parser: (image folder, a name in it)

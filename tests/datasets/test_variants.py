@@ -5,12 +5,15 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dgreid.config import ProtocolConfig, choices, load_dataset, load_protocol
-from dgreid.datasets import cuhksysu, market1501, parse
+from dgreid.datasets import parse
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build as build_manifest
 from dgreid.datasets.manifest import write_manifest
+from dgreid.datasets.parsers import cuhksysu, market1501
 from dgreid.errors import UserError
+from dgreid.params import names as choices
 from dgreid.protocols import build, write
+from dgreid.protocols.config import ProtocolConfig, load_protocol
 
 CROPS = {
     "crops_a": "cropped_images/p{0}_s{1}_1.jpg",

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dgreid.config import ImageConfig
 from dgreid.images.augment import MEAN, STD, augment, crop, jitter, normalise, occlude
+from dgreid.images.config import ImageConfig
 from dgreid.images.samplers import generator
 
 IMAGE = ImageConfig(name="small", height=8, width=6, padding=2)

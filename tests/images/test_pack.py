@@ -12,9 +12,9 @@ import pytest
 from filelock import FileLock
 from PIL import Image, ImageOps
 
-from dgreid.config import ImageConfig
 from dgreid.errors import UserError
 from dgreid.images import pack
+from dgreid.images.config import ImageConfig
 from dgreid.images.pack import Pack, load
 
 IMAGE = ImageConfig(name="small", height=32, width=16)

@@ -10,8 +10,10 @@ from dgreid.errors import UserError
 from dgreid.images.loader import survey
 from dgreid.methods.base import Method
 from dgreid.networks.neck import BNNeck
+from dgreid.paths import PROTOCOLS
 from dgreid.protocols import read_training
-from dgreid.stages.train import PROTOCOLS, restore, train, training_images
+from dgreid.runs.run import restore, training_images
+from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
 

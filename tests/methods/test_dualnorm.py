@@ -6,12 +6,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import tiny
-from dgreid.config import load_backbone
 from dgreid.errors import UserError
-from dgreid.methods._shared import Network
-from dgreid.methods.base import Batch, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Training
 from dgreid.methods.dualnorm import DualNorm, normalise_style
+from dgreid.methods.parts.network import Network
 from dgreid.networks.backbones import build
+from dgreid.networks.config import load_backbone
 from dgreid.networks.norms import InstanceNorm2d
 
 

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 import tiny
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Training
 from dgreid.methods.m3l import M3L
 
 STEPS, PEOPLE = 10, 3  # iterations per epoch, identities of a domain

@@ -10,11 +10,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 import tiny
-from dgreid.config import BackboneConfig
 from dgreid.errors import UserError
-from dgreid.methods import _shared, m3l
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods import m3l
+from dgreid.methods.base import Training
+from dgreid.methods.parts import network as _shared
 from dgreid.networks.backbones import build
+from dgreid.networks.config import BackboneConfig
 
 
 class Backbone(nn.Sequential):

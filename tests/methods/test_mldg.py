@@ -8,7 +8,8 @@ from torch import nn
 
 import tiny
 from dgreid.errors import UserError
-from dgreid.methods.base import Batch, Training
+from dgreid.images.batch import Batch
+from dgreid.methods.base import Training
 from dgreid.methods.mldg import MLDG
 from tiny_meta import CLASSES, DOMAINS, STEPS, batch
 from tiny_mldg import gradients, make, parts

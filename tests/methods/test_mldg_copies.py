@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from dgreid.methods.base import Batch
+from dgreid.images.batch import Batch
 from dgreid.methods.mldg import MLDG
 from tiny_meta import batch
 from tiny_mldg import gradients, make, parts

@@ -11,14 +11,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import tiny
-from dgreid import config
 from dgreid.images import samplers
 from dgreid.images.augment import normalise
+from dgreid.images.batch import Batch
 from dgreid.methods import qaconv
-from dgreid.methods.base import Batch, Training
+from dgreid.methods.base import Training
 from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map_size
 from dgreid.networks import backbones
-from dgreid.stages import train
+from dgreid.networks.config import BackboneConfig
+from dgreid.runs.config import load_run
+from dgreid.runs.run import record, restore
 
 torch.set_num_threads(1)
 CLASSES, CHANNELS = 37, 8
@@ -203,7 +205,7 @@ def test_the_last_stage_is_gone():
 
 
 def test_resnet50_ends_with_layer3_at_24x8():
-    network = backbones.build(config.BackboneConfig(**tiny.read("backbone", "resnet50")))
+    network = backbones.build(BackboneConfig(**tiny.read("backbone", "resnet50")))
     training = Training(5, 2, 4, 2, image=(384, 128))
     method = QAConv(tiny.options("qaconv"), network, tiny.recipe(), training)
     assert method.memory.shape == (5, 128, 24, 8)
@@ -223,7 +225,7 @@ def test_trying_for_the_size_of_a_map_leaves_no_trace():
 
 def test_trained_layers_learn_slower_and_the_rate_falls_once():
     words = ["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=qaconv", "image=384x128"]
-    run = config.load_run(words)
+    run = load_run(words)
     method = make(run.recipe)
     rates = {}
     for epoch in (0, 39, 40, 59):
@@ -241,9 +243,7 @@ def test_trained_layers_learn_slower_and_the_rate_falls_once():
 
 
 def test_batches_are_32_images_whatever_the_number_of_sources():
-    recipe = config.load_run(
-        ["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=qaconv"]
-    ).recipe
+    recipe = load_run(["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=qaconv"]).recipe
     people = np.arange(150) // 2
     for domains in (2, 3, 4):
         sizes = recipe.identities_per_domain, recipe.images_per_identity
@@ -275,9 +275,9 @@ def test_a_saved_run_knows_the_size_of_its_maps(tmp_path):
     (one,) = load([("base", 0)])
     method.train().step({"base": [one]}, 0)
     save_file(method.state_dict(), tmp_path / "model.safetensors")
-    facts = train.record(run, training, {})
+    facts = record(run, training, {})
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(facts))
-    restored, facts = train.restore(tmp_path)
+    restored, facts = restore(tmp_path)
     assert "image" not in facts["training"] and restored.training_set.image == (tiny.HEIGHT, tiny.WIDTH)
     assert torch.equal(restored.memory, method.memory) and restored.memory.any()
     with torch.no_grad():

@@ -6,12 +6,14 @@ from torch import nn
 from torch.nn import functional as F
 
 import tiny
-from dgreid import config
 from dgreid.errors import UserError
+from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Batch, Training
+from dgreid.methods.base import Training
 from dgreid.methods.snr import SNR, Pooled, Restitution, draw_triplets, dual_causality, stage_weights
 from dgreid.networks import backbones
+from dgreid.networks.config import BackboneConfig
+from dgreid.runs.config import load_run
 
 torch.set_num_threads(1)
 IDENTITIES = torch.arange(4).repeat_interleave(3)
@@ -205,7 +207,7 @@ def test_a_module_stands_behind_each_stage():
     expected = last(second(snr(first(images))))
     torch.testing.assert_close(backbone(images), expected)
     assert (snr.norm.num_features, last.norm.num_features) == (4, 6)
-    network = backbones.build(config.BackboneConfig(**tiny.read("backbone", "resnet50")))
+    network = backbones.build(BackboneConfig(**tiny.read("backbone", "resnet50")))
     whole = SNR(tiny.options("snr"), network, tiny.recipe(), Training(4, 2, 4, 2))
     assert [module.norm.num_features for module in modules(whole)] == [256, 512, 1024, 2048]
 
@@ -231,7 +233,7 @@ def test_a_step_sums_the_losses_with_their_weights():
 
 def test_the_recipe_is_16_people_by_4_whatever_the_number_of_sources():
     words = ["method=snr", "backbone=resnet50", "protocol=lda_p2_market", "recipe=snr"]
-    run = config.load_run(words)
+    run = load_run(words)
     assert run.recipe.batch_size // run.recipe.images_per_identity == 16
     assert run.method.provenance == "reconstruction"
     torch.manual_seed(0)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from dgreid.config import DatasetConfig, choices, load_dataset
 from dgreid.datasets import parse, read_manifest, read_splits
-from dgreid.datasets.archive import adopt
+from dgreid.datasets.adopt.archive import adopt
+from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import build, write_manifest
+from dgreid.params import names as choices
 from dgreid.stages.synthesize import write_archive
 
 SMALL = {  # name: parser, writer, sizes, counts

@@ -5,9 +5,9 @@ from collections import defaultdict
 
 import pytest
 
-from dgreid.config import load_backbone
 from dgreid.errors import UserError
-from dgreid.networks.specification import specify
+from dgreid.networks.config import load_backbone
+from dgreid.papers.specification import specify
 
 # the file's name of a network, ours
 NETWORKS = {

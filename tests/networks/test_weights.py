@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from dgreid.config import BackboneConfig
 from dgreid.errors import UserError
 from dgreid.networks import weights
 from dgreid.networks.backbones import build
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
+from dgreid.networks.config import BackboneConfig
 
 SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
 IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"

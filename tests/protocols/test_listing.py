@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from dgreid import cli
-from dgreid.config import choices, load_protocol
+from dgreid.cli import main as cli
+from dgreid.params import names as choices
+from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, protocols_table
 
 OPEN = ("market1501", "cuhk01", "caviar4reid", "threedpes", "grid", "ilids")

@@ -7,15 +7,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from dgreid.config import ProtocolConfig, choices, load_dataset, load_protocol, load_run
 from dgreid.datasets import parse, parser
-from dgreid.datasets.extract import extract
+from dgreid.datasets.adopt.extract import extract
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build as build_manifest
 from dgreid.datasets.manifest import write_manifest
 from dgreid.errors import UserError
 from dgreid.miniature import writers
 from dgreid.miniature.render import World
+from dgreid.params import names as choices
 from dgreid.protocols import build
+from dgreid.protocols.config import ProtocolConfig, load_protocol
+from dgreid.runs.config import load_run
 
 # people and images of the training parts, which the data sets' own files do not state
 PARTS = {  # facts of the released split files; M3L Table 2 for the classic pool

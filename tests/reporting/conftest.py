@@ -3,7 +3,7 @@
 import pytest
 
 import tiny_metrics
-from dgreid.reporting import papers
+from dgreid.papers import tables as papers
 
 
 def selection(runs, name="toy", title="A <toy> & its title"):

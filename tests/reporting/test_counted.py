@@ -7,11 +7,13 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from dgreid import config
-from dgreid.reporting import counted, paper_sheets, papers
-from dgreid.reporting.page import Paper
-from dgreid.reporting.papers import System
+from dgreid.networks.config import load_backbone
+from dgreid.papers import counted
+from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import tables as papers
+from dgreid.papers.tables import System
 from dgreid.reporting.sheets import html, latex, markdown
+from dgreid.reporting.site.page import Paper
 from formats import check_latex
 
 SPECIFIED = ("dim", "norm_layers", "balancing_params", "all_params_m")
@@ -57,9 +59,9 @@ class Calls(TorchDispatchMode):
 
 
 def test_counting_follows_the_file_and_draws_no_normal_weights(root, monkeypatch):
-    wider = config.load_backbone("mobilenet_v2_x1_4").model_copy(update={"width": 1.2})
+    wider = load_backbone("mobilenet_v2_x1_4").model_copy(update={"width": 1.2})
     with monkeypatch.context() as patch, Calls() as calls:
-        patch.setattr(config, "load_backbone", lambda _name: wider)
+        patch.setattr(counted, "load_backbone", lambda _name: wider)
         assert counted.count("mobilenet_v2_x1_4", "dim") == 1536
     assert "empty" in calls.names and "normal_" not in calls.names
     assert counted.count("mobilenet_v2_x1_4", "dim") == 1792

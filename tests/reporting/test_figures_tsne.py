@@ -9,8 +9,8 @@ import tiny
 import tiny_run
 from dgreid import protocols
 from dgreid.errors import UserError
+from dgreid.paths import PROTOCOLS
 from dgreid.reporting.figures import tsne
-from dgreid.stages import train
 
 PEOPLE = 12
 
@@ -39,7 +39,7 @@ def project(tmp_path, monkeypatch):
     metadata = {"name": "tiny", "kind": "miniature", "domains": ["toy"], "targets": {"Day": {}, "Night": {}}}
     metadata |= {"kinds": {"toy": "miniature"}, "content": {"toy": "0"}, "counts": {}, "choices": {}}
     protocol = protocols.Protocol("tiny", "miniature", rows, targets, ["toy"], metadata)
-    protocols.write(train.PROTOCOLS / "tiny", protocol)
+    protocols.write(PROTOCOLS / "tiny", protocol)
     for name in ("erm", "qaconv"):
         tiny_run.make(name, tiny.config(name))
     return tmp_path

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dgreid.reporting import differences, overview, page, tables
+from dgreid.reporting import differences, tables
 from dgreid.reporting.figures import Figure
+from dgreid.reporting.site import overview, page
 
 VOID = {"meta", "img", "br", "link", "input"}
 FRAGMENT = (

@@ -3,7 +3,8 @@
 import pytest
 
 from browser import CHROMIUM, Browser
-from dgreid.reporting import differences, page, tables
+from dgreid.reporting import differences, tables
+from dgreid.reporting.site import page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 SCORES = "#toy table"

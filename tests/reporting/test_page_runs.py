@@ -8,10 +8,13 @@ import yaml
 from PIL import Image
 
 from dgreid.errors import UserError
-from dgreid.evaluation.queries import QUERIES
+from dgreid.paths import QUERIES
 from dgreid.protocols.tables import SCHEMA as ROWS
-from dgreid.reporting import differences, evidence, overview, page, photographs, run_page, runs, svg, tables
+from dgreid.reporting import differences, photographs, tables
+from dgreid.reporting.site import overview, page, run_page, svg
 from dgreid.reporting.summary import summary
+from dgreid.runs import evidence
+from dgreid.runs import systems as runs
 
 FACTS = {
     "config": {

@@ -3,7 +3,8 @@ import re
 import pytest
 
 import tiny
-from dgreid.reporting import paper_sheets, papers
+from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import tables as papers
 from dgreid.reporting.sheets import html, latex, markdown
 from formats import Outline, check_latex
 from tiny_metrics import BIG, RESNET, dg, protocol_run

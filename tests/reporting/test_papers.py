@@ -5,10 +5,12 @@ import re
 import pytest
 
 import tiny
-from dgreid import config
-from dgreid.reporting import papers, reference
-from dgreid.reporting.papers import System
-from dgreid.reporting.runs import expected_name
+from dgreid import params
+from dgreid.papers import reference
+from dgreid.papers import tables as papers
+from dgreid.papers.tables import System
+from dgreid.runs.config import load_run
+from dgreid.runs.systems import expected_name
 from tiny_metrics import BIG, RESNET, dg, protocol_run
 
 
@@ -162,12 +164,12 @@ def test_every_mark_is_shown_in_some_table(known):
 def test_the_runs_that_tables_name_are_configured(root):
     rows = [row for name in papers.names() for part in papers.describe(name).parts for row in part.rows]
     systems = {System.parse(text) for row in rows for text in row.runs}
-    assert {system.backbone for system in systems} <= set(config.choices("backbone"))
-    missing = {system.method for system in systems} - set(config.choices("method"))
+    assert {system.backbone for system in systems} <= set(params.names("backbone"))
+    missing = {system.method for system in systems} - set(params.names("method"))
     for system in systems:
         if system.words and system.method not in missing:  # the words are understood, and name the run
             words = [f"method={system.method}", f"backbone={system.backbone}", "protocol=miniature"]
-            made = config.load_run([*words, *system.words])
+            made = load_run([*words, *system.words])
             node = {"method": system.method, "backbone": system.backbone, "protocol": "miniature", "seed": 0}
             assert made.run == expected_name(node, system.words)
     if missing:

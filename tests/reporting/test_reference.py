@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from dgreid import config
 from dgreid.errors import UserError
-from dgreid.reporting import audit, reference, tables
-from dgreid.reporting.reference import CONDITION, PLACE
+from dgreid.papers import audit, reference
+from dgreid.papers.reference import CONDITION, PLACE
+from dgreid.protocols.config import load_protocol
+from dgreid.reporting import tables
 
 COUNTS = {  # printed numbers per table, counted in the documents
     ("metabin", "T1"): 154,
@@ -151,7 +152,7 @@ def test_every_printed_condition_has_a_protocol_and_target_of_the_project(cells)
         same[CONDITION].itertuples(index=False, name=None)
     )
     for line in known.itertuples():
-        protocol = config.load_protocol(line.project_protocol)
+        protocol = load_protocol(line.project_protocol)
         assert line.project_target in {target.name for target in protocol.targets}, line
 
 
@@ -174,7 +175,7 @@ def test_a_protocol_trains_on_the_printed_sources(root, reference_id, sources, d
     (name,) = set(mine["project_protocol"])
     short = {"market1501": "M", "dukemtmc": "D", "cuhk02": "C2", "cuhk03": "C3", "cuhk03_both": "C3"}
     short |= {"cuhksysu": "CS", "msmt17": "ComMS" if "Com" in sources else "MS"}
-    trained = {short[source.dataset] for source in config.load_protocol(name).sources}
+    trained = {short[source.dataset] for source in load_protocol(name).sources}
     assert trained == set(sources.split("+")) and len(trained) == domains
 
 

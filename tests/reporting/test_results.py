@@ -4,7 +4,7 @@ import pytest
 
 import tiny_metrics
 from dgreid.errors import UserError
-from dgreid.reporting import results
+from dgreid.runs import metrics as results
 
 NODE = tiny_metrics.node("erm", 0, 50.0)
 SCORES = {"rank1": 1.0}

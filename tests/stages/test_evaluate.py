@@ -9,12 +9,14 @@ import yaml
 from safetensors.torch import save_file
 
 from dgreid import protocols
-from dgreid.config import load_run
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import sha256
 from dgreid.methods.base import Training
-from dgreid.stages import evaluate, train
+from dgreid.paths import METRICS, PROTOCOLS, RUNS
+from dgreid.runs.config import load_run
+from dgreid.runs.run import build, record
+from dgreid.stages import evaluate
 
 WORDS = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
 
@@ -32,7 +34,7 @@ def config(root):
 def project(config, tmp_path, monkeypatch):
     """A folder with a protocol of two splits and an untrained network as the run."""
     training = Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2)
-    method = train.build(config.method, config.backbone, config.recipe, training)
+    method = build(config.method, config.backbone, config.recipe, training)
     monkeypatch.chdir(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 64, 32, 3), dtype=np.uint8)
     pack = SimpleNamespace(open=lambda dataset, image: pixels)
@@ -52,13 +54,13 @@ def project(config, tmp_path, monkeypatch):
     metadata = {"name": "miniature", "kind": "miniature", "domains": ["toy"], "targets": {"Toy": {}}}
     metadata |= {"kinds": {"toy": "miniature"}, "content": {"toy": "0"}, "counts": {}, "choices": {}}
     protocol = protocols.Protocol("miniature", "miniature", rows, {"Toy": splits}, ["toy"], metadata)
-    path = train.PROTOCOLS / "miniature"
+    path = PROTOCOLS / "miniature"
     protocols.write(path, protocol)
 
-    folder = train.RUNS / config.run
+    folder = RUNS / config.run
     folder.mkdir(parents=True)
     save(method, folder / "model.safetensors")
-    facts = train.record(config, training, {"sha256": sha256(path / "train.parquet")})
+    facts = record(config, training, {"sha256": sha256(path / "train.parquet")})
     (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
     (folder / "cost.json").write_text('{"seconds": 1.5}')
     return tmp_path
@@ -66,7 +68,7 @@ def project(config, tmp_path, monkeypatch):
 
 def test_metrics_file(project, config, caplog):
     path = evaluate.evaluate(config)
-    assert path == evaluate.METRICS / "erm-resnet_tiny-miniature-s0.json"
+    assert path == METRICS / "erm-resnet_tiny-miniature-s0.json"
     node = json.loads(path.read_text())
     assert (node["data"], node["protocol"], node["provenance"]) == ("miniature", "miniature", "baseline")
     assert node["seed"] == 0 and node["cost"] == {"seconds": 1.5}
@@ -92,8 +94,8 @@ def test_scores_are_reproducible(project, config):
 
 def test_the_metrics_say_what_they_were_made_from(project, config):
     node = json.loads(evaluate.evaluate(config).read_text())
-    folder = train.PROTOCOLS / "miniature"
-    facts = yaml.safe_load((train.RUNS / config.run / "run.yaml").read_text())
+    folder = PROTOCOLS / "miniature"
+    facts = yaml.safe_load((RUNS / config.run / "run.yaml").read_text())
     assert node["made_from"] == {
         "configuration": facts["config_sha256"],
         "training_rows": sha256(folder / "train.parquet"),
@@ -111,17 +113,17 @@ def test_dvc_can_draw_the_metrics(project, config):
 
 
 def test_a_model_is_not_scored_under_another_configuration(project, config):
-    path = train.RUNS / config.run / "run.yaml"
+    path = RUNS / config.run / "run.yaml"
     facts = yaml.safe_load(path.read_text())
     facts["config"]["method"]["margin"] = 0.5
     path.write_text(yaml.safe_dump(facts))
     with pytest.raises(UserError, match="trained with another method than asked for"):
         evaluate.evaluate(config)
-    assert not evaluate.METRICS.exists()
+    assert not METRICS.exists()
 
 
 def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
-    rows = train.PROTOCOLS / "miniature" / "train.parquet"
+    rows = PROTOCOLS / "miniature" / "train.parquet"
     rows.write_bytes(rows.read_bytes() + b"0")
     with pytest.raises(UserError, match="another training data"):
         evaluate.evaluate(config)
@@ -129,13 +131,13 @@ def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
 
 @pytest.mark.parametrize("text", [None, "", '{"seconds": 1', "[]", "\udcff"])
 def test_a_missing_or_damaged_cost_is_a_sentence(project, config, text):
-    path = train.RUNS / config.run / "cost.json"
+    path = RUNS / config.run / "cost.json"
     path.unlink()
     if text is not None:
         path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UserError, match=r"its cost\.json is missing or damaged: train the run again"):
         evaluate.evaluate(config)
-    assert not evaluate.METRICS.exists() and not evaluate.QUERIES.exists()
+    assert not METRICS.exists() and not evaluate.QUERIES.exists()
 
 
 def test_a_missing_run_is_named(root, tmp_path, monkeypatch):

@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 import tiny
-from dgreid.config import load_run
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import layer_row
-from dgreid.reporting import results, sheets
+from dgreid.paths import REPORTS
+from dgreid.reporting import sheets
+from dgreid.runs import metrics as results
+from dgreid.runs.config import load_run
 from dgreid.stages import report
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
@@ -70,7 +72,7 @@ def project(root, tmp_path, monkeypatch):
 
 
 def written():
-    return {str(p.relative_to("reports")): p.read_bytes() for p in report.REPORTS.rglob("*") if p.is_file()}
+    return {str(p.relative_to("reports")): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
 
 
 def test_writes_every_declared_file_and_the_same_bytes_again(project):
@@ -84,7 +86,7 @@ def test_writes_every_declared_file_and_the_same_bytes_again(project):
 def test_the_figure_shows_the_balance_of_the_metrics(project):
     run = "metabin-resnet_tiny-miniature-s0"
     report.report(project)
-    lines = (report.REPORTS / "figures" / "toy" / "balance.csv").read_text().splitlines()
+    lines = (REPORTS / "figures" / "toy" / "balance.csv").read_text().splitlines()
     assert len(lines) == 2 and f",{run},0,1,stem,4,0.25," in lines[1]
 
 
@@ -92,8 +94,8 @@ def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(project):
     report.report(project)
     del project["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
     report.report(project)
-    assert (report.REPORTS / "figures" / "toy").is_dir() and not [*report.REPORTS.glob("figures/toy/*")]
-    assert "has nothing that a figure shows" in (report.REPORTS / "index.html").read_text()
+    assert (REPORTS / "figures" / "toy").is_dir() and not [*REPORTS.glob("figures/toy/*")]
+    assert "has nothing that a figure shows" in (REPORTS / "index.html").read_text()
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
@@ -137,8 +139,8 @@ def test_a_changed_metric_changes_only_the_tables_that_show_it(project):
 def test_runs_of_other_selections_are_in_the_papers_tables_alone(project):
     del project["runs"]["erm-resnet_tiny-miniature-s0"]
     report.report(project)
-    assert "BN baseline" not in (report.REPORTS / "tables" / "toy.md").read_text()
-    beside = (report.REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with print")[1]
+    assert "BN baseline" not in (REPORTS / "tables" / "toy.md").read_text()
+    beside = (REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with print")[1]
     assert "BN baseline, resnet_tiny, miniature data" in beside
 
 
@@ -150,7 +152,7 @@ def test_queries_of_another_evaluation_are_left_out_with_a_warning(project, capl
         frame = pd.concat([split.assign(target=name) for name in SEARCHED])
         frame.to_parquet(report.QUERIES / f"{run}.parquet")
     report.report(project)
-    path = report.REPORTS / "tables" / "toy-differences.csv"
+    path = REPORTS / "tables" / "toy-differences.csv"
     assert pd.read_csv(path)["queries"].to_list() == [3, 3, 3, 3, 0] * 2  # an average has no count
     assert not caplog.records
     change("erm-resnet_tiny-miniature-s0", mAP=46.0)
@@ -172,7 +174,7 @@ def has_latex():
 @pytest.mark.skipif(not has_latex(), reason="pdflatex, booktabs or amssymb is not installed")
 def test_every_table_compiles_with_the_packages_it_names(project, tmp_path):
     report.report(project)
-    files = sorted([*report.REPORTS.glob("tables/*.tex"), *report.REPORTS.glob("papers/*.tex")])
+    files = sorted([*REPORTS.glob("tables/*.tex"), *REPORTS.glob("papers/*.tex")])
     (packages,) = {file.read_text().splitlines()[0] for file in files}
     assert len(files) == 1 + len(tiny.names("tables")) and packages.startswith("% ")
     signs = sheets.Sheet("Signs", (sheets.Column("all"),), (sheets.line(["".join(sheets.SPECIAL)]),))

@@ -17,7 +17,8 @@ from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images import pack
-from dgreid.stages.train import check_finite, restore, train
+from dgreid.runs.run import restore
+from dgreid.stages.train import check_finite, train
 
 KILLED = """
 import sys

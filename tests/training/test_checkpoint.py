@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tiny
-from dgreid.stages.train import chosen
+from dgreid.runs.run import chosen
 from dgreid.training.checkpoint import Checkpoint, fingerprint, random_state, set_random_state
 
 

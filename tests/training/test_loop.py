@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from dgreid.errors import UserError
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, Training
 from dgreid.training import loop
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit, keys

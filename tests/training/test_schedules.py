@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgreid.training.schedules import triangular, warmed_steps
+from dgreid.methods.schedules import triangular, warmed_steps
 
 
 @pytest.mark.parametrize(

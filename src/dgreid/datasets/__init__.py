@@ -6,23 +6,22 @@ manifests only.
 """
 
 import importlib
-import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from dgreid.config import DatasetConfig
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.manifest import read_manifest, read_splits
 from dgreid.datasets.records import Parsed, has_names
 from dgreid.errors import UserError, unknown
 
-__all__ = ["looks_like", "parse", "parser", "parsers", "read_manifest", "read_splits"]
+__all__ = ["looks_like", "parse", "parser", "parser_names", "read_manifest", "read_splits"]
 
 
 def parser(name: str) -> ModuleType:
-    """The parser module called `name` in this package."""
-    if name not in parsers():
-        raise unknown("parser", name, parsers())
-    return importlib.import_module(f"{__name__}.{name}")
+    """The parser module called `name`."""
+    if name not in parser_names():
+        raise unknown("parser", name, parser_names())
+    return importlib.import_module(f"{__name__}.parsers.{name}")
 
 
 def parse(config: DatasetConfig, root: Path) -> Parsed:
@@ -42,7 +41,7 @@ def parse(config: DatasetConfig, root: Path) -> Parsed:
 def looks_like(folder: Path) -> list[str]:
     """Titles of the data sets whose folders and names are in `folder`, sorted."""
     found = []
-    for module in map(parser, parsers()):
+    for module in map(parser, parser_names()):
         try:
             root = module.find(folder)
         except UserError:  # nothing of it, or more than one
@@ -52,8 +51,6 @@ def looks_like(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def parsers() -> list[str]:
+def parser_names() -> list[str]:
     """Names of all parser modules, sorted."""
-    tools = {"archive", "crossing", "extract", "images", "imported", "inspect", "manifest", "records"}
-    tools |= {"rules", "source", "splits"}
-    return sorted({module.name for module in pkgutil.iter_modules(__path__)} - tools)
+    return sorted(path.stem for path in (Path(__file__).parent / "parsers").glob("[a-z]*.py"))

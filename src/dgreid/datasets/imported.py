@@ -12,15 +12,15 @@ import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from dgreid.config import DatasetConfig, load_dataset
 from dgreid.datasets import parse, rules
-from dgreid.datasets.archive import images_root
+from dgreid.datasets.adopt.archive import images_root
+from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.records import Image, Parsed
 from dgreid.datasets.splits import fingerprint
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
+from dgreid.paths import SPLITS
 
-SPLITS = Path("data/splits")
 ROLES = ("train", "query", "gallery")
 Splits = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
 

@@ -10,22 +10,22 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from dgreid.config import DatasetConfig, load_dataset
 from dgreid.datasets import parse, rules
-from dgreid.datasets.archive import RAW, check_unchanged, images_root, read_record
+from dgreid.datasets.adopt.archive import check_unchanged, images_root, read_record
+from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.images import open_image
 from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import read_manifest, read_splits
 from dgreid.errors import UserError
 from dgreid.files import whole
+from dgreid.paths import INSPECT, MANIFESTS, RAW
 
-MANIFESTS, FOLDER = Path("data/manifests"), Path("reports/inspect")
 ROWS, COLUMNS, PER_PERSON = 8, 12, 4  # of the contact sheet; a person has up to four images in a row
 CELL, LABEL = (64, 128), 13  # width and height of a picture, height of the line below it; pixels
 COLOURS = {"person": "#4477aa", "distractor": "#ccbb44", "junk": "#bbbbbb"}
 
 
-def inspect(dataset: str, manifests: Path = MANIFESTS, folder: Path = FOLDER) -> str:
+def inspect(dataset: str, manifests: Path = MANIFESTS, folder: Path = INSPECT) -> str:
     """Summarise a data set; draws `contact_sheet.png` and `histograms.png` into folder/DATASET.
 
     Returns:

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from dgreid import __version__
-from dgreid.config import DatasetConfig, threads
 from dgreid.datasets import images as reading
 from dgreid.datasets import rules
 from dgreid.datasets import splits as splitting
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.records import Image, Parsed
+from dgreid.device import threads
 from dgreid.errors import UserError
 from dgreid.files import whole
 

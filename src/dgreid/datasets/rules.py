@@ -8,7 +8,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from dgreid.config import DatasetConfig
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError, unknown
 

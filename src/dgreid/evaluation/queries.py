@@ -12,7 +12,6 @@ from dgreid.evaluation.ranking import Ranking
 from dgreid.files import whole
 from dgreid.protocols import Protocol
 
-QUERIES = Path("data/queries")
 ROUNDING = 0.001  # percent; metrics keep four places, average precisions here seven digits
 SCHEMA = pa.schema(
     [

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dgreid.config import threads
+from dgreid.device import threads
 from dgreid.errors import UserError, unknown
 from dgreid.evaluation.counting import rank_chunk
 

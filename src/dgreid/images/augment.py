@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageEnhance
 from torch import Tensor
 
-from dgreid.config import ImageConfig
+from dgreid.images.config import ImageConfig
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet
 STD = (0.229, 0.224, 0.225)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dgreid.config import ImageConfig, threads
+from dgreid.device import threads
 from dgreid.images.augment import augment, normalise
+from dgreid.images.batch import Batch
+from dgreid.images.config import ImageConfig
 from dgreid.images.pack import Pack
 from dgreid.images.samplers import Stream, generator
-from dgreid.methods.base import Batch
 
 Key = tuple[str, int]  # (stream name, batch number)
 Pixels = tuple[Tensor, Tensor, Tensor]  # images (N, H, W, 3) uint8, identities (N,), domains (N,)

@@ -17,14 +17,15 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
-from dgreid.config import ImageConfig, threads
-from dgreid.datasets.archive import images_root
+from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import read_manifest
+from dgreid.device import threads
 from dgreid.errors import UserError
 from dgreid.files import whole
+from dgreid.images.config import ImageConfig
+from dgreid.paths import MANIFESTS, PACKS
 
-MANIFESTS, PACKS = Path("data/manifests"), Path("data/packs")
 FORMAT = "Pillow bicubic, RGB, 1"  # how `load` makes pixels; a change makes new packs
 CHUNK = 256  # images decoded at a time: the memory a build takes beyond the file's pages
 

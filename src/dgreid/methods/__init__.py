@@ -1,6 +1,7 @@
 """One file per system. A file `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
 
 import ast
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -9,8 +10,9 @@ from dgreid.errors import UserError, unknown
 
 
 def names() -> list[str]:
-    """The modules in this folder that hold a method."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "base")
+    """The modules in this folder that hold a method: those with a line `METHOD = ...`."""
+    files = Path(__file__).parent.glob("[a-z]*.py")
+    return sorted(path.stem for path in files if re.search(r"^METHOD = ", path.read_text(), re.M))
 
 
 def foundation(name: str) -> str:

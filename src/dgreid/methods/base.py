@@ -1,31 +1,25 @@
 """The contract between a method and the training loop. There is no trainer to inherit from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class Batch(NamedTuple):
-    """One batch on the training device."""
-
-    images: Tensor  # (N, 3, H, W) float, normalised
-    identities: Tensor  # (N,) long, label among the training identities of all sources
-    domains: Tensor  # (N,) long, 0..D-1
+from dgreid.images.batch import Batch, Sampler
+from dgreid.schema import Strict
 
 
-class Sampler(NamedTuple):
-    """A batch a method asks for; sizes come from the recipe.
+class MethodOptions(Strict):
+    """What every method has; a method's own `Options` adds its switches."""
 
-    kind: `pk` draws identities from all sources pooled, `pk_per_domain` the same number from each domain,
-    `across_cameras` too but with an identity's images from different cameras, `random` any images.
-    Batches of the two per-domain kinds are laid out domain by domain.
-    """
-
-    kind: str
-    identities_per_domain: int | None = None  # in place of the recipe's
+    name: str = Field(description="file stem in params/method, part of the run's name")
+    code: str = Field(description="module in src/dgreid/methods")
+    title: str = Field(description="row title in tables")
+    provenance: Literal["baseline", "as released", "as written", "reconstruction"]
+    learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
 
 
 class Training(NamedTuple):

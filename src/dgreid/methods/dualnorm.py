@@ -15,10 +15,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
-from dgreid.methods._shared import Network, descend, optimiser, set_rate
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.optimise import descend, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.backbones.mobilenet_v2 import ConvNorm, MobileNetV2
 from dgreid.networks.backbones.resnet import ResNet
 from dgreid.networks.backbones.resnet_tiny import ResNetTiny

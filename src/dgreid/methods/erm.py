@@ -11,18 +11,11 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.config import MethodOptions, RecipeConfig
-from dgreid.methods._shared import (
-    Network,
-    base_losses,
-    clamp_gates,
-    descend,
-    gate_optimiser,
-    gates_of,
-    optimiser,
-    set_rate,
-)
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.network import Network, base_losses
+from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 
 
 class Options(MethodOptions):

@@ -24,11 +24,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
+from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods._shared import Network, optimiser, set_rate
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.optimise import optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms import convert_norms
 from dgreid.networks.norms.anti import AntiNorm2d, towards

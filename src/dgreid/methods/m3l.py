@@ -25,11 +25,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
+from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods._shared import descend, optimiser, set_rate, with_norm
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.network import with_norm
+from dgreid.methods.parts.optimise import descend, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.memory import IdentityMemory
 from dgreid.networks.norms.meta_batch import MetaBatchNorm1d, draw, style_of
 

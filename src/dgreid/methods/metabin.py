@@ -10,7 +10,6 @@ Where paper and released code differ there is an option; `metabin.yaml` is as re
 as written.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -19,29 +18,22 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
-from dgreid.losses import (
-    batch_hard_triplet,
-    inter_domain_shuffle,
-    intra_domain_scatter,
-    smoothed_cross_entropy,
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.episodes import (
+    Loss,
+    cyclic,
+    meta_train_share,
+    named_losses,
+    split_domains,
+    weighted_sum,
 )
-from dgreid.methods._shared import (
-    Network,
-    base_losses,
-    clamp_gates,
-    descend,
-    gate_optimiser,
-    gates_of,
-    optimiser,
-    set_rate,
-)
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.methods.parts.network import Network, base_losses
+from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import norms
-from dgreid.training.schedules import triangular
 
-Loss = Literal["cross_entropy", "triplet", "scatter", "shuffle"]
 MEASURE = 50  # iterations between two looks at each loss's gradient: seldom enough to cost about 1 %
 
 
@@ -201,65 +193,6 @@ class MetaBIN(Method):
         for group in (self.weights, self.gates):
             for parameter in group.values():
                 parameter.requires_grad_(group is only)
-
-
-def meta_train_share(asked: int | None, domains: int) -> int:
-    """How many of the domains meta-train takes: as many as asked, or half of them, rounded up.
-
-    Raises:
-        UserError: none would be left for meta-test.
-    """
-    share = asked or math.ceil(domains / 2)
-    if domains <= share:
-        raise UserError(
-            f"meta-learning trains on {share} domains and tests on others, but the protocol has {domains}: "
-            "lower method.meta_train_domains or add sources (domain_by: camera makes every camera a domain)."
-        )
-    return share
-
-
-def split_domains(batch: Batch, meta_train_domains: int, domains: int) -> tuple[Batch, Batch]:
-    """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
-    order = torch.randperm(domains)
-    chosen = torch.isin(batch.domains, order[:meta_train_domains].to(batch.domains.device))  # (N,)
-    return Batch(*(part[chosen] for part in batch)), Batch(*(part[~chosen] for part in batch))
-
-
-def cyclic(iteration: int, low: float, high: float, epochs: float, training: Training) -> float:
-    """The cyclic value c; the cycle moves before it is read, so the first value is not the least."""
-    return triangular(iteration + 1, low, high, int(epochs * training.iterations_per_epoch))
-
-
-def weighted_loss(
-    network: Network,
-    features: Tensor,
-    batch: Batch,
-    weights: Mapping[Loss, float],
-    smoothing: float,
-    margin: float,
-) -> Tensor:
-    """The sum of the named losses of pooled features (N, C), each times its weight; a scalar."""
-    return weighted_sum(named_losses(network, features, batch, weights, smoothing, margin), weights)
-
-
-def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The losses, each times its weight, summed in their order; a scalar."""
-    return sum(weights[name] * loss for name, loss in losses.items())
-
-
-def named_losses(
-    network: Network, features: Tensor, batch: Batch, names: Iterable[Loss], smoothing: float, margin: float
-) -> dict[str, Tensor]:
-    """The named losses of pooled features (N, C), scalars."""
-    losses = {
-        "scatter": lambda: intra_domain_scatter(features, batch.domains),
-        "shuffle": lambda: inter_domain_shuffle(features, batch.identities, batch.domains),
-        "triplet": lambda: batch_hard_triplet(features, batch.identities, margin),
-        "cross_entropy": lambda: smoothed_cross_entropy(
-            network.logits(features), batch.identities, smoothing
-        ),
-    }
-    return {name: losses[name]() for name in names}
 
 
 METHOD = MetaBIN

@@ -18,18 +18,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dgreid.config import MethodOptions, RecipeConfig
-from dgreid.methods._shared import (
-    Network,
-    clamp_gates,
-    descend,
-    gate_optimiser,
-    gates_of,
-    optimiser,
-    set_rate,
-)
-from dgreid.methods.base import Batch, Method, Sampler, Training
-from dgreid.methods.metabin import Loss, cyclic, meta_train_share, split_domains, weighted_loss
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
+from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import norms
 
 BASE = {"cross_entropy": 1.0, "triplet": 1.0}

@@ -18,10 +18,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.images.augment import MEAN, STD
-from dgreid.methods._shared import descend, optimiser, set_rate
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.optimise import descend, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 
 CORRELATIONS = 2**26  # numbers held at a time when two sets are compared: 256 MiB
 TEMPERATURE = 10.0  # of the score; changes no order, it spreads scores that would crowd at 0 and 1

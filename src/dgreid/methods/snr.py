@@ -20,10 +20,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.config import MethodOptions, RecipeConfig
 from dgreid.errors import UserError
-from dgreid.methods._shared import Network, base_losses, descend, optimiser, set_rate
-from dgreid.methods.base import Batch, Method, Sampler, Training
+from dgreid.images.batch import Batch, Sampler
+from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.parts.network import Network, base_losses
+from dgreid.methods.parts.optimise import descend, optimiser, set_rate
+from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import norms
 
 Distance = Literal["half_cosine", "cosine"]

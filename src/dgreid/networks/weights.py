@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dgreid.config import BackboneConfig
 from dgreid.errors import UserError, unknown
 from dgreid.networks.backbones.mobilenet_v2 import LAYERS, STAGES, MobileNetV2
+from dgreid.networks.config import BackboneConfig
 from dgreid.networks.norms import IBN, InstanceNorm2d
+from dgreid.paths import WEIGHTS
 
 log = logging.getLogger(__name__)
 
-FOLDER = Path("data/weights")  # relative to the project root
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
 CLASSIFIERS = ("fc.", "classifier.")  # of ImageNet's classes: never used
@@ -261,7 +261,7 @@ def _candidates(config: BackboneConfig) -> list[Path]:
     width = f"{config.width:.2f}".removesuffix("0").replace(".", "_")
     names = {"mobilenet_v2": f"mobilenet_v2_x{width}", "resnet": f"resnet{config.depth}"}
     name = names.get(config.architecture, config.name)
-    return [FOLDER / f"{name}_imagenet{suffix}" for suffix in SUFFIXES]
+    return [WEIGHTS / f"{name}_imagenet{suffix}" for suffix in SUFFIXES]
 
 
 def _download(config: BackboneConfig, name: str) -> dict[str, Tensor]:

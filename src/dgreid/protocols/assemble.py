@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dgreid.config import ProtocolConfig, SourceConfig, TargetConfig
 from dgreid.datasets import crossing
 from dgreid.datasets.manifest import read_manifest, read_splits
 from dgreid.errors import UserError, unknown
+from dgreid.protocols.config import ProtocolConfig, SourceConfig, TargetConfig
 from dgreid.protocols.tables import COLUMNS, SEARCH_COLUMNS, Protocol, worst
 
 log = logging.getLogger(__name__)

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
-from dgreid.config import (
-    DatasetConfig,
-    ProtocolConfig,
-    SourceConfig,
-    TargetConfig,
-    choices,
-    load_dataset,
-    load_protocol,
-)
-from dgreid.datasets.archive import ARCHIVES, RAW, read_record
+from dgreid.datasets.adopt.archive import read_record
+from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.crossing import split_count
 from dgreid.errors import UserError
+from dgreid.params import names as choices
+from dgreid.paths import ARCHIVES, RAW
+from dgreid.protocols.config import ProtocolConfig, SourceConfig, TargetConfig, load_protocol
 
 GAP, SOLID = "  ", "\N{NO-BREAK SPACE}"
 PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 31, "targets": 21, "here": 18}

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from dgreid.errors import UserError
 from dgreid.files import whole
+from dgreid.paths import TARGETS, TRAIN
 
-TRAIN, TARGETS = "train.parquet", "targets.parquet"
 SCHEMA = pa.schema(
     [
         ("part", pa.dictionary(pa.int8(), pa.string())),  # train | query | gallery

@@ -18,9 +18,9 @@ from dgreid.evaluation.statistics import (
     resample,
     spread_factors,
 )
-from dgreid.reporting import runs
-from dgreid.reporting.runs import SETTINGS, plural
 from dgreid.reporting.sheets import Column, Sheet, line, signed
+from dgreid.runs import systems as runs
+from dgreid.runs.systems import SETTINGS, plural
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP"}
 BASELINE = "erm"  # unless the matrix names another: `baseline` of a run

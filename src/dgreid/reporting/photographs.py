@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from dgreid.datasets.archive import images_root
+from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
 from dgreid.files import whole
-from dgreid.reporting import evidence, page, runs
+from dgreid.paths import PHOTOGRAPHS
+from dgreid.reporting.site import page
+from dgreid.runs import evidence
+from dgreid.runs import systems as runs
 
 log = logging.getLogger(__name__)
 
-FOLDER = Path("reports/photographs")
 
-
-def photographs(metrics: Mapping[str, Mapping], folder: Path = FOLDER) -> Path:
+def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> Path:
     """Write a page with the hardest queries of every run and target, their images beside it; returns it.
 
     Args:

@@ -12,10 +12,11 @@ import pandas as pd
 
 from dgreid.errors import UserError
 from dgreid.evaluation.statistics import Difference, Spread, over_seeds
-from dgreid.reporting import reference, runs
+from dgreid.papers import reference
 from dgreid.reporting.differences import AVERAGE, differences
-from dgreid.reporting.runs import SETTINGS, plural
 from dgreid.reporting.sheets import Column, Sheet, line
+from dgreid.runs import systems as runs
+from dgreid.runs.systems import SETTINGS, plural
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 prints no more of the average

@@ -9,21 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dgreid.config import RunConfig
+from dgreid.device import prepare
 from dgreid.errors import UserError
 from dgreid.evaluation.balance import balance_table
 from dgreid.evaluation.bank import bank_table
-from dgreid.evaluation.queries import QUERIES, write_queries
+from dgreid.evaluation.queries import write_queries
 from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
+from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
 from dgreid.protocols import read_protocol
-from dgreid.protocols.tables import TARGETS
-from dgreid.stages.train import PROTOCOLS, RUNS, chosen, prepare, restore
+from dgreid.runs.config import RunConfig
+from dgreid.runs.run import chosen, restore
 
 log = logging.getLogger(__name__)
-
-METRICS = Path("reports/metrics")
 
 
 def evaluate(config: RunConfig) -> Path:

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from dgreid.config import load_dataset
 from dgreid.datasets import parse
-from dgreid.datasets.archive import RAW, check_unchanged, images_root, read_record
+from dgreid.datasets.adopt.archive import check_unchanged, images_root, read_record
+from dgreid.datasets.config import load_dataset
 from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import build, write_manifest
-
-MANIFESTS = Path("data/manifests")
+from dgreid.paths import MANIFESTS, RAW
 
 
 def manifest(dataset: str) -> Path:

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from dgreid import protocols
-from dgreid.config import load_protocol
-from dgreid.stages.manifest import MANIFESTS
-
-PROTOCOLS = Path("data/protocols")
+from dgreid.paths import MANIFESTS, PROTOCOLS
+from dgreid.protocols.config import load_protocol
 
 
 def protocol(name: str) -> Path:

@@ -6,29 +6,22 @@ A selection has its own tables and the page; the papers' tables take every run i
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from dgreid.errors import UserError
-from dgreid.evaluation.queries import QUERIES, agree, read_queries
+from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import whole
-from dgreid.reporting import (
-    differences,
-    evidence,
-    figures,
-    page,
-    paper_sheets,
-    papers,
-    results,
-    sheets,
-    tables,
-)
+from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import tables as papers
+from dgreid.paths import QUERIES, REPORTS
+from dgreid.reporting import differences, figures, sheets, tables
+from dgreid.reporting.site import page
 from dgreid.reporting.summary import summary
+from dgreid.runs import evidence
+from dgreid.runs import metrics as results
 
 log = logging.getLogger(__name__)
-
-REPORTS = Path("reports")
 
 
 def report(matrix: Mapping) -> None:

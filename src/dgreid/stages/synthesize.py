@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dgreid.config import DatasetConfig, load_dataset, threads
+from dgreid.datasets.config import DatasetConfig, load_dataset
+from dgreid.device import threads
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.miniature import writers
 from dgreid.miniature.render import World
-
-ARCHIVES = Path("data/archives")
+from dgreid.paths import ARCHIVES
 
 
 def synthesize(dataset: str) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import dgreid
-from dgreid.config import threads
+from dgreid.device import threads
 from dgreid.files import sha256, whole
 from dgreid.methods.base import Method
 

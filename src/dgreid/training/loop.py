@@ -10,8 +10,9 @@ import torch
 from tqdm import tqdm
 
 from dgreid.errors import UserError
+from dgreid.images.batch import Batch
 from dgreid.images.loader import Key
-from dgreid.methods.base import Batch, Method, Training
+from dgreid.methods.base import Method, Training
 from dgreid.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from dgreid.config import BackboneConfig, choices, load_backbone
 from dgreid.errors import UserError
 from dgreid.networks.backbones import architectures, build
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
+from dgreid.networks.config import BackboneConfig, load_backbone
 from dgreid.networks.norms import IBN, BatchInstanceNorm2d, InstanceNorm2d, convert_norms
+from dgreid.params import names as choices
 
 CONFIGS = {
     "mobilenet_v2_x1_4": {"architecture": "mobilenet_v2", "width": 1.4},

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from dgreid.config import BackboneConfig
 from dgreid.errors import unknown
+from dgreid.networks.config import BackboneConfig
 
 
 def architectures() -> list[str]:

@@ -8,8 +8,8 @@ stand in four layers, as in a ResNet: a layer ends before the next stride. `head
 
 from torch import Tensor, nn
 
-from dgreid.config import BackboneConfig
 from dgreid.errors import UserError
+from dgreid.networks.config import BackboneConfig
 
 # expansion, channels, blocks, stride of the first block (Table 2 of the paper)
 STAGES = (

@@ -8,8 +8,8 @@ by instance, variant b an instance norm in the stem and one after the last addit
 
 from torch import Tensor, nn
 
-from dgreid.config import BackboneConfig
 from dgreid.errors import unknown
+from dgreid.networks.config import BackboneConfig
 from dgreid.networks.norms import IBN, InstanceNorm2d
 
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from dgreid.config import BackboneConfig
 from dgreid.networks.backbones.resnet import BasicBlock, initialise
+from dgreid.networks.config import BackboneConfig
 from dgreid.networks.norms import IBN, InstanceNorm2d
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting import runs
 from dgreid.reporting.figures import style
 from dgreid.reporting.figures.style import System
+from dgreid.runs import systems as runs
 
 NAME, TITLE = "cost", "Scores and their cost"
 CAPTION = (

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from dgreid.files import whole
-from dgreid.reporting import runs
+from dgreid.runs import systems as runs
 
 # Okabe and Ito: told apart by colour-blind readers; in grey by the line styles and markers beside them
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dgreid.config import load_run
 from dgreid.errors import UserError
-from dgreid.reporting import runs
 from dgreid.reporting.figures import style
 from dgreid.reporting.figures.style import System
+from dgreid.runs import systems as runs
+from dgreid.runs.config import load_run
 
 NAME, TITLE = "sweeps", "Scores against a changed setting"
 CAPTION = (

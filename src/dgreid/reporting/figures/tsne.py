@@ -14,19 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
-from dgreid import trained
-from dgreid.config import ImageConfig
+from dgreid.device import prepare
 from dgreid.errors import UserError, unknown
 from dgreid.evaluation.runner import embed, pick
+from dgreid.images.config import ImageConfig
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
+from dgreid.paths import PROTOCOLS, TSNE
 from dgreid.protocols import Protocol, read_protocol
 from dgreid.reporting.figures import style
-from dgreid.stages.train import PROTOCOLS, prepare, restore
+from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
 
-FOLDER = Path("reports/tsne")
 MOST = 3000  # images in a map; of more a part is drawn at random
 PEOPLE = 7  # identities of a target shown in colour, as many as there are colours
 FEW = 5  # images a map needs at least
@@ -47,7 +47,7 @@ def tsne(
     Raises:
         UserError: no such run or target, data that are not here, or a method that does not compare vectors.
     """
-    folder = trained.find(run)
+    folder = find(run)
     if not perplexity > 0:
         raise UserError(f"--perplexity {perplexity:g} is not a number of neighbours: give a positive one.")
     device = prepare(seed)
@@ -67,7 +67,7 @@ def tsne(
     frame = images.drop(columns="row").assign(x=0.0, y=0.0)
     for rows in maps:
         frame.loc[rows, ["x", "y"]] = plane(vectors[rows], seed, perplexity)
-    stem = FOLDER / "-".join([run, *targets, *(["together"] if together else [])])
+    stem = TSNE / "-".join([run, *targets, *(["together"] if together else [])])
     with style.applied():
         picture = figure_together(frame) if together else figure(frame)
         style.title(picture, f"t-SNE of {run} ({protocol.kind} data)")

@@ -1,0 +1,7 @@
+"""`python -m dgreid.cli`."""
+
+import sys
+
+from dgreid.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,216 @@
+"""CUHK03: 1,467 people in five camera pairs; 14,097 detected or 14,096 labeled images. Sizes vary.
+
+843 / 440 / 77 / 58 / 49 people per pair; up to five images per person and view. Read from the released
+`cuhk-03.mat`, from PNG files with canonical names (`images_detected/1_001_1_01.png`), or from the
+ready-made new-protocol folders. Option `variant` (detected, labeled) chooses the boxes: the two show the
+same people, and two identities (1202, 1390) change sides between their new-protocol splits, so that a
+protocol which trains on one and searches the other is refused. `both` pools them for the classic split, as
+M3L's source does.
+
+Split sets: `cuhk03/classic_VARIANT`, the twenty test sets of 100 people shipped in the .mat (query and
+gallery both hold every test image; scored with single-shot galleries in the literature, so not
+comparable with the other); `cuhk03/np_VARIANT`, 767 / 700 people, if
+`cuhk03_new_protocol_config_VARIANT.mat` lies beside the .mat or above it, or in folders made from it.
+
+Reference: Li et al., DeepReID, CVPR 2014; Zhong et al., Re-ranking with k-reciprocal Encoding, CVPR 2017.
+"""
+
+import re
+from bisect import bisect_left
+from pathlib import Path
+
+from dgreid.datasets.images import open_mat
+from dgreid.datasets.parsers import market1501
+from dgreid.datasets.records import (
+    DEPTH,
+    Image,
+    Parsed,
+    Places,
+    find_root,
+    here,
+    inside,
+    match_folders,
+    match_names,
+)
+from dgreid.errors import UserError, unknown
+from dgreid.files import md5
+
+TITLE = "CUHK03"
+TREE = "cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)"
+OPTIONS = ("variant",)
+NESTINGS = ("cuhk03_release", "", "cuhk03/cuhk03_release", "cuhk03", "cuhk03-np", "cuhknp")
+MAT = "cuhk-03.mat"
+VARIANTS, BOTH = ("detected", "labeled"), "both"
+NAME = re.compile(r"^(?P<pair>[1-5])_(?P<person>\d{3})_(?P<view>[12])_(?P<index>\d{2})\.png$")
+NP_NAME = re.compile(r"^(?P<identity>\d{4})_c(?P<camera>[12])_(?P<index>\d+)\.png$")
+OFFSETS = (0, 843, 1283, 1360, 1418)  # global identity = offset of the pair + person
+NP_MD5 = {
+    "cuhk03_new_protocol_config_detected.mat": "27237df9b418c99ee4f82ceefa641a91",
+    "cuhk03_new_protocol_config_labeled.mat": "cd0a6a651ecbbbd7b4af919e2b08c0b1",
+}
+COMPANIONS = tuple(NP_MD5)  # small files that are found beside the data set rather than in it
+
+
+def find(folder: Path) -> Path:
+    """The folder that holds cuhk-03.mat, images_detected or images_labeled, or detected and labeled."""
+    return find_root(folder, places, NESTINGS, TITLE, TREE)
+
+
+def places(path: Path) -> Places:
+    """What makes `path` the root: the .mat, PNG folders, or new-protocol folders of one or both variants."""
+    found: Places = [(MAT, None)] if (path / MAT).is_file() else []
+    found += here(path, NAME, *(f"images_{variant}" for variant in VARIANTS))
+    return found + here(path, NP_NAME, *(f for variant in (*VARIANTS, "") for f in _folders(variant)))
+
+
+def parse(root: Path, options: dict) -> Parsed:
+    """Read one variant, `options["variant"]` (default detected), in whichever layout it is here."""
+    variant = options.get("variant", "detected")
+    if variant not in (*VARIANTS, BOTH):
+        raise unknown("CUHK03 variant", variant, (*VARIANTS, BOTH))
+    if variant == BOTH:
+        return _parse_both(root)
+    if (root / MAT).is_file():
+        return _parse_mat(root, variant)
+    if inside(root, f"images_{variant}"):
+        return _parse_png(root, variant)
+    return _parse_folders(root, variant)
+
+
+def _parse_mat(root: Path, variant: str) -> Parsed:
+    parsed = Parsed(_mat_images(root, variant))
+    _split_classic(parsed, root / MAT, variant)
+    _split_new(parsed, root, variant)
+    return parsed
+
+
+def _mat_images(root: Path, variant: str) -> list[Image]:
+    return [
+        _image(f"{MAT}#{variant}[{pair}][{person},{index}]", variant, pair, person, index)
+        for pair, person, index in _cells(root / MAT, variant)
+    ]
+
+
+def _parse_both(root: Path) -> Parsed:
+    """Labeled and detected images in one pool; the classic split alone keeps its people apart."""
+    if not (root / MAT).is_file():
+        raise UserError(f"{root}: {MAT} is needed to pool the variants, only it has the classic test sets.")
+    pool = Parsed([])
+    for variant in VARIANTS:
+        one = Parsed(_mat_images(root, variant))
+        _split_classic(one, root / MAT, variant)
+        pool.images += one.images
+        for (_, number, role), paths in one.splits.items():
+            pool.splits.setdefault((f"cuhk03/classic_{BOTH}", number, role), []).extend(paths)
+    return pool
+
+
+def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
+    """(pair, person, index) of every image in the .mat, all counted from 1; empty cells are left out."""
+    mat, found = open_mat(str(file)), []
+    try:
+        for pair, reference in enumerate(mat[variant][0], start=1):
+            table = mat[reference][:].T  # (people, 10): HDF5 has MATLAB's axes reversed
+            for person, cells in enumerate(table, start=1):
+                for index, cell in enumerate(cells, start=1):
+                    if cell and mat[cell].ndim == 3 and mat[cell].size:  # an empty cell is a stub
+                        found.append((pair, person, index))
+    except (KeyError, IndexError, ValueError, OSError) as error:
+        raise UserError(f"{file}: not the released CUHK03 file ({error}); get it again.") from error
+    return found
+
+
+def _parse_png(root: Path, variant: str) -> Parsed:
+    images = [
+        _image(path, variant, *(int(match[key]) for key in ("pair", "person", "index")))
+        for path, match in match_names(root, f"images_{variant}", NAME, TITLE)
+    ]
+    parsed = Parsed(images)
+    _split_new(parsed, root, variant)
+    return parsed
+
+
+def _parse_folders(root: Path, variant: str) -> Parsed:
+    """The ready-made new-protocol images; their identities are the global ones.
+
+    Which camera pair somebody belongs to follows from that numbering alone, so camera counts are no proof.
+    """
+    named = [word for word in VARIANTS if word in root.resolve().name.lower()]
+    if here(root, NP_NAME, *_folders(variant)):
+        folders = _folders(variant)
+    elif here(root, NP_NAME, *_folders("")) and named in ([], [variant]):
+        folders = _folders("")
+    else:
+        other = next(word for word in VARIANTS if word != variant)
+        raise UserError(f"{root}: holds the {other} boxes only; adopt a copy with the {variant} ones.")
+    rows, missing = match_folders(root, folders, NP_NAME, TITLE)
+    parsed = Parsed([], missing=missing, inferred=("camera",))
+    for number, path, match in rows:
+        identity, view = int(match["identity"]), int(match["camera"])
+        role, pair = tuple(market1501.FOLDERS)[number], max(bisect_left(OFFSETS, identity), 1)
+        parsed.images.append(
+            Image(path, f"{identity:04d}", match["identity"], variant=variant, role=role,
+                  camera=2 * (pair - 1) + view - 1, camera_raw=f"{pair}/{view}", view=view - 1,
+                  index=int(match["index"]))
+        )  # fmt: skip
+        parsed.splits.setdefault((f"cuhk03/np_{variant}", 0, role), []).append(path)
+    return parsed
+
+
+def _folders(variant: str) -> tuple[str, ...]:
+    return tuple(f"{variant}/{folder}" if variant else folder for folder in market1501.FOLDERS.values())
+
+
+def _image(path: str, variant: str, pair: int, person: int, index: int) -> Image:
+    view = 1 if index <= 5 else 2
+    return Image(
+        path=path,
+        person=f"{OFFSETS[pair - 1] + person:04d}",
+        person_raw=f"{pair}_{person:03d}",
+        variant=variant,
+        name=f"{pair}_{person:03d}_{view}_{index:02d}.png",
+        camera=2 * (pair - 1) + view - 1,
+        camera_raw=f"{pair}/{view}",
+        view=view - 1,
+        index=index,
+    )
+
+
+def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
+    mat, split_set = open_mat(str(file)), f"cuhk03/classic_{variant}"
+    views: dict[str, set] = {}
+    for image in parsed.images:
+        views.setdefault(image.person_raw, set()).add(image.view)
+    for number, reference in enumerate(mat["testsets"][0]):
+        test = {f"{int(pair)}_{int(person):03d}" for pair, person in mat[reference][:].T}
+        rows = {True: [], False: []}
+        for image in parsed.images:
+            rows[image.person_raw in test].append(image)
+        parsed.splits[split_set, number, "train"] = [image.path for image in rows[False]]
+        # somebody seen in one view only cannot be searched
+        parsed.splits[split_set, number, "query"] = [
+            image.path for image in rows[True] if len(views[image.person_raw]) == 2
+        ]
+        parsed.splits[split_set, number, "gallery"] = [image.path for image in rows[True]]
+
+
+def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
+    name = f"cuhk03_new_protocol_config_{variant}.mat"
+    above = (folder / name for folder in (root, *root.parents[:DEPTH]))  # it is often beside cuhk03_release
+    file = next((place for place in above if place.is_file()), None)
+    if file is None:
+        parsed.notes += (f"without {name} beside it there is no split set cuhk03/np_{variant}",)
+        parsed.lacks += (name,)
+        return
+    if md5(file) != NP_MD5[name]:
+        raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")
+    from scipy.io import loadmat  # late: only this file needs it
+
+    config = loadmat(file)
+    names = [str(cell[0]) for cell in config["filelist"].ravel()]
+    paths = {image.name: image.path for image in parsed.images}
+    for role in ("train", "query", "gallery"):
+        chosen = [names[number - 1] for number in config[f"{role}_idx"].ravel()]  # counted from 1
+        if lost := [name for name in chosen if name not in paths]:
+            raise UserError(f"{file}: {lost[0]} is not among the images ({len(lost)} such); get {MAT} again.")
+        parsed.splits[f"cuhk03/np_{variant}", 0, role] = [paths[name] for name in chosen]

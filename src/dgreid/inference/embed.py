@@ -1,0 +1,213 @@
+"""A trained run applied to person crops: folders of images in, one parquet file of embeddings out.
+
+Memory holds one batch of images and one row group of embeddings, however many crops there are.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dgreid.datasets.images import open_image
+from dgreid.device import prepare, threads
+from dgreid.errors import UserError
+from dgreid.files import sha256, whole
+from dgreid.images.augment import normalise
+from dgreid.images.config import ImageConfig
+from dgreid.images.pack import load
+from dgreid.runs.run import find, restore
+
+log = logging.getLogger(__name__)
+
+BATCH = 128  # images embedded at a time
+ROW_GROUP = 4 * 2**20  # bytes of embeddings that are written, and later read, together
+CHECKED = 1024  # images looked at together before embedding
+NAMED = 10  # unreadable images that an error names
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+class Embedder:
+    """A trained run on its device: crops in, embeddings out.
+
+    Attributes:
+        run: a folder name in data/runs.
+        model: SHA-256 of its model file; two embeddings compare only where it is the same.
+        method: the trained method, whose `similarity` compares what `features` gives.
+        image: the size crops are resized to.
+        shape: of one embedding; (d,) for most methods, more numbers where they compare maps.
+
+    Raises:
+        UserError: no such run, a damaged one, or a method that gives no embedding per image.
+    """
+
+    def __init__(self, run: str):
+        folder = find(run)
+        self.device = prepare(seed=0)
+        method, facts = restore(folder)
+        self.run, self.model = run, sha256(folder / "model.safetensors")
+        self.method = method.to(self.device)
+        self.image = ImageConfig.model_validate(facts["config"]["image"])
+        blank = np.zeros((2, self.image.height, self.image.width, 3), np.uint8)
+        probe = self.features(blank)
+        if not isinstance(probe, Tensor) or probe.dim() < 2 or len(probe) != len(blank):
+            raise UserError(
+                f"run {run}: its method embeds a batch, not image by image, so embeddings cannot be stored; "
+                "its `embed` has to return one tensor (images, ...)."
+            )
+        self.shape = tuple(probe.shape[1:])
+
+    @torch.inference_mode()
+    def features(self, pixels: np.ndarray) -> Tensor:
+        """(n, H, W, 3) uint8 of the run's size -> (n, *shape) float32 on the device."""
+        features = self.method.embed(normalise(torch.from_numpy(pixels).to(self.device)))
+        return features.float() if isinstance(features, Tensor) else features
+
+    def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
+        """Some paths below `folder` and their embeddings (n, *shape), batch by batch, in order.
+
+        Raises:
+            UserError: an image cannot be read, or its embedding is not finite.
+        """
+        with (
+            ThreadPoolExecutor(threads()) as pool,
+            tqdm(total=len(paths), desc="embedding", unit="img", disable=None) as bar,
+        ):
+            for some in batched(paths, BATCH):
+                pixels = np.stack(list(pool.map(lambda path: load(folder, path, self.image), some)))
+                features = self.features(pixels)
+                broken = ~features.flatten(1).isfinite().all(1)
+                if bool(broken.any()):
+                    first = some[int(broken.int().argmax())]
+                    raise UserError(
+                        f"{folder / first}: run {self.run} gives an embedding that is not finite; "
+                        "train it again."
+                    )
+                yield some, features
+                bar.update(len(some))
+
+
+def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> Path:
+    """Write one row per image below `folder`: its relative path and its embedding.
+
+    Args:
+        run: a folder name in data/runs.
+        folder: person crops, at any depth; sorted by path.
+        out: a parquet file with columns path (string) and embedding (list of float32, row-major where an
+            embedding has several axes). Its metadata say run, model_sha256, shape (JSON) and folder.
+            Compare embeddings by cosine, unless the method has a similarity of its own. Whole or absent.
+        skip_unreadable: leave images out that cannot be read, with a warning, instead of refusing.
+
+    Raises:
+        UserError: no such run, no images, or images that cannot be read; then nothing was embedded.
+    """
+    if out.is_dir():
+        raise UserError(f"{out} is a folder: give --out the name of a parquet file in it.")
+    embedder = Embedder(run)
+    paths = readable(folder, crops(folder), skip_unreadable)
+    size = int(np.prod(embedder.shape))
+    facts = {
+        "run": run,
+        "model_sha256": embedder.model,
+        "shape": json.dumps(embedder.shape),
+        "folder": str(folder.resolve()),
+    }
+    schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), size))], metadata=facts)
+    with whole(out) as part, pq.ParquetWriter(part, schema) as writer:
+        for some, features in _gathered(embedder.batches(folder, paths), max(1, ROW_GROUP // (4 * size))):
+            numbers = pa.array(features.ravel())
+            rows = [pa.array(some, pa.string()), pa.FixedSizeListArray.from_arrays(numbers, size)]
+            writer.write_table(pa.Table.from_arrays(rows, schema=schema))
+    return out
+
+
+def crops(folder: Path) -> list[str]:
+    """The images below `folder` by their relative paths, sorted.
+
+    Raises:
+        UserError: not a folder, no images in it, or a name that is not UTF-8.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give the folder that holds the person crops.")
+    paths = sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}).")
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{folder}: the name {path!r} is not UTF-8; rename the file.") from error
+    return paths
+
+
+def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str]:
+    """`paths` without the images that cannot be read; every image is decoded once, before hours of work.
+
+    Args:
+        folder: what `paths` are relative to.
+        paths: of images.
+        skip: leave unreadable images out, with a warning.
+
+    Raises:
+        UserError: some images cannot be read (unless `skip`), or none can.
+    """
+    bad = []
+    with (
+        ThreadPoolExecutor(threads()) as pool,
+        tqdm(total=len(paths), desc="checking", unit="img", disable=None) as bar,
+    ):
+        for some in batched(paths, CHECKED):
+            sound = pool.map(lambda path: _is_readable(folder, path), some)
+            bad += [path for path, good in zip(some, sound, strict=True) if not good]
+            bar.update(len(some))
+    if not bad:
+        return list(paths)
+    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    sentence = f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {', '.join(bad[:NAMED])}{more}"
+    if len(bad) == len(paths):
+        raise UserError(f"{sentence}; get these files again.")
+    if not skip:
+        raise UserError(f"{sentence}; get these files again, or leave them out with --skip-unreadable.")
+    log.warning("%s; they are left out.", sentence)
+    left_out = set(bad)
+    return [path for path in paths if path not in left_out]
+
+
+def _is_readable(folder: Path, path: str) -> bool:
+    try:
+        open_image(folder, path)
+    except UserError:
+        return False
+    return True
+
+
+def batched(items: Sequence, size: int) -> Iterator[Sequence]:
+    """Slices of at most `size` items, in order."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _gathered(
+    batches: Iterator[tuple[Sequence[str], Tensor]], rows: int
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Batches joined until they have `rows` rows or more: row groups worth reading."""
+    names: list[str] = []
+    parts: list[np.ndarray] = []
+    for some, features in batches:
+        names += some
+        parts.append(features.cpu().numpy())
+        if len(names) >= rows:
+            yield names, np.concatenate(parts)
+            names, parts = [], []
+    if names:
+        yield names, np.concatenate(parts)

@@ -1,0 +1,153 @@
+"""The embedding network of a run as one ONNX file, for use without this project or torch."""
+
+import copy
+import json
+import logging
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgreid.errors import UserError
+from dgreid.files import sha256, whole
+from dgreid.images.augment import MEAN, STD, normalise
+from dgreid.images.config import ImageConfig
+from dgreid.methods.base import Method
+from dgreid.runs.run import find, restore
+from dgreid.schema import reason
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+OPSET = 18
+TOLERANCE = 1e-3  # of the largest number of an embedding: more is another network, not rounding
+
+
+class ImageNetwork(nn.Module):
+    """Pixels to embedding: the normalisation is part of the network, so nobody can get it wrong."""
+
+    def __init__(self, method: Method):
+        super().__init__()
+        self.method = method
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8, RGB -> (N, ...) float32."""
+        return self.method.embed(normalise(images)).float()
+
+
+def export(run: str, out: Path) -> Path:
+    """Write the embedding network of a run as ONNX, and check it against torch.
+
+    Input `images`: uint8 (N, height, width, 3), any N, RGB, resized to the run's size (Pillow's bicubic is
+    what it was trained with). Output `embeddings`: float32 (N, ...). The file's metadata say run,
+    model_sha256, height, width, channels (RGB), resize, mean and std (of the normalisation inside, on a
+    scale of 0 to 1) and similarity: cosine, or "method" where cosine is not what the method compares by.
+
+    Raises:
+        UserError: no such run, packages missing, a network ONNX cannot say, or one that computes otherwise.
+    """
+    folder = find(run)
+    if out.is_dir():
+        raise UserError(f"{out} is a folder: give --out the name of an .onnx file in it.")
+    _require_packages()
+    import onnx
+
+    method, facts = restore(folder)
+    image = ImageConfig.model_validate(facts["config"]["image"])
+    network = ImageNetwork(method).eval()
+    noise = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, 3), np.uint8)
+    images = torch.from_numpy(noise)
+    program = _program(network, images, run)
+    model = program.model_proto
+    cosine = type(method).similarity is Method.similarity
+    onnx.helper.set_model_props(
+        model,
+        {
+            "run": run,
+            "model_sha256": sha256(folder / "model.safetensors"),
+            "height": str(image.height),
+            "width": str(image.width),
+            "channels": "RGB",
+            "resize": "bicubic (Pillow)",
+            "mean": json.dumps(MEAN),
+            "std": json.dumps(STD),
+            "similarity": "cosine" if cosine else "method",
+        },
+    )
+    with whole(out) as part:
+        onnx.save(model, part)
+        _check(part, network, images, run)
+    return out
+
+
+def _require_packages() -> None:
+    for name in PACKAGES:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise UserError(
+                f"{name} is not installed: `pip install -e '.[export]'` in the project's folder brings it."
+            ) from error
+
+
+def _program(network: nn.Module, images: Tensor, run: str) -> "torch.onnx.ONNXProgram":
+    """The network as ONNX, for any number of images."""
+    for package in ("onnxscript", "onnx_ir"):  # which tell of every pass over the graph
+        logging.getLogger(package).setLevel(logging.WARNING)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own, about its insides
+            return torch.onnx.export(
+                network,
+                (images,),
+                input_names=["images"],
+                output_names=["embeddings"],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        why = reason(error.__cause__ or error)
+        raise UserError(f"run {run}: its network cannot be said in ONNX ({why}).") from error
+
+
+def _check(path: Path, network: nn.Module, images: Tensor, run: str) -> None:
+    """Compare with torch on noise, for one image and for several."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for some in (images[:1], images):
+        with torch.no_grad():
+            expected = network(some).numpy()
+        (given,) = session.run(None, {"images": some.numpy()})
+        error = _difference(given, expected)
+        if not error < TOLERANCE:
+            raise UserError(f"run {run}: {_refusal(error, _rounding(network, some, expected))}")
+
+
+def _difference(given: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a part of the largest number."""
+    return float(np.abs(given - expected).max() / np.abs(expected).max())
+
+
+def _rounding(network: ImageNetwork, images: Tensor, expected: np.ndarray) -> float:
+    """How far the trained network is from itself in double precision: what its own rounding comes to."""
+    exact = copy.deepcopy(network.method).double()
+    with torch.no_grad():
+        return _difference(expected, exact.embed(normalise(images).double()).numpy())
+
+
+def _refusal(error: float, rounding: float) -> str:
+    """Why nothing was written: the network amplifies rounding, or the export is another function."""
+    differs = f"nothing was written, as the exported network differs from the trained one by {error:.1%}"
+    if not rounding < error / 10:
+        return (
+            f"{differs}, and the trained one by {rounding:.1%} between single and double precision: it "
+            "amplifies rounding, as norms with tiny variances do; use `dgreid embed`, or train it otherwise."
+        )
+    return (
+        f"{differs} where rounding explains {rounding:.1g}: its translation is wrong, which another version "
+        "of torch or onnxruntime may mend."
+    )

@@ -1,0 +1,241 @@
+"""Who is this? Query crops against a gallery of crops, with a trained run: a ranking and a contact sheet.
+
+Any method serves: crops are compared by its own `similarity`, some queries with one batch of the gallery
+at a time. Memory holds the queries' embeddings, one batch of the gallery's, and the best of each query.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path, PurePath
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from dgreid.errors import UserError
+from dgreid.files import whole
+from dgreid.inference.embed import BATCH, SUFFIXES, Embedder, batched, crops, readable
+from dgreid.reporting.site.page import environment
+
+log = logging.getLogger(__name__)
+
+QUERIES = 256  # compared at a time
+PER_PAGE = 100  # queries on a page of the contact sheet
+COPIES = "images"  # the folder in `out` for copied images
+
+
+class Crops(NamedTuple):
+    """Images of one folder and their embeddings."""
+
+    folder: Path
+    paths: list[str]  # relative to `folder`
+    batches: Iterable[Tensor]  # (n, *shape) each, in the order of `paths`
+
+
+def search(
+    run: str,
+    query: Path,
+    gallery: Path,
+    out: Path,
+    top: int = 20,
+    copy: bool = False,
+    skip_unreadable: bool = False,
+) -> Path:
+    """Rank the gallery for every query; write `out`/ranking.csv and the contact sheet `out`/index.html.
+
+    ranking.csv has the columns query, rank (from 1), gallery, score (the method's similarity, higher is
+    closer; cosine for most); equal scores keep the gallery's order. The sheet shows the images where they
+    lie, by relative links; files already in `out` are only replaced where they have these names.
+
+    Args:
+        run: a folder name in data/runs.
+        query: an image, or a folder of them at any depth. One that is also in the gallery finds itself.
+        gallery: a folder of crops, or the parquet file that `embed` made of one with the same model.
+        out: a folder, made if need be.
+        top: gallery images per query.
+        copy: put copies of the images shown into `out`/images and link these, so that `out` can travel.
+        skip_unreadable: leave images out that cannot be read, with a warning, instead of refusing.
+
+    Returns:
+        The contact sheet's first page.
+
+    Raises:
+        UserError: no such run, no images, images that cannot be read, or a gallery of another model.
+    """
+    if top < 1:
+        raise UserError(f"--top {top}: ask for one gallery image per query or more.")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give --out a folder.")
+    embedder = Embedder(run)
+    wanted = _folder(embedder, query, skip_unreadable)
+    searched = (
+        _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
+    )
+    queries = torch.cat(list(wanted.batches))  # (Nq, *shape)
+    with torch.inference_mode():
+        scores, rows = nearest(embedder.method.similarity, queries, searched.batches, top)
+    found = pd.DataFrame(
+        {
+            "query": [path for path in wanted.paths for _ in range(scores.shape[1])],
+            "rank": list(range(1, scores.shape[1] + 1)) * len(wanted.paths),
+            "gallery": [searched.paths[row] for row in rows.flatten().tolist()],
+            "score": scores.flatten().tolist(),
+        }
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with whole(out / "ranking.csv") as part:
+        found.to_csv(part, index=False, float_format="%.6g")
+    link = _copier(out) if copy else _linker(out)
+    return _sheet(out, run, found, wanted.folder, searched.folder, len(searched.paths), link)
+
+
+def nearest(
+    similarity: Callable[[Tensor, Tensor], Tensor], queries: Tensor, gallery: Iterable[Tensor], top: int
+) -> tuple[Tensor, Tensor]:
+    """The best `top` gallery rows of every query, best first; equal scores in the gallery's order.
+
+    Args:
+        similarity: (q, ...), (g, ...) -> (q, g), higher is closer; pairs do not depend on each other.
+        queries: (Nq, ...).
+        gallery: batches (n, ...), one after the other.
+        top: at most as many as the gallery has.
+
+    Returns:
+        Scores and gallery rows, (Nq, top) each, on the CPU.
+    """
+    best, rows = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
+    seen = 0
+    for features in gallery:
+        parts = [similarity(some, features).float().cpu() for some in queries.split(QUERIES)]
+        numbers = torch.arange(seen, seen + len(features)).expand(len(queries), -1)  # (Nq, n)
+        scores, candidates = torch.cat([best, torch.cat(parts)], 1), torch.cat([rows, numbers], 1)
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
+        best, rows = scores.gather(1, order), candidates.gather(1, order)
+        seen += len(features)
+    return best, rows
+
+
+def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
+    """An image or a folder of them, embedded when asked for."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist: give an image or a folder of person crops.")
+    folder, names = (path.parent, [path.name]) if path.is_file() else (path, crops(path))
+    names = readable(folder, names, skip_unreadable)
+    return Crops(folder, names, (features for _, features in embedder.batches(folder, names)))
+
+
+def _parquet(embedder: Embedder, path: Path) -> Crops:
+    """A gallery that was embedded before, by the same model."""
+    try:
+        file = pq.ParquetFile(path)
+        facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+        paths = file.read(["path"])["path"].to_pylist()
+        run, model, folder = (facts[key] for key in ("run", "model_sha256", "folder"))
+        shape = json.loads(facts["shape"])
+    except (ValueError, KeyError) as error:  # ValueError: no parquet, no text, no JSON
+        raise UserError(
+            f"{path} is not a gallery: give a folder of crops, or the file `dgreid embed` made of one."
+        ) from error
+    if (run, model) != (embedder.run, embedder.model):
+        whose = f"with {run}" if run != embedder.run else f"before {run} was trained again"
+        raise UserError(
+            f"{path} was embedded {whose}, so it cannot be searched with {embedder.run}: embed the gallery "
+            f"with `dgreid embed --run {embedder.run}` first, or give its folder."
+        )
+    _check_below(path, folder, paths, run)
+    if not Path(folder).is_dir():
+        log.warning("%s, where the gallery was embedded, is gone: the sheet shows names alone.", folder)
+    return Crops(Path(folder), paths, _stored(file, shape, embedder.device))
+
+
+def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: str) -> None:
+    """Refuse names that lead out of the folder or to no image: what they name is linked, or copied."""
+    for path in paths:
+        name = PurePath(path or "")
+        if name.is_absolute() or ".." in name.parts or name.suffix.lower() not in SUFFIXES:
+            raise UserError(
+                f"{gallery} names {path!r}, which is no image below {folder}: embed the gallery again with "
+                f"`dgreid embed --run {run}`."
+            )
+
+
+def _stored(file: pq.ParquetFile, shape: list[int], device: torch.device) -> Iterator[Tensor]:
+    for rows in file.iter_batches(BATCH, columns=["embedding"]):
+        numbers = rows.column("embedding").flatten().to_numpy().copy()
+        yield torch.from_numpy(numbers.reshape(-1, *shape)).to(device)
+
+
+def _linker(out: Path) -> Callable[[Path], str]:
+    """Gives the link from a page in `out` to an image where it lies."""
+    here = out.resolve()
+    return lambda file: quote(os.path.relpath(file.resolve(), here))
+
+
+def _copier(out: Path) -> Callable[[Path], str]:
+    """The same, to a copy of the image in `out`."""
+
+    def link(file: Path) -> str:
+        name = f"{sha256(str(file.resolve()).encode()).hexdigest()[:16]}{file.suffix.lower()}"
+        copy = out / COPIES / name
+        if name not in done:
+            try:
+                with whole(copy) as part:
+                    shutil.copyfile(file, part)
+            except FileNotFoundError as error:
+                raise UserError(
+                    f"{file} is gone, so it cannot be copied: embed the gallery where it is now."
+                ) from error
+            done.add(name)
+        return f"{COPIES}/{name}"
+
+    done: set[str] = set()
+    return link
+
+
+def _sheet(
+    out: Path,
+    run: str,
+    found: pd.DataFrame,
+    queries: Path,
+    gallery: Path,
+    searched: int,
+    link: Callable[[Path], str],
+) -> Path:
+    """Write the contact sheet, some queries a page; returns its first page."""
+    template = environment().get_template("search.html")
+    groups = list(found.groupby("query", sort=False))
+    pages = list(batched(groups, PER_PAGE))
+    names = ["index.html", *(f"index-{number}.html" for number in range(2, len(pages) + 1))]
+    for old in sorted(out.glob("index-*.html")):  # of an earlier search with more queries
+        if old.name not in names:
+            old.unlink()
+    for number, (name, part_of_groups) in enumerate(zip(names, pages, strict=True)):
+        shown = [
+            {
+                "name": query,
+                "link": link(queries / query),
+                "hits": [
+                    {
+                        "rank": hit.rank,
+                        "name": hit.gallery,
+                        "score": hit.score,
+                        "link": link(gallery / hit.gallery),
+                    }
+                    for hit in hits.itertuples()
+                ],
+            }
+            for query, hits in part_of_groups
+        ]
+        html = template.render(
+            run=run, shown=shown, total=len(groups), searched=searched, pages=names, number=number
+        )
+        with whole(out / name) as part:
+            part.write_text(html)
+    return out / "index.html"

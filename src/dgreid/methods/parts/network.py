@@ -1,0 +1,94 @@
+"""What most systems share: the strong re-identification baseline's network, its loss, its optimiser."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dgreid.errors import unknown
+from dgreid.images.batch import Batch
+from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks import norms
+from dgreid.networks.neck import BNNeck
+
+NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "batch": None,  # what backbones come with
+    "instance": norms.InstanceNorm2d,
+    "instance_shallow": norms.InstanceNorm2d,  # in stem and shallow stages alone, else batch norm
+    "half": norms.HalfInstanceNorm2d,
+    "switchable": norms.SwitchableNorm2d,
+    "switchable_2way": partial(norms.SwitchableNorm2d, components=("in", "bn")),
+    "bin": norms.BatchInstanceNorm2d,  # MetaBIN's, an affine map for each branch
+    "bin_shared": norms.SharedBatchInstanceNorm2d,  # Nam and Kim's, one for both
+}
+
+
+class Network(nn.Module):
+    """Backbone, global average pooling, BNNeck, linear classifier without bias (Luo et al. 2019).
+
+    On CUDA devices that compute in bfloat16 the backbone trains in mixed precision, unless the recipe says
+    float32; pooled features and everything after them are float32. bfloat16 has float32's range, so no loss
+    needs scaling.
+    """
+
+    def __init__(self, backbone: nn.Module, norm: str, recipe: RecipeConfig, classes: int):
+        super().__init__()
+        self.backbone = with_norm(backbone, norm)
+        self.neck = BNNeck(backbone.channels)
+        self.classifier = nn.Linear(backbone.channels, classes, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.mixed_precision = recipe.precision == "auto"
+        # plain batch norm is 1.4 times faster with channels last (measured on a CPU); the others are slower
+        self.memory_format = torch.channels_last if norm == "batch" else torch.contiguous_format
+        self.backbone.to(memory_format=self.memory_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the pooled feature before the neck: what metric losses take."""
+        return self.pool(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C, h, w), the backbone's output."""
+        mixed = (
+            self.mixed_precision and self.training and images.is_cuda and torch.cuda.is_bf16_supported(False)
+        )
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed):
+            return self.backbone(images.contiguous(memory_format=self.memory_format))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C), averages over positions."""
+        return maps.mean((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(N, C) -> (N, classes)."""
+        return self.classifier(self.neck(features))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C), the neck's output: what is compared at test time."""
+        return self.neck(self(images))
+
+
+def with_norm(backbone: nn.Module, norm: str) -> nn.Module:
+    """The backbone with its batch norms converted to those that `NORMS` has under this name."""
+    if norm not in NORMS:
+        raise unknown("method.norm", norm, NORMS)
+    if NORMS[norm]:
+        only = shallow(backbone) if norm == "instance_shallow" else None
+        norms.convert_norms(backbone, NORMS[norm], only)
+    return backbone
+
+
+def shallow(backbone: nn.Module) -> Callable[[str], bool]:
+    """Whether a module of the backbone, by its name, stands in the stem or in a shallow stage."""
+    deep = tuple(f"{name}." for name, _ in backbone.stages[backbone.shallow_stages :])
+    return lambda name: not name.startswith(deep)
+
+
+def base_losses(network: Network, batch: Batch, smoothing: float, margin: float) -> dict[str, Tensor]:
+    """Cross-entropy with label smoothing, and batch-hard triplet on the features before the neck."""
+    features = network(batch.images)
+    return {
+        "cross_entropy": smoothed_cross_entropy(network.logits(features), batch.identities, smoothing),
+        "triplet": batch_hard_triplet(features, batch.identities, margin),
+    }

@@ -1,0 +1,14 @@
+"""What a generated data set is made of."""
+
+from pydantic import Field
+
+from dgreid.schema import Strict
+
+
+class MiniatureConfig(Strict):
+    """A drawn data set: how much of what, written by `dgreid.miniature.writers.<layout>`."""
+
+    seed: int = 0
+    spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
+    sizes: dict[str, int] = Field(description="counts the writer of this layout asks for")
+    layout: str | None = Field(None, description="the writer, where it is not called as the parser")

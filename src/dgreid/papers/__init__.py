@@ -1,0 +1,1 @@
+"""The papers' own tables: their published numbers, and what was measured beside them."""

@@ -1,0 +1,165 @@
+"""Whether the printed numbers agree with each other: what recomputation finds, to be held against the marks.
+
+Each check gives the places (document, table, row, target, metric) it objects to. The tests hold them
+against data/reference/marks.csv in both directions: nothing unexplained, nothing excused that is right.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from dgreid.evaluation.statistics import single_match_bounds
+from dgreid.papers.reference import PLACE
+
+ROUNDING = 0.06  # of a mean of cells that are themselves rounded to 0.1; the largest sound deviation is 0.05
+PER_BACKBONE = {("metabin", "T1"), ("m3l", "T3")}  # tables that print bold once per backbone
+SINGLE_MATCH = {"metabin_dg", "lda_p1", "lda_p1_with_duke"}  # one match per query on all four targets
+SCORES = ("rank1", "rank5", "rank10", "mAP")
+
+
+def averages(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every printed average that has printed cells: PLACE, printed, mean and difference (printed - mean)."""
+    scores = cells[cells["metric"].isin(SCORES)]
+    keys = ["document", "table", "row", "metric", "protocol"]
+    mean = scores[scores["target"] != "average"].groupby(keys)["number"].mean().rename("mean")
+    shown = scores[scores["target"] == "average"].rename(columns={"number": "printed"})
+    joined = shown.merge(mean, left_on=keys, right_index=True)
+    return joined.assign(difference=joined["printed"] - joined["mean"])[
+        [*PLACE, "method", "printed", "mean", "difference"]
+    ]
+
+
+def wrong_averages(cells: pd.DataFrame) -> pd.DataFrame:
+    """Averages that are not the mean of their row."""
+    found = averages(cells)
+    return found[found["difference"].abs() > ROUNDING][PLACE]
+
+
+def falling_ranks(cells: pd.DataFrame) -> pd.DataFrame:
+    """Rank-1, 5, 10 that do not rise; the lower rank is named."""
+    wide = _by_measure(cells)
+    found = [
+        wide[wide[low] > wide[high]].reset_index()[PLACE[:-1]].assign(metric=low)
+        for low, high in (("rank1", "rank5"), ("rank5", "rank10"))
+    ]
+    return pd.concat(found)[PLACE]
+
+
+def impossible_precisions(cells: pd.DataFrame) -> pd.DataFrame:
+    """mAP outside what its ranks allow where every query has one match: a swapped column would be here."""
+    wide = bounded(cells)
+    low, high = wide["low"] - 0.1, wide["high"] + 0.1  # all are rounded
+    return wide[(wide["mAP"] < low) | (wide["mAP"] > high)].assign(metric="mAP")[PLACE]
+
+
+def bounded(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every mAP with one match per query, beside the low and the high that its ranks allow."""
+    mine = cells[cells["protocol"].isin(SINGLE_MATCH) & ~cells["target"].isin(["average", ""])]
+    wide = _by_measure(mine).dropna(subset=["rank1", "mAP"]).reset_index()
+
+    def allowed(row: pd.Series) -> tuple[float, float]:
+        if row[["rank5", "rank10"]].notna().all():
+            return tuple(single_match_bounds(row["rank1"], row["rank5"], row["rank10"]))
+        return row["rank1"], (row["rank1"] + 100) / 2  # the others at best second, at worst anywhere
+
+    wide[["low", "high"]] = [allowed(row) for _, row in wide.iterrows()]
+    return wide
+
+
+def hollow_bold(cells: pd.DataFrame) -> pd.DataFrame:
+    """Bold numbers that are not the only best of their column (of their backbone, where bold is per one)."""
+    scores = cells[cells["metric"].isin(SCORES)].copy()
+    per = scores[["document", "table"]].apply(tuple, axis=1).isin(PER_BACKBONE)
+    scores["family"] = scores["backbone"].str.split("_").str[0].where(per, "")
+    keys = ["document", "table", "target", "metric", "family"]
+    scores["top"] = scores.groupby(keys)["number"].transform("max")
+    plain = scores["number"].where(scores["best"] != "true")
+    scores["plain_top"] = plain.groupby([scores[key] for key in keys]).transform("max")
+    beaten = (scores["number"] < scores["top"]) | (scores["number"] == scores["plain_top"])
+    return scores[(scores["best"] == "true") & beaten][PLACE]
+
+
+def repeated_rows(cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one table that agree in every cell."""
+    scores = cells[cells["metric"].isin(SCORES)]
+    place = ["document", "table", "row"]
+    rows = scores.groupby(place, sort=False)[["target", "metric", "value"]].apply(
+        lambda part: " ".join(sorted("/".join(line) for line in part.to_numpy()))
+    )
+    frame = rows.rename("content").reset_index()
+    twice = frame[frame.duplicated(["document", "table", "content"], keep=False)]
+    return scores.merge(twice[place], on=place)[PLACE]
+
+
+def source_sums(cells: pd.DataFrame, what: str) -> tuple[float, float]:
+    """M3L, Table 2: the printed size of D+M+C3, and what the three other sums and the printed D imply.
+
+    Args:
+        cells: of `reference.results`.
+        what: ids or images.
+    """
+    lines = cells[(cells["document"] == "m3l") & (cells["table"] == "T2") & (cells["metric"] == what)]
+    size = lines.groupby("sources")["number"].first()
+    duke = size["D"]
+    market = size["MS+M+C3"] - size["MS+D+C3"] + duke
+    msmt = size["MS+D+M"] - duke - market
+    cuhk = size["MS+D+C3"] - duke - msmt
+    return size["D+M+C3"], duke + market + cuhk
+
+
+def wrong_sums(cells: pd.DataFrame) -> pd.DataFrame:
+    """The size of D+M+C3 where it is not the sum of its parts."""
+    found = []
+    for what in ("ids", "images"):
+        printed, implied = source_sums(cells, what)
+        lines = cells[(cells["document"] == "m3l") & (cells["table"] == "T2") & (cells["metric"] == what)]
+        if printed != implied:
+            found.append(lines[lines["sources"] == "D+M+C3"][PLACE])
+    return pd.concat(found) if found else cells.iloc[:0][PLACE]
+
+
+def odd_ratios(cells: pd.DataFrame) -> pd.DataFrame:
+    """LDA, Protocols 2 and 3: CUHK03 cells whose Rank-1 / mAP is unlike that of all other rows."""
+    mine = cells[(cells["table"] == "P23") & (cells["target"] == "cuhk03")]
+    wide = _by_measure(mine).reset_index()
+    odd = wide[(wide["rank1"] / wide["mAP"]).sub(1).abs() > 0.1]
+    return mine.merge(odd[PLACE[:-1]], on=PLACE[:-1])[PLACE]
+
+
+def wrong_gains(cells: pd.DataFrame) -> pd.DataFrame:
+    """M3L, Table 5: gains in parentheses that are not the difference to the row above."""
+    mine = cells[(cells["document"] == "m3l") & (cells["table"] == "T5")]
+    number = mine.set_index(["row", "target", "metric"])["number"]
+    gains = mine[mine["metric"].str.endswith("_gain")]
+    found = []
+    for line in gains.itertuples():
+        metric = line.metric.removesuffix("_gain")
+        above = number[str(int(line.row) - 1), line.target, metric]
+        found.append(abs(number[line.row, line.target, metric] - above - line.number) > ROUNDING)
+    return gains[found][PLACE]
+
+
+def _by_measure(cells: pd.DataFrame) -> pd.DataFrame:
+    """One line per place but the measure, one column per score; NaN where it is not printed."""
+    scores = cells[cells["metric"].isin(SCORES)]
+    wide = scores.pivot(index=PLACE[:-1], columns="metric", values="number")
+    return wide.reindex(columns=SCORES)
+
+
+# what a finding is called in marks.csv; the checks without a kind must find nothing
+CHECKS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "average": wrong_averages,
+    "count": wrong_sums,
+    "bold": hollow_bold,
+    "repeat": repeated_rows,
+    "ratio": odd_ratios,
+    "ranks": falling_ranks,
+    "bounds": impossible_precisions,
+    "gain": wrong_gains,
+}
+
+
+def findings(cells: pd.DataFrame) -> pd.DataFrame:
+    """PLACE and kind of everything the checks object to."""
+    parts = [check(cells)[PLACE].assign(kind=kind) for kind, check in CHECKS.items()]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,53 @@
+"""What table S1 of MetaBIN's supplement (table 6 of the paper) says about networks, counted."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from dgreid.networks.backbones import build
+from dgreid.networks.config import BackboneConfig, load_backbone
+from dgreid.networks.norms import BatchInstanceNorm2d, convert_norms
+
+
+class Specification(NamedTuple):
+    """The columns of table S1."""
+
+    dimension: int  # of the feature, before and after the neck
+    norm_layers: int
+    balance_parameters: int  # one gate for every normalised channel
+    parameters: int  # all of the backbone but the gates
+
+
+def specify(backbone: str | BackboneConfig) -> Specification:
+    """Count a backbone whose every norm is MetaBIN's batch-instance norm, without allocating it.
+
+    `parameters` is what the column All Params prints: convolutions and two affine maps per norm, one for
+    each branch, but not the gates, although those are parameters too: with them ResNet-50 would print 23.59,
+    not 23.56. Neck and classifier are not counted either.
+
+    Args:
+        backbone: a name in params/backbone, or a configuration.
+
+    Raises:
+        UserError: an unknown name or architecture.
+    """
+    config = load_backbone(backbone) if isinstance(backbone, str) else backbone
+    with torch.device("meta"), _Undrawn():
+        network = convert_norms(build(config), BatchInstanceNorm2d)
+    norms = [module for module in network.modules() if isinstance(module, BatchInstanceNorm2d)]
+    gates = sum(norm.balance.numel() for norm in norms)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Specification(network.channels, len(norms), gates, parameters - gates)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves normal weights undrawn: on the meta device they alone import torch's compiler, for seconds."""
+
+    def __torch_function__(
+        self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if getattr(function, "__name__", "") == "normal_":
+            return args[0]
+        return function(*args, **kwargs or {})

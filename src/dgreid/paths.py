@@ -1,0 +1,37 @@
+"""The map of `data/` and `reports/`: every folder and file that more than one module knows, by name.
+
+Relative to the project root, where every command runs. dvc.yaml names the same places; a test holds the two
+together.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params")
+MATRIX = PARAMS / "matrix.yaml"  # the current selection
+
+DATA = Path("data")
+RAW = DATA / "raw"  # adopted data sets
+ARCHIVES = DATA / "archives"  # generated data sets
+SPLITS = DATA / "splits"  # imported split lists, in git
+REFERENCE = DATA / "reference"  # the papers' published numbers, in git
+MANIFESTS = DATA / "manifests"
+PACKS = DATA / "packs"  # decoded images: a cache
+WEIGHTS = DATA / "weights"  # ImageNet weights
+PROTOCOLS = DATA / "protocols"
+TRAIN, TARGETS = "train.parquet", "targets.parquet"  # of each protocol
+CHECKPOINTS = DATA / "checkpoints"
+RUNS = DATA / "runs"
+QUERIES = DATA / "queries"  # what each query scored
+COSTS = DATA / "costs.json"  # speeds measured by `dgreid plan --measure`
+
+REPORTS = Path("reports")
+METRICS = REPORTS / "metrics"
+SUMMARY = REPORTS / "summary"
+TABLES = REPORTS / "tables"
+FIGURES = REPORTS / "figures"
+PAPERS = REPORTS / "papers"
+INSPECT = REPORTS / "inspect"  # shows photographs: never in git, as the next two
+TSNE = REPORTS / "tsne"
+PHOTOGRAPHS = REPORTS / "photographs"
+
+EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran

@@ -1,0 +1,157 @@
+"""What the page of one run shows: scores, curves, its hardest queries, its configuration and provenance."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from dgreid.reporting.site import overview, svg
+from dgreid.runs import systems as runs
+from dgreid.runs.evidence import Evidence
+
+MEASURES = (
+    ("rank1", "R-1"),
+    ("rank5", "R-5"),
+    ("rank10", "R-10"),
+    ("mAP", "mAP"),
+    ("mAP_trapezoid", "mAP (trapezoid)"),
+    ("mINP", "mINP"),
+)
+CLOCKS = ("iteration", "epoch")  # columns of the history that are no curve
+LAYERS = ("balance_mean_", "balance_std_")  # two for every norm layer: the figure `course` shows them
+
+
+def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
+    """The variables of templates/run.html.
+
+    Args:
+        run: its metrics.
+        kept: what else is known of it.
+    """
+    return {
+        "run": run,
+        "shown": runs.title(run),
+        "tiles": _tiles(run),
+        "measures": MEASURES,
+        "targets": [_target(name, node) for name, node in run["targets"].items()],
+        "across": CLOCKS[0],
+        "curves": curves(kept.history),
+        "hardest": [(target, _queries(frame)) for target, frame in kept.hardest.items()],
+        "configuration": configuration(kept.facts.get("config", {})),
+        "short_configuration": [("Run", _pairs(run, *_SETTINGS))],
+        "provenance": provenance(run, kept.facts),
+        "unrecorded": unrecorded(run["cost"]),
+    }
+
+
+_SETTINGS = ("method", "provenance", "backbone", "protocol", "recipe", "image", "seed", "changes")
+
+
+def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
+    cost, average = run["cost"], run["average"]
+    return [
+        (
+            "Average Rank-1",
+            f"{average['rank1']:.1f}",
+            f"{runs.plural(len(run['targets']), 'target')}, percent",
+        ),
+        ("Average mAP", f"{average['mAP']:.1f}", "percent"),
+        (
+            "Training",
+            overview.duration(cost["seconds"]),
+            f"{cost['images_per_second']:,.0f} images per second",
+        ),
+        ("Peak memory", f"{cost['peak_memory_bytes'] / overview.MIB:,.0f} MiB", overview.device(run)),
+    ]
+
+
+def _target(name: str, node: Mapping) -> dict[str, Any]:
+    several = len(node["splits"]) > 1
+    cells = []
+    for measure, _ in MEASURES:
+        deviation = node.get(f"{measure}_std")
+        spread = f" ± {deviation:.1f}" if several and deviation is not None else ""
+        cells.append(f"{node[measure]:.1f}{spread}")
+    return {"name": name, "queries": node.get("queries", ""), "splits": node["splits"], "cells": cells}
+
+
+def curves(history: pd.DataFrame) -> list[tuple[str, Markup]]:
+    """(column, drawing) of everything that was logged but single layers, the learning rate last."""
+    names = [name for name in history.columns if name not in CLOCKS and not name.startswith(LAYERS)]
+    names.sort(key=lambda name: name == "learning_rate")
+    drawn = []
+    for name in names:
+        known = history[[CLOCKS[0], name]].dropna()
+        if len(known) > 1:
+            drawn.append((name, Markup(svg.curve(name, known[CLOCKS[0]].tolist(), known[name].tolist()))))
+    return drawn
+
+
+def _queries(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = frame.to_dict("records")
+    for row in rows:
+        for key in ("identity", "camera"):
+            row[key] = "" if row[key] != row[key] else int(row[key])
+    return rows
+
+
+def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of (key, value), one per section; what stands outside of sections comes first."""
+    if not node:
+        return []
+    loose = [(key, value(entry)) for key, entry in node.items() if not isinstance(entry, Mapping)]
+    sections = [
+        (name.capitalize(), [(key, value(entry)) for key, entry in section.items()])
+        for name, section in node.items()
+        if isinstance(section, Mapping)
+    ]
+    return [("Run", loose), *sections]
+
+
+def value(entry: Any) -> str:
+    """A setting as text: `none`, `yes`, `0.1`, `scatter 1.0, triplet 1.0`."""
+    if isinstance(entry, Mapping):
+        return ", ".join(f"{key} {value(part)}" for key, part in entry.items()) or "none"
+    if isinstance(entry, list | tuple):
+        return ", ".join(map(value, entry)) or "none"
+    if isinstance(entry, bool):
+        return "yes" if entry else "no"
+    return "none" if entry is None else str(entry)
+
+
+def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What is recorded about where the numbers come from."""
+    data = facts.get("data", {})
+    recorded = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
+    recorded.append(("parameters", f"{run['cost']['parameters']:,}"))
+    recorded += [("trained", runs.date(run))] if runs.date(run) else []
+    recorded += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
+    hashes = [
+        *((key.replace("_", " "), digest) for key, digest in runs.hashes(run, facts).items()),
+        ("initial weights", data.get("initial_weights")),
+        *((f"images of {name}", digest) for name, digest in data.get("content", {}).items()),
+    ]
+    groups = [("Recorded", recorded)]
+    known = [(name, str(digest)) for name, digest in hashes if digest]
+    if known:
+        groups.append(("SHA-256 of what it was made from", known))
+    if counts := data.get("counts"):
+        groups.append(("Training data", [(key, f"{count:,}") for key, count in counts.items()]))
+    if versions := facts.get("versions"):
+        groups.append(("Versions", [(name, str(text)) for name, text in versions.items()]))
+    return groups
+
+
+def unrecorded(cost: Mapping) -> str:
+    """What the date and commit of a training do not say, in sentences."""
+    if not cost.get("commit"):
+        if cost.get("date"):
+            return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."
+        return "Of this run neither date nor commit is recorded."
+    dirty = "A + behind the commit: files of src/ or params/ other than the selection differed from it."
+    return dirty if cost.get("date") else f"{dirty} Its date is not recorded."
+
+
+def _pairs(node: Mapping, *keys: str) -> list[tuple[str, str]]:
+    return [(key, value(node[key])) for key in keys if key in node]

@@ -1,0 +1,1 @@
+"""Runs: composed, named, built, recorded, restored; what is known of them afterwards."""

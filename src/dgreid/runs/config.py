@@ -1,0 +1,89 @@
+"""A run, composed from its choices and validated once, at the door.
+
+`load_run(["method=erm", "backbone=resnet_tiny", ...])` gives a `RunConfig`; an unknown key or a value
+of the wrong type is a `UserError` that names the key, the file's group and the nearest known key.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field
+from yaml import YAMLError
+
+from dgreid import methods, params
+from dgreid.errors import UserError, unknown
+from dgreid.images.config import ImageConfig
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.config import BackboneConfig
+from dgreid.paths import PARAMS
+from dgreid.protocols.config import ProtocolConfig, load_protocol
+from dgreid.runs.names import name_of
+from dgreid.schema import Strict, reason, validate
+
+GROUPS = ("method", "backbone", "protocol", "recipe", "image")
+
+
+class RunConfig(Strict):
+    """Everything a run depends on but the data."""
+
+    method: Any  # the method's own Options, validated by the class its module defines
+    backbone: BackboneConfig
+    protocol: ProtocolConfig
+    recipe: RecipeConfig
+    image: ImageConfig
+    seed: int = Field(0, ge=0)
+    changes: tuple[str, ...] = Field((), exclude=True, description="words that depart from the files")
+
+    @property
+    def run(self) -> str:
+        """The run's name, see `dgreid.runs.names`."""
+        return name_of(self.method.name, self.backbone.name, self.protocol.name, self.seed, self.changes)
+
+
+def load_run(overrides: Sequence[str]) -> RunConfig:
+    """Compose and validate a run from `group=name` and `group.key=value` words.
+
+    Raises:
+        UserError: an unknown group, name or key, a value of the wrong type, a missing choice.
+    """
+    words = dict(_pair(word) for word in overrides)
+    chosen = {key: value for key, value in words.items() if key in GROUPS}
+    for group in ("method", "backbone", "protocol"):
+        if group not in chosen:
+            raise UserError(f"which {group}? Add {group}=NAME, one of: {', '.join(params.names(group))}.")
+    protocol = load_protocol(chosen["protocol"])
+    chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
+    for group, name in chosen.items():
+        params.read(group, name)  # Hydra's own errors do not name the file
+    # a dotted key is added where it is absent: our own schema then names the nearest known key
+    values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
+    try:
+        with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
+            composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
+            node = OmegaConf.to_container(composed, resolve=True)
+    except (OmegaConfBaseException, HydraException, YAMLError) as error:
+        raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
+    for group, name in chosen.items():
+        node[group]["name"] = name
+    files = {"recipe": protocol.recipe, "image": protocol.image}
+    node["changes"] = [
+        f"{key}={value}"
+        for key, value in words.items()
+        if "." in key or files.get(key, value) != value  # a dotted key, or another recipe or image
+    ]
+    code = node["method"].setdefault("code", chosen["method"])
+    node["method"] = validate(methods.module(code).Options, node["method"], "method")
+    return validate(RunConfig, node, "run")
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UserError(f"'{word}' is not of the form key=value, such as method=metabin or seed=0.")
+    if key.split(".")[0] not in (*GROUPS, "seed"):
+        raise unknown("key", key, (*GROUPS, "seed"))
+    return key, value

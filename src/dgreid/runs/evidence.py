@@ -1,0 +1,117 @@
+"""What is kept of a run beside its metrics: configuration, training history, what each query scored."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from dgreid.evaluation.queries import agree, read_queries
+from dgreid.paths import PROTOCOLS, QUERIES, RUNS, TARGETS
+
+log = logging.getLogger(__name__)
+
+HARDEST = 10  # queries shown per target
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Empty where nothing is kept, as for metrics that came with git.
+
+    Attributes:
+        facts: of run.yaml.
+        history: of history.csv.
+        hardest: per target one row per query image, the hardest first; see `hardest`.
+    """
+
+    facts: Mapping = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    hardest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def read(metrics: Mapping) -> Evidence:
+    """The evidence behind a run's metrics; what belongs to another training of that name is left out."""
+    folder = RUNS / metrics["run"]
+    facts, history = {}, pd.DataFrame()
+    try:
+        if _same_training(folder, metrics):
+            facts, history = read_facts(folder), pd.read_csv(folder / "history.csv")
+    except ValueError:
+        log.warning("%s is damaged, so its history is not shown; train the run again.", folder)
+    return Evidence(facts, history, _hardest(metrics))
+
+
+def _same_training(folder: Path, metrics: Mapping) -> bool:
+    """Whether the folder holds the training that was measured: its cost is part of the metrics."""
+    if not all((folder / name).is_file() for name in ("run.yaml", "history.csv", "cost.json")):
+        return False
+    same = json.loads((folder / "cost.json").read_text()) == metrics["cost"]
+    if not same:
+        log.warning("%s is of another training than the metrics; evaluate it again.", folder)
+    return same
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What the run.yaml of a run's folder says; its `config` is a mapping.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        facts = yaml.safe_load((folder / "run.yaml").read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{folder}: run.yaml is no YAML") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):
+        raise ValueError(f"{folder}: run.yaml has no configuration")
+    return facts
+
+
+def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
+    path = QUERIES / f"{metrics['run']}.parquet"
+    if not path.is_file() or not agree(read_queries(path), metrics):
+        return {}
+    return hardest(pd.read_parquet(path), _searched(metrics["protocol"]))
+
+
+def _searched(protocol: str) -> pd.DataFrame:
+    """Who every query image of a protocol shows, and where it is; empty where the protocol is not here."""
+    columns = ["query", "identity", "camera", "dataset", "path", "row"]
+    path = PROTOCOLS / protocol / TARGETS
+    if not path.is_file():
+        return pd.DataFrame(columns=columns)
+    frame = pd.read_parquet(path, columns=["image_id", *columns[1:]], filters=[("part", "==", "query")])
+    frame = frame.assign(query=frame["dataset"].astype(str) + "/" + frame["image_id"].astype(str))
+    return frame[columns].drop_duplicates("query")
+
+
+def hardest(queries: pd.DataFrame, searched: pd.DataFrame, count: int = HARDEST) -> dict[str, pd.DataFrame]:
+    """Per target the queries of the lowest average precision.
+
+    Args:
+        queries: as data/queries keeps them; one image may be searched in several splits.
+        searched: query and what is known of it, such as identity and camera.
+        count: at most so many.
+
+    Returns:
+        query, searches, average_precision (percent, mean over its searches), best and worst (position of
+        the first match, from 1), and the columns of `searched`, NaN where unknown.
+    """
+    found = queries[queries["first_hit"] > 0].astype({"target": str, "average_precision": float})
+    result = {}
+    for target in dict.fromkeys(queries["target"].astype(str)):
+        groups = found[found["target"] == target].groupby("query", sort=True)
+        table = pd.DataFrame(
+            {
+                "searches": groups.size(),
+                "average_precision": 100 * groups["average_precision"].mean(),
+                "best": groups["first_hit"].min(),
+                "worst": groups["first_hit"].max(),
+            }
+        ).reset_index()
+        table = table.sort_values(["average_precision", "query"]).head(count)
+        result[target] = table.merge(searched, on="query", how="left").reset_index(drop=True)
+    return result

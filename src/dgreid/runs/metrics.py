@@ -1,0 +1,85 @@
+"""reports/metrics as the rest reads it: one JSON per run, checked for what every reader takes for granted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dgreid.errors import UserError
+from dgreid.paths import METRICS
+
+
+class _Known(BaseModel):
+    """What must be there; there may be more."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Scores(_Known):
+    rank1: float
+    rank5: float
+    rank10: float
+    mAP: float
+    mAP_trapezoid: float
+    mINP: float
+
+
+class _Target(_Scores):
+    splits: list[_Scores]
+
+
+class _Cost(_Known):
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: float
+    parameters: int
+    device: str = "cpu"
+    threads: int = 1
+    commit: str | None = None
+    date: str | None = None
+
+
+class _Run(_Known):
+    run: str
+    data: str
+    protocol: str
+    method: str
+    title: str
+    provenance: str
+    changes: list[str] = []
+    backbone: str
+    recipe: str
+    image: str
+    seed: int
+    targets: dict[str, _Target]
+    average: _Scores
+    balance: list[dict[str, Any]] = []
+    bank: list[dict[str, Any]] = []
+    cost: _Cost
+    made_from: dict[str, str] = {}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The metrics of one run.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    text = path.read_bytes()
+    try:
+        _Run.model_validate_json(text)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        where = f" (at {place})" if place else ""
+        raise UserError(f"{path} is damaged{where}: evaluate the run again.") from error
+    return json.loads(text)
+
+
+def every() -> list[dict[str, Any]]:
+    """The metrics of all runs, by file name.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    return [read(path) for path in sorted(METRICS.glob("*.json"))]

@@ -1,0 +1,1 @@
+"""What is to run: selections, the graph of stages, plans and their cost."""

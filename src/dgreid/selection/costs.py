@@ -1,0 +1,200 @@
+"""How fast training is: what runs recorded, and a short measurement where none did.
+
+A speed, in training images per second, holds for one method, backbone, image size, device and number of
+threads. A recorded "cpu" says nothing about whose, so numbers from reports/metrics may be another machine's;
+measurements kept in data/costs.json name theirs.
+"""
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dgreid.device import prepare, threads
+from dgreid.errors import UserError
+from dgreid.files import whole
+from dgreid.images.loader import TrainingImages, batches, survey
+from dgreid.paths import COSTS, RUNS
+from dgreid.runs import metrics as results
+from dgreid.runs.config import RunConfig
+from dgreid.runs.evidence import read_facts
+from dgreid.runs.run import build, streams, task_of
+from dgreid.training.loop import keys
+
+log = logging.getLogger(__name__)
+
+SECONDS = 3.0  # of timed iterations, after one to warm up; at least one iteration
+SMALL = 2  # identities per domain and images of each, where whole batches would take longer
+
+
+class Speed(NamedTuple):
+    """Training images per second, and where the number is from: measured, runs or reports."""
+
+    images_per_second: float
+    source: str
+
+
+def machine() -> tuple[str, str]:
+    """The device a run would train on, as cost.json names it, and whose it is: GPU or processor."""
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name(0)
+        return name, name
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
+    return "cpu", processor
+
+
+def speed(run: RunConfig) -> Speed | None:
+    """What is known for a run on this device: the latest measurement, else a median of runs or reports."""
+    device, processor = machine()
+    asked = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
+    here = asked | {"device": device, "threads": threads()}
+    measured = [entry for entry in _measured() if (here | {"machine": processor}).items() <= entry.items()]
+    if measured:
+        return Speed(measured[-1]["images_per_second"], "measured")
+    for source, entries in (("runs", _of_runs()), ("reports", _of_reports())):
+        found = [entry["images_per_second"] for entry in entries if here.items() <= entry.items()]
+        if found:
+            return Speed(median(found), source)
+    return None
+
+
+def measure(run: RunConfig, domains: int) -> Speed:
+    """Time a few iterations of a run on random images, and keep the result in data/costs.json.
+
+    Everything is as in training (batches, augmentation, optimiser steps) but for a training set of few
+    identities: their number changes the cost of the classifier alone. Where an iteration with whole batches
+    would take longer than `SECONDS`, batches of `SMALL` x `SMALL` images for each domain stand for them.
+    """
+    few = {"identities_per_domain": SMALL, "images_per_identity": SMALL, "batch_size": None}
+    entry = _time(_with_recipe(run, few), domains)
+    whole_batches = _with_recipe(run, {})
+    images = _images_of_an_iteration(whole_batches, domains)
+    if images / entry["images_per_second"] < SECONDS:
+        entry = _time(whole_batches, domains)
+    device, processor = machine()
+    entry |= {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
+    entry |= {
+        "device": device,
+        "machine": processor,
+        "threads": threads(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    if device == "cpu" and entry["load"] > (os.cpu_count() or 1) + 0.5:
+        log.warning(
+            "the machine is busy (load %.1f): the speed measured is lower than it could be.", entry["load"]
+        )
+    with whole(COSTS) as part:
+        part.write_text(json.dumps([*_measured(), entry], indent=1) + "\n")
+    return Speed(entry["images_per_second"], "measured")
+
+
+def crowd(run: RunConfig, domains: int) -> pd.DataFrame:
+    """Training rows of few people, enough for every sampler: two cameras, each with a batch's images."""
+    recipe = run.recipe
+    pooled = -(-(recipe.batch_size or 0) // (domains * recipe.images_per_identity))
+    people = 2 * max(recipe.identities_per_domain, pooled, 8)  # 8: a sampler may ask for more than the recipe
+    identity = np.repeat(np.arange(domains * people), 2 * recipe.images_per_identity)
+    rows = {"dataset": "random", "row": np.arange(len(identity)), "identity": identity}
+    return pd.DataFrame({**rows, "domain": identity // people, "camera": np.arange(len(identity)) % 2})
+
+
+def _with_recipe(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """The run from scratch, with another recipe, in an endless epoch."""
+    recipe = run.recipe.model_copy(update={"weights": "none", "iterations_per_epoch": 10**6, **changes})
+    return run.model_copy(update={"recipe": recipe})
+
+
+def _images_of_an_iteration(run: RunConfig, domains: int) -> int:
+    rows = crowd(run, domains)
+    method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
+    return sum(batch_sizes(rows, run, method)[name] * count for name, count in method.draws(1).items())
+
+
+def batch_sizes(rows: pd.DataFrame, run: RunConfig, method) -> dict[str, int]:
+    """Images of a batch, by sampler."""
+    return {name: len(stream.batch(0)) for name, stream in streams(rows, run, method).items()}
+
+
+def _time(run: RunConfig, domains: int) -> dict[str, Any]:
+    """Images per second of a run's iterations 1 and on; iteration 0 is another in some methods."""
+    device = _device()
+    rows = crowd(run, domains)
+    method = build(run.method, run.backbone, run.recipe, task_of(rows, run)).to(device)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (len(rows), run.image.height, run.image.width, 3), np.uint8)
+    images = TrainingImages(rows, {"random": pixels}, run.image, streams(rows, run, method), run.seed)
+    method.start(lambda: survey(images, device))
+    method.train()
+    upcoming = range(1, 1000)
+    source = batches(images, keys(method, upcoming, dict.fromkeys(method.samplers, 0)), device)
+    seen, began = 0, 0.0
+    for iteration in upcoming:
+        drawn = {name: [next(source) for _ in range(n)] for name, n in method.draws(iteration).items()}
+        method.step(drawn, iteration)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if iteration == 1:
+            began = time.perf_counter()
+            continue
+        seen += sum(len(batch.images) for some in drawn.values() for batch in some)
+        if time.perf_counter() - began > SECONDS:
+            break
+    rate = seen / (time.perf_counter() - began)
+    source.close()  # and with it the processes that load ahead
+    return {"images_per_second": round(rate, 2), "iterations": iteration - 1}
+
+
+@cache
+def _device() -> torch.device:
+    return prepare(seed=0)  # a GPU is claimed once
+
+
+def _measured() -> list[dict[str, Any]]:
+    if not COSTS.is_file():
+        return []
+    try:
+        entries = json.loads(COSTS.read_text())
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):
+        raise UserError(f"{COSTS} is damaged: delete it, its speeds are measured again with --measure.")
+    return entries
+
+
+def _has_speed(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("images_per_second"), int | float)
+
+
+def _of_runs() -> list[dict[str, Any]]:
+    entries = []
+    for path in sorted(RUNS.glob("*/cost.json")):
+        try:
+            config = read_facts(path.parent)["config"]
+            names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
+            entry = names | json.loads(path.read_text())
+        except (OSError, ValueError, LookupError, TypeError):
+            entry = None
+        if _has_speed(entry):
+            entries.append(entry)
+        else:
+            log.warning("%s is damaged, so its speed is not used; train the run again.", path.parent)
+    return entries
+
+
+def _of_reports() -> list[dict[str, Any]]:
+    runs = results.every()
+    return [{key: run[key] for key in ("method", "backbone", "image")} | run["cost"] for run in runs]

@@ -1,0 +1,136 @@
+"""The selection of runs: params/matrices/NAME.yaml, expanded into params/matrix.yaml.
+
+A selection is written out in full because DVC then knows, run by run, which files it depends on.
+"""
+
+import itertools
+import json
+import shlex
+from typing import Any
+
+import yaml
+from pydantic import field_validator
+
+from dgreid import methods, params, schema
+from dgreid.datasets.config import load_dataset
+from dgreid.errors import UserError, unknown
+from dgreid.files import whole
+from dgreid.paths import MATRIX, PARAMS
+from dgreid.protocols.config import ProtocolConfig
+from dgreid.runs.config import load_run
+
+AXES = ("methods", "backbones", "protocols", "seeds")
+
+
+class Block(schema.Strict):
+    """Every combination of these names is one run."""
+
+    methods: tuple[str, ...]
+    backbones: tuple[str, ...]
+    protocols: tuple[str, ...]
+    seeds: tuple[int, ...]
+    recipe: str | None = None  # null: what the protocol proposes
+    image: str | None = None
+    baseline: str = "erm"  # the method the others are compared with, where it is among the runs
+    changes: tuple[tuple[str, ...], ...] = ((),)  # alternatives, each some words such as method.margin=0.5
+
+    @field_validator("changes")
+    @classmethod
+    def _dotted(cls, changes: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        """A word changes one value in a file; another file is an axis of the block."""
+        for word in itertools.chain(*changes):
+            key, equals, _ = word.partition("=")
+            if "." not in key or not equals:
+                raise ValueError(f"'{word}' is not a change such as method.gate_learning_rate=0.2")
+        return changes
+
+
+class Selection(schema.Strict):
+    """A file of params/matrices."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Expand a selection, with axes replaced by `overrides`, and write it to params/matrix.yaml."""
+    matrix = compose(name, overrides)
+    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
+    words = shlex.join(["dgreid", "select", name, *axes])
+    with whole(MATRIX) as part:
+        part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
+    return matrix
+
+
+def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """What `select` writes, without writing it.
+
+    Raises:
+        UserError: no such selection, or one that asks for what does not exist.
+    """
+    path = PARAMS / "matrices" / f"{name}.yaml"
+    if not path.exists():
+        raise unknown("matrix", name, params.names("matrices"))
+    selection = schema.validate(Selection, {"name": name, **schema.read_yaml(path)}, str(path))
+    node = selection.model_dump(mode="json")
+    for key, value in overrides.items():
+        if key not in (*AXES, "recipe", "image"):
+            raise unknown("axis", key, (*AXES, "recipe", "image"))
+        for block in node["blocks"]:
+            block[key] = value if isinstance(value, list) or key not in AXES else [value]
+    return expand(schema.validate(Selection, node, str(path)))
+
+
+def expand(selection: Selection) -> dict[str, Any]:
+    """The full matrix: data sets with their sources, protocols, and each run with its choices."""
+    runs: dict[str, dict[str, Any]] = {}
+    protocols: dict[str, ProtocolConfig] = {}
+    for block in selection.blocks:
+        axes = (getattr(block, axis) for axis in (*AXES, "changes"))
+        for method, backbone, protocol, seed, changes in itertools.product(*axes):
+            words = [f"method={method}", f"backbone={backbone}", f"protocol={protocol}", f"seed={seed}"]
+            words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
+            run = load_run([*words, *changes])
+            protocols[protocol] = run.protocol
+            runs[run.run] = {
+                "method": method,
+                "code": run.method.code,
+                "uses": methods.foundation(run.method.code),
+                "backbone": backbone,
+                "protocol": protocol,
+                "recipe": run.recipe.name,
+                "image": run.image.name,
+                "seed": seed,
+                "baseline": block.baseline,
+                "changes": "".join(f" {shlex.quote(word)}" for word in changes),  # as dvc.yaml appends them
+            }
+    if not runs:
+        raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")
+    names = sorted(
+        {part.dataset for protocol in protocols.values() for part in (*protocol.sources, *protocol.targets)}
+    )
+    drawn = [name for name in names if load_dataset(name).miniature]
+    return {
+        "name": selection.name,
+        "title": selection.title,
+        "drawn": drawn,
+        "datasets": {name: {"source": source(name, name in drawn)} for name in names},
+        "protocols": sorted(protocols),
+        "runs": runs,
+    }
+
+
+def source(dataset: str, drawn: bool) -> str:
+    """The file a manifest is made from: a drawn archive, or the record that `dgreid adopt` left."""
+    return f"data/archives/{dataset}.zip" if drawn else f"data/raw/{dataset}/adopted.json"
+
+
+def read() -> dict[str, Any]:
+    """The current matrix."""
+    if not MATRIX.exists():
+        raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
+    node = schema.read_yaml(MATRIX)
+    if not isinstance(node.get("runs"), dict) or "name" not in node:
+        raise UserError(f"{MATRIX} is not what `dgreid select NAME` writes: write it again.")
+    return node

@@ -1,0 +1,257 @@
+"""What a selection would take: which runs are to do, whose data are missing, iterations, images, hours.
+
+Nothing is run. A plan reads params/, what is in data/ and reports/metrics, and `dgreid.costs`.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from dgreid.methods.base import Training
+from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
+from dgreid.protocols import read_training
+from dgreid.protocols.config import load_protocol
+from dgreid.protocols.listing import availability, table
+from dgreid.runs.config import RunConfig, load_run
+from dgreid.runs.evidence import read_facts
+from dgreid.runs.run import build, chosen, task_of
+from dgreid.runs.systems import plural
+from dgreid.selection import costs
+
+COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", "hours")
+TRAINED = ("done", "trained")
+RIGHT = ("iterations", "images", "images/s", "hours")
+LEGEND = """\
+done: in reports/metrics, with today's settings where the run is here (changes of code are for `dvc status`);
+trained: to be searched; started: has a checkpoint; outdated: trained with other settings;
+damaged: its run.yaml cannot be read, train it again.
+iterations and images are those of training; ~ is estimated from the protocol's expected counts, exact once
+`dgreid protocol` made it. hours: on one {device} ({machine}) with {threads}, training alone; images/s from a
+measurement, from data/runs, or from reports/metrics, which on a CPU may be another machine's."""
+
+
+class Budget(NamedTuple):
+    """What a run's training takes."""
+
+    domains: int | None  # None: unknown before the protocol is made, as are the next two
+    iterations: int | None
+    images: int | None
+    exact: bool  # False: from expected counts, estimated
+
+
+class Need(NamedTuple):
+    """One line of a plan."""
+
+    run: str
+    protocol: str
+    status: str  # done | trained | started | outdated | damaged | to do
+    data: str  # ready ..., or what is in the way
+    budget: Budget
+    speed: costs.Speed | None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.status in TRAINED
+
+    @property
+    def hours(self) -> float | None:
+        """Of training all of it; None where speed or budget are unknown."""
+        if self.speed is None or self.budget.images is None:
+            return None
+        return self.budget.images / self.speed.images_per_second / 3600
+
+
+def plan(matrix: Mapping[str, Any], measure: bool = False) -> str:
+    """A table of the runs of a selection, their totals, and one sentence.
+
+    Args:
+        matrix: as params/matrix.yaml has it; see `dgreid.matrix.compose`.
+        measure: time a few iterations for every speed that is not known of this machine, and keep them.
+
+    Raises:
+        UserError: a run that could not be trained at all, such as a method with too few domains.
+    """
+    needs = []
+    data, budgets, speeds = {}, {}, {}  # of what is alike in many runs
+    for name, choice in matrix["runs"].items():
+        run = config_of(choice)
+        status, protocol = status_of(run), run.protocol.name
+        if protocol not in data:
+            data[protocol] = availability(run.protocol)
+        alike = run.model_copy(update={"seed": 0}).model_dump_json()
+        if alike not in budgets:
+            budgets[alike] = budget_of(run)
+        key = run.method.name, run.backbone.name, run.image.name
+        if key not in speeds:
+            speeds[key] = costs.speed(run)
+        wanted = measure and status not in TRAINED and _is_worth_measuring(speeds[key], budgets[alike])
+        if wanted:
+            speeds[key] = costs.measure(run, budgets[alike].domains)
+        needs.append([name, protocol, status, data[protocol], budgets[alike], key])
+    return render([Need(*need, speeds[key]) for *need, key in needs])
+
+
+def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
+    """Nothing is known, or only what a CPU of a report did; and the number of domains is known."""
+    device, _ = costs.machine()
+    return bool(budget.domains) and (speed is None or (device == "cpu" and speed.source == "reports"))
+
+
+def config_of(choice: Mapping[str, Any]) -> RunConfig:
+    """The configuration of one of a selection's runs."""
+    groups = ("method", "backbone", "protocol", "recipe", "image", "seed")
+    words = [f"{group}={choice[group]}" for group in groups]
+    return load_run([*words, *shlex.split(choice.get("changes", ""))])
+
+
+def status_of(run: RunConfig) -> str:
+    """done, trained, started, outdated, damaged or to do, by the files a run leaves."""
+    folder = RUNS / run.run
+    if (folder / "run.yaml").is_file():
+        try:
+            trained = read_facts(folder)["config"]
+        except ValueError:
+            return "damaged"
+        if trained != chosen(run):
+            return "outdated"
+    if (METRICS / f"{run.run}.json").is_file():
+        return "done"
+    if (folder / "model.safetensors").is_file():
+        return "trained"
+    return "started" if (CHECKPOINTS / run.run / "last.pt").is_file() else "to do"
+
+
+def budget_of(run: RunConfig) -> Budget:
+    """Iterations and images of a run's training: exact from its protocol's rows, else from its counts."""
+    folder = Path(PROTOCOLS / run.protocol.name)
+    if (folder / "train.parquet").is_file():
+        training, exact = task_of(read_training(folder)[0], run), True
+    else:
+        training, exact = expected_training(run), run.recipe.iterations_per_epoch is not None
+    if training is None:
+        return Budget(None, None, None, exact=False)
+    network = build(run.method, run.backbone, run.recipe, training, weights="none")
+    sizes = costs.batch_sizes(costs.crowd(run, training.domains), run, network)
+    images = sum(
+        sizes[name] * count
+        for iteration in range(training.iterations)
+        for name, count in network.draws(iteration).items()
+    )
+    return Budget(training.domains, training.iterations, images, exact)
+
+
+def expected_training(run: RunConfig) -> Training | None:
+    """A training set as a protocol expects it, None where it does not say enough.
+
+    One pass of the naive identity sampler takes every identity's images in chunks of K, the last one filled
+    up: (K - 1) / 2 more for each identity where remainders are equally frequent. Of MetaBIN's sources, 1849
+    iterations by their real counts, this makes 1868.
+    """
+    expect, recipe = load_protocol(run.protocol.name).expect, run.recipe
+    by_dataset = all(source.domain_by == "dataset" for source in run.protocol.sources)
+    domains = expect.get("domains") or (len(run.protocol.sources) if by_dataset else None)
+    if domains is None or "ids" not in expect:
+        return None
+    per_epoch, each = recipe.iterations_per_epoch, recipe.images_per_identity
+    if per_epoch is None:
+        if "images" not in expect:
+            return None
+        batch = recipe.batch_size or domains * recipe.identities_per_domain * each
+        total = round(expect["images"] + expect["ids"] * (each - 1) / 2)
+        per_epoch = max(1, total // batch - 1)
+    return Training(
+        expect["ids"],
+        domains,
+        recipe.epochs * per_epoch,
+        per_epoch,
+        torch.zeros(domains, expect["ids"], dtype=torch.bool),
+        (run.image.height, run.image.width),
+    )
+
+
+def render(needs: Sequence[Need]) -> str:
+    """The table, its totals, what data are lacking, a legend and the sentence."""
+    remaining = [need for need in needs if not need.is_trained]
+    rows = [_cells(need) for need in needs]
+    exact = all(need.budget.exact for need in remaining)
+    total = (
+        f"still to train: {len(remaining)}",
+        *("", ""),
+        _number(sum(need.budget.iterations or 0 for need in remaining), exact),
+        _number(sum(need.budget.images or 0 for need in remaining), exact),
+        *("", ""),
+        _total_hours(remaining),
+    )
+    widths = {
+        name: max(len(name), *(len(row[place]) for row in (*rows, total)))
+        for place, name in enumerate(COLUMNS)
+    }
+    lines = table(widths, rows, RIGHT)
+    lines += [lines[1], *table(widths, [total], RIGHT)[2:], ""]
+    lines += [f"{name}: {data}." for name, data in _lacking(remaining).items()]
+    device, processor = costs.machine()
+    legend = LEGEND.format(device=device, machine=processor, threads=plural(costs.threads(), "thread"))
+    return "\n".join([*lines, legend, "", sentence(needs)])
+
+
+def _cells(need: Need) -> tuple[str, ...]:
+    lacks = need.data.count(",") + 1
+    return (
+        need.run,
+        need.status,
+        f"lacks {plural(lacks, 'set')}" if need.data.startswith("lacks") else need.data,
+        _number(need.budget.iterations, need.budget.exact),
+        _number(need.budget.images, need.budget.exact),
+        f"{need.speed.images_per_second:,.{0 if need.speed.images_per_second >= 100 else 1}f}"
+        if need.speed
+        else "",
+        need.speed.source if need.speed else "",
+        "" if need.is_trained else "unknown" if need.hours is None else _hours(need.hours),
+    )
+
+
+def _lacking(needs: Sequence[Need]) -> dict[str, str]:
+    """Protocol -> what is in the way, in words."""
+    found = {need.protocol: need.data for need in needs if not need.data.startswith("ready")}
+    return {f"protocol {name}": data for name, data in sorted(found.items())}
+
+
+def _number(value: int | None, exact: bool) -> str:
+    return "unknown" if value is None else f"{'' if exact else '~'}{value:,}"
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _total_hours(needs: Sequence[Need]) -> str:
+    known = [need.hours for need in needs if need.hours is not None]
+    if needs and not known:
+        return "unknown"
+    return ("" if len(known) == len(needs) else "> ") + _hours(sum(known))
+
+
+def sentence(needs: Sequence[Need]) -> str:
+    """What it comes to."""
+    remaining = [need for need in needs if not need.is_trained]
+    if not remaining:
+        searched = sum(need.status == "trained" for need in needs)
+        return f"All {len(needs)} runs are trained" + (
+            f", {searched} to be searched yet." if searched else "."
+        )
+    known = [need.hours for need in remaining if need.hours is not None]
+    waiting = sum(not need.data.startswith("ready") for need in remaining)
+    parts = [f"{len(remaining)} of {len(needs)} runs are to be trained"]
+    if waiting:
+        parts.append(f"{waiting} of them wait{'s' if waiting == 1 else ''} for data")
+    if known:
+        about = "" if all(need.budget.exact for need in remaining) else "about "
+        rest = "" if len(known) == len(remaining) else " for those whose speed is known"
+        parts.append(f"{about}{_hours(sum(known))} hours one after the other{rest}")
+    if slow := sum(need.speed is None for need in remaining):
+        parts.append(f"{slow} not measured, run with --measure")
+    return "; ".join(parts) + "."
