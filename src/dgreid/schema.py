@@ -1,5 +1,7 @@
 """Typed mappings: a plain node becomes a model, or one sentence says what is wrong with it."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,32 @@ class Strict(BaseModel):
     """Base of every section: unknown keys are errors, values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Module:
+    """Marks a field of params/ that names a module, as `Annotated[str, Module("dgreid.methods")]`.
+
+    What a run executes follows from its configuration by these marks; see `modules`.
+    """
+
+    package: str
+
+
+def modules(node: Any) -> Iterator[str]:
+    """The full names of all modules that a validated section and the sections inside it name."""
+    if isinstance(node, BaseModel):
+        for key, field in type(node).model_fields.items():
+            value = getattr(node, key)
+            for mark in field.metadata:
+                if isinstance(mark, Module) and value is not None:
+                    yield f"{mark.package}.{value}"
+            yield from modules(value)
+    elif isinstance(node, dict):
+        yield from modules(tuple(node.values()))
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from modules(value)
 
 
 def validate(model: type[Strict], node: dict, where: str = "") -> Any:
