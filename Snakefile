@@ -6,6 +6,7 @@ from dgreid.selection.graph import Graph, gpus_per_job
 min_version("9.1")
 
 graph = Graph("dvc.yaml")
+graph.refresh()
 
 
 wildcard_constraints:

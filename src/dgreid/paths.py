@@ -17,6 +17,7 @@ REFERENCE = DATA / "reference"  # the papers' published numbers, in git
 MANIFESTS = DATA / "manifests"
 PACKS = DATA / "packs"  # decoded images: a cache
 WEIGHTS = DATA / "weights"  # ImageNet weights
+MEMBERS = DATA / "members"  # which manifests each protocol is made from
 PROTOCOLS = DATA / "protocols"
 TRAIN, TARGETS = "train.parquet", "targets.parquet"  # of each protocol
 CHECKPOINTS = DATA / "checkpoints"
@@ -33,5 +34,8 @@ PAPERS = REPORTS / "papers"
 INSPECT = REPORTS / "inspect"  # shows photographs: never in git, as the next two
 TSNE = REPORTS / "tsne"
 PHOTOGRAPHS = REPORTS / "photographs"
+
+CODE = DATA / "code"  # settings and code of every item of the selection
+CODE_KEPT = DATA / "code-unselected"  # the same of items that other selections had
 
 EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran

@@ -22,6 +22,18 @@ rule manifest:
         graph.repro("manifest")
 
 
+rule member:
+    input:
+        graph.inputs("member"),
+    output:
+        graph.outputs("member"),
+    log:
+        "logs/member/{item}.log",
+    threads: 1
+    shell:
+        graph.repro("member")
+
+
 rule protocol:
     input:
         graph.inputs("protocol"),

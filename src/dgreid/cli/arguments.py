@@ -15,6 +15,7 @@ _TRAINED = "metabin-resnet_tiny-miniature-s0"
 STAGES = {
     "synthesize": ("draw a miniature data set", "dgreid synthesize dataset=mini_grid"),
     "manifest": ("read a data set into typed tables", "dgreid manifest dataset=mini_grid"),
+    "member": ("note the manifest of a protocol's data set", "dgreid member protocol=miniature dataset=mini_grid"),
     "protocol": ("fix a protocol's training, query and gallery rows", "dgreid protocol protocol=miniature"),
     "train": ("train one run", f"dgreid train {_RUN}"),
     "evaluate": ("measure one run on every target", f"dgreid evaluate {_RUN}"),
@@ -108,6 +109,7 @@ def _selection(add) -> None:
         "dgreid protocols\n  dgreid protocols --ready",
     )
     protocols.add_argument("--ready", action="store_true", help="only those whose data are all here")
+    add("code", "write down what every item of the selection executes, and list what changed", "dgreid code")
     select = add("select", "write a selection of runs to params/matrix.yaml", "dgreid select miniature")
     select.add_argument("matrix", help="a name in params/matrices")
     select.add_argument(

@@ -149,7 +149,7 @@ def _protocols(arguments: argparse.Namespace) -> None:
 def _stage(arguments: argparse.Namespace) -> None:
     """Run one stage item and, if it succeeded, note it in the execution log."""
     started = time.time()
-    {"report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(
+    {"member": _member, "report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(
         arguments
     )
     EXECUTIONS.parent.mkdir(exist_ok=True)
@@ -173,6 +173,23 @@ def _item(arguments: argparse.Namespace) -> None:
     made = getattr(import_module(f"dgreid.stages.{arguments.name}"), arguments.name)(chosen[key])
     if summary := {"manifest": _manifest_summary, "protocol": _protocol_summary}.get(arguments.name):
         logging.info("%s: %s", made, summary(made))
+
+
+def _member(arguments: argparse.Namespace) -> None:
+    """member: one data set of one protocol."""
+    from dgreid.stages.member import member
+
+    chosen = dict(_pairs(arguments.keys))
+    if set(chosen) != {"protocol", "dataset"}:
+        raise UserError("which data set of which protocol? Write `dgreid member protocol=NAME dataset=NAME`.")
+    member(chosen["protocol"], chosen["dataset"])
+
+
+def _code(arguments: argparse.Namespace) -> None:
+    from dgreid.selection import code, matrix
+
+    for path in code.write(matrix.read()):
+        print(path)
 
 
 def _manifest_summary(folder: Path) -> str:
@@ -253,6 +270,7 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 _COMMANDS = dict.fromkeys(_STAGES, _stage) | {
     "adopt": _adopt,
+    "code": _code,
     "download": _download,
     "embed": _embed,
     "export": _export,

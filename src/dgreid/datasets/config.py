@@ -1,12 +1,12 @@
 """The schema of params/dataset."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from dgreid import params
 from dgreid.miniature.config import MiniatureConfig
-from dgreid.schema import Strict, validate
+from dgreid.schema import Module, Strict, validate
 
 
 class DatasetConfig(Strict):
@@ -14,7 +14,9 @@ class DatasetConfig(Strict):
 
     name: str
     title: str
-    parser: str = Field(description="module in src/dgreid/datasets")
+    parser: Annotated[str, Module("dgreid.datasets.parsers")] = Field(
+        description="module in src/dgreid/datasets/parsers"
+    )
     access: Literal["open", "request", "agreement", "withdrawn", "drawn"]
     home: str = Field("", description="page where the data and their terms are found")
     archive: str = Field("", description="published file name, which the md5 belongs to")

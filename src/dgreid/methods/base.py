@@ -1,7 +1,7 @@
 """The contract between a method and the training loop. There is no trainer to inherit from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgreid.images.batch import Batch, Sampler
-from dgreid.schema import Strict
+from dgreid.schema import Module, Strict
 
 
 class MethodOptions(Strict):
     """What every method has; a method's own `Options` adds its switches."""
 
     name: str = Field(description="file stem in params/method, part of the run's name")
-    code: str = Field(description="module in src/dgreid/methods")
+    code: Annotated[str, Module("dgreid.methods")] = Field(description="module in src/dgreid/methods")
     title: str = Field(description="row title in tables")
     provenance: Literal["baseline", "as released", "as written", "reconstruction"]
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")

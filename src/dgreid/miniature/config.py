@@ -1,8 +1,10 @@
 """What a generated data set is made of."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from dgreid.schema import Strict
+from dgreid.schema import Module, Strict
 
 
 class MiniatureConfig(Strict):
@@ -11,4 +13,6 @@ class MiniatureConfig(Strict):
     seed: int = 0
     spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
     sizes: dict[str, int] = Field(description="counts the writer of this layout asks for")
-    layout: str | None = Field(None, description="the writer, where it is not called as the parser")
+    layout: Annotated[str | None, Module("dgreid.miniature.writers")] = Field(
+        None, description="the writer; null: the one that is called as the parser"
+    )

@@ -1,18 +1,20 @@
 """The schema of params/backbone."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from dgreid import params
-from dgreid.schema import Strict, validate
+from dgreid.schema import Module, Strict, validate
 
 
 class BackboneConfig(Strict):
     """A feature extractor; see `dgreid.networks.backbones`."""
 
     name: str
-    architecture: str = Field(description="module in src/dgreid/networks/backbones")
+    architecture: Annotated[str, Module("dgreid.networks.backbones")] = Field(
+        description="module in src/dgreid/networks/backbones"
+    )
     width: float = Field(1.0, gt=0, description="channel multiplier (MobileNetV2)")
     depth: int | None = Field(None, description="number of layers (ResNet)")
     last_stride: Literal[1, 2] = 1

@@ -5,9 +5,11 @@ the same stages without naming any of those a second time, and runs each item th
 front ends share one ledger (dvc.lock) and one content-addressed cache.
 """
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 from dgreid.errors import UserError
 
 SHOWN = Path("workflow/report/shown.yaml")  # what `snakemake --report` shows
+SEEN = Path("logs/code.seen")  # what the sources looked like when data/code was last brought up to date
 _VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -35,8 +38,37 @@ class Graph:
         over = self._stages[stage].get("foreach")
         if over is None:
             return {"": None}
-        values = self._vars[_VARIABLE.fullmatch(over)[1]]
+        name = _VARIABLE.fullmatch(over)[1]
+        if name not in self._vars:
+            raise UserError(f"the selection has no '{name}': write it again with `dgreid select NAME`.")
+        values = self._vars[name]
         return values if isinstance(values, dict) else {str(value): value for value in values}
+
+    def refresh(self) -> None:
+        """Bring data/code up to date by stage `code`, if a file it reads was touched or one it makes is missing.
+
+        Done before anything is scheduled, as Snakemake goes by dates: were it a rule, every edit would revisit
+        every item. The files of data/code that this leaves alone keep their dates, and their items are done.
+
+        Raises:
+            UserError: the stage failed.
+        """
+        seen = _look_of(self._paths("code", "deps"))
+        made = tuple(f"{out}/" for out in self.outputs("code"))
+        known = SEEN.is_file() and SEEN.read_text() == seen
+        if known and all(Path(path).is_file() for path in self._all_inputs() if path.startswith(made)):
+            return
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", "code"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"`{' '.join(command)}` failed, so nothing is known of the code:\n{done.stderr}")
+        SEEN.parent.mkdir(exist_ok=True)
+        SEEN.write_text(seen)
+
+    def _all_inputs(self) -> Iterator[str]:
+        for stage in self._stages:
+            for key, value in self.items(stage).items():
+                yield from (self._resolve(path, key, value) for path in self._paths(stage, "deps"))
 
     def outputs(self, stage: str) -> list[str]:
         """The outputs of a stage as Snakemake patterns."""
@@ -64,7 +96,8 @@ class Graph:
     def inputs(self, stage: str) -> Callable[[Any], list[str]]:
         """Snakemake's input function: wildcards -> the files one item depends on.
 
-        A folder stands for every output made inside it, or else for the files it holds.
+        A folder stands for every output made inside it, or else for the files it holds. data/code is no
+        output here, see `refresh`: its files are there before Snakemake looks at any date.
         """
 
         def files(wildcards: Any) -> list[str]:
@@ -125,8 +158,16 @@ class Graph:
 
 
 def gpus_per_job() -> int:
-    """One where the machine has an NVIDIA driver, else none, so that GPUs limit only who has them."""
+    """One if the machine has an NVIDIA driver, else none, so that GPUs limit only who has them."""
     return int(shutil.which("nvidia-smi") is not None)
+
+
+def _look_of(paths: list[str]) -> str:
+    """A hash of the names, sizes and dates of files and of all that folders hold."""
+    files = [file for path in paths for file in (Path(path), *Path(path).rglob("*")) if file.is_file()]
+    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    kept = sorted(fact for fact in facts if "__pycache__" not in fact[0])
+    return hashlib.sha256(repr(kept).encode()).hexdigest()
 
 
 def _remedy(path: str) -> str:

@@ -1,23 +1,24 @@
 """The selection of runs: params/matrices/NAME.yaml, expanded into params/matrix.yaml.
 
-A selection is written out in full because DVC then knows, run by run, which files it depends on.
+A selection is written out in full because DVC then knows every item: run, protocol, data set.
 """
 
 import itertools
 import json
 import shlex
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 from pydantic import field_validator
 
-from dgreid import methods, params, schema
+from dgreid import params, schema
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
-from dgreid.paths import MATRIX, PARAMS
+from dgreid.paths import ARCHIVES, MATRIX, PARAMS, RAW
 from dgreid.protocols.config import ProtocolConfig
-from dgreid.runs.config import load_run
+from dgreid.runs.config import GROUPS, RunConfig, load_run
 
 AXES = ("methods", "backbones", "protocols", "seeds")
 
@@ -31,7 +32,7 @@ class Block(schema.Strict):
     seeds: tuple[int, ...]
     recipe: str | None = None  # null: what the protocol proposes
     image: str | None = None
-    baseline: str = "erm"  # the method the others are compared with, where it is among the runs
+    baseline: str = "erm"  # the method the others are compared with, if it is among the runs
     changes: tuple[tuple[str, ...], ...] = ((),)  # alternatives, each some words such as method.margin=0.5
 
     @field_validator("changes")
@@ -95,8 +96,6 @@ def expand(selection: Selection) -> dict[str, Any]:
             protocols[protocol] = run.protocol
             runs[run.run] = {
                 "method": method,
-                "code": run.method.code,
-                "uses": methods.foundation(run.method.code),
                 "backbone": backbone,
                 "protocol": protocol,
                 "recipe": run.recipe.name,
@@ -107,23 +106,39 @@ def expand(selection: Selection) -> dict[str, Any]:
             }
     if not runs:
         raise UserError(f"matrix '{selection.name}' has no runs: each of {', '.join(AXES)} needs a value.")
-    names = sorted(
-        {part.dataset for protocol in protocols.values() for part in (*protocol.sources, *protocol.targets)}
-    )
+    members = members_of(protocols.values())
+    names = sorted({member["dataset"] for member in members.values()})
     drawn = [name for name in names if load_dataset(name).miniature]
     return {
         "name": selection.name,
         "title": selection.title,
         "drawn": drawn,
         "datasets": {name: {"source": source(name, name in drawn)} for name in names},
+        "members": members,
         "protocols": sorted(protocols),
         "runs": runs,
     }
 
 
 def source(dataset: str, drawn: bool) -> str:
-    """The file a manifest is made from: a drawn archive, or the record that `dgreid adopt` left."""
-    return f"data/archives/{dataset}.zip" if drawn else f"data/raw/{dataset}/adopted.json"
+    """The file a manifest is made from: a generated archive, or the record that `dgreid adopt` left."""
+    return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / "adopted.json")
+
+
+def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]:
+    """Every data set of every protocol, as PROTOCOL/DATASET."""
+    pairs = {
+        (protocol.name, part.dataset)
+        for protocol in protocols
+        for part in (*protocol.sources, *protocol.targets)
+    }
+    return {f"{protocol}/{name}": {"protocol": protocol, "dataset": name} for protocol, name in sorted(pairs)}
+
+
+def config_of(choice: Mapping[str, Any]) -> RunConfig:
+    """The configuration of one of a selection's runs."""
+    words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
+    return load_run([*words, *shlex.split(choice.get("changes", ""))])
 
 
 def read() -> dict[str, Any]:
@@ -131,6 +146,6 @@ def read() -> dict[str, Any]:
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
     node = schema.read_yaml(MATRIX)
-    if not isinstance(node.get("runs"), dict) or "name" not in node:
+    if not isinstance(node.get("runs"), dict) or not {"name", "members"} <= set(node):
         raise UserError(f"{MATRIX} is not what `dgreid select NAME` writes: write it again.")
     return node

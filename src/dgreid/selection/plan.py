@@ -3,7 +3,6 @@
 Nothing is run. A plan reads params/, what is in data/ and reports/metrics, and `dgreid.costs`.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +14,12 @@ from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
-from dgreid.runs.config import RunConfig, load_run
+from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
 from dgreid.runs.run import build, chosen, task_of
 from dgreid.runs.systems import plural
 from dgreid.selection import costs
+from dgreid.selection.matrix import config_of
 
 COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", "hours")
 TRAINED = ("done", "trained")
@@ -99,13 +99,6 @@ def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
     """Nothing is known, or only what a CPU of a report did; and the number of domains is known."""
     device, _ = costs.machine()
     return bool(budget.domains) and (speed is None or (device == "cpu" and speed.source == "reports"))
-
-
-def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """The configuration of one of a selection's runs."""
-    groups = ("method", "backbone", "protocol", "recipe", "image", "seed")
-    words = [f"{group}={choice[group]}" for group in groups]
-    return load_run([*words, *shlex.split(choice.get("changes", ""))])
 
 
 def status_of(run: RunConfig) -> str:

@@ -22,6 +22,7 @@ from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, chosen, record, task_of, training_images
+from dgreid.selection.code import executed
 from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit
 
@@ -44,7 +45,7 @@ def train(config: RunConfig) -> Path:
 
     images = training_images(rows, config, method)
     start = state_hash(method)  # random, or the weight file that was found
-    mark = fingerprint(chosen(config), data["sha256"], method, device)
+    mark = fingerprint(chosen(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     history, cost = fit(
         method,

@@ -14,30 +14,26 @@ from typing import Any
 import numpy as np
 import torch
 
-import dgreid
 from dgreid.device import threads
-from dgreid.files import sha256, whole
+from dgreid.files import whole
 from dgreid.methods.base import Method
 
 log = logging.getLogger(__name__)
 
 
-def fingerprint(settings: Mapping[str, Any], data: str, method: Method, device: torch.device) -> str:
+def fingerprint(
+    settings: Mapping[str, Any], code: Mapping[str, str], data: str, method: Method, device: torch.device
+) -> str:
     """A hash of all that decides the bits of a run.
 
-    Configuration, data (the hash of the training rows, which name every image by its pixels), untrained
-    weights, code, versions, threads, device.
+    Configuration, code (the digests of `selection.code.executed`), data (the hash of the training rows, which
+    name every image by its pixels), untrained weights, versions, threads, device.
     """
-    package = Path(dgreid.__file__).parent
-    files = [package / "losses.py", package / "stages" / "train.py"]
-    for folder in ("images", "methods", "networks", "training"):
-        files += (package / folder).rglob("*.py")
-    sources = {str(path.relative_to(package)): sha256(path) for path in sorted(files)}
     facts = [
         settings,
         data,
         state_hash(method),
-        sources,
+        code,
         [platform.python_version(), torch.__version__, np.__version__],
         [str(device), threads()],
     ]

@@ -1,0 +1,152 @@
+"""Which source files a piece of code executes, by its imports, and what of a file matters to a result."""
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dgreid.errors import UserError
+
+PACKAGE = Path(__file__).parent
+_OPENING, _CLOSING = (  # of the strings that newer Pythons cut into several tokens
+    {getattr(tokenize, f"{kind}STRING_{end}", None) for kind in "FT"} for end in ("START", "END")
+)
+
+
+class Sources:
+    """The modules of a package and their imports of each other; every file is read once."""
+
+    def __init__(self, package: Path = PACKAGE):
+        self.package = package
+        self._files: dict[str, Path | None] = {}
+        self._imported: dict[Path, list[str]] = {}
+        self._digests: dict[Path, str] = {}
+
+    def closure(self, modules: Iterable[str], leave_out: Iterable[str] = ()) -> list[str]:
+        """The files that importing `modules` would execute, late imports included.
+
+        A package's `__init__` counts only if something is imported from it: above an imported submodule it
+        holds a docstring and public names. Names without a file are skipped: not every name that a
+        configuration gives is a module's, such as `norm: batch`.
+
+        Args:
+            modules: full names, such as `dgreid.stages.train`.
+            leave_out: full names of modules and packages that are not followed.
+
+        Returns:
+            Paths relative to the folder that holds the package, sorted.
+
+        Raises:
+            UserError: a file among them is not valid Python.
+        """
+        left = tuple(leave_out)
+        found, waiting = set(), list(modules)
+        while waiting:
+            name = waiting.pop()
+            file = self._file(name)
+            if file is None or file in found or any(f"{name}.".startswith(f"{each}.") for each in left):
+                continue
+            found.add(file)
+            waiting += self._imports(file)
+        return sorted(file.relative_to(self.package.parent).as_posix() for file in found)
+
+    def digests(self, modules: Iterable[str], leave_out: Iterable[str] = ()) -> dict[str, str]:
+        """The files of `closure` and the `digest` of each."""
+        result = {}
+        for name in self.closure(modules, leave_out):
+            file = self.package.parent / name
+            if file not in self._digests:
+                self._digests[file] = digest(file)
+            result[name] = self._digests[file]
+        return result
+
+    def _file(self, module: str) -> Path | None:
+        """Where a module of the package is; None for other names."""
+        if module not in self._files:
+            head, *rest = module.split(".")
+            path = self.package.joinpath(*rest)
+            candidates = (path / "__init__.py", path.with_name(f"{path.name}.py"))
+            known = (file for file in candidates if head == self.package.name and file.is_file())
+            self._files[module] = next(known, None)
+        return self._files[module]
+
+    def _imports(self, file: Path) -> list[str]:
+        if file not in self._imported:
+            found = [name for node in ast.walk(_parse(file)) for name in self._names(node, file)]
+            self._imported[file] = list(dict.fromkeys(found))
+        return self._imported[file]
+
+    def _names(self, node: ast.AST, file: Path) -> Iterator[str]:
+        """The modules of the package that one import statement leads to."""
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = file.relative_to(self.package.parent).parts[: -node.level]
+                base = ".".join((*above, *filter(None, [node.module])))
+            for alias in node.names:
+                submodule = f"{base}.{alias.name}"
+                yield submodule if self._file(submodule) else base
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a Python file without comments, strings that stand alone (docstrings), and blank space.
+
+    It depends on the text alone, not on the Python that reads it.
+
+    Raises:
+        UserError: the file is not valid Python.
+    """
+    return hashlib.sha256(_essence(file).encode()).hexdigest()
+
+
+def _essence(file: Path) -> str:
+    """The lines of a file that do something; inside a string of several lines every character counts."""
+    text = file.read_text(encoding="utf-8")
+    dropped, kept_whole = _strings_alone(_parse(file), text.split("\n")), set()
+    opened = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        first, last = token.start[0], token.end[0]
+        if token.type == tokenize.COMMENT:
+            dropped.append((token.start, token.end))
+        elif token.type == tokenize.STRING:
+            kept_whole.update(range(first, last))
+        elif token.type in _OPENING:
+            opened.append(first)
+        elif token.type in _CLOSING:
+            kept_whole.update(range(opened.pop(), last))
+    lines = text.split("\n")
+    for (first, left), (last, right) in sorted(dropped, reverse=True):  # from the end: places stay valid
+        kept_whole.difference_update(range(first, last))
+        lines[first - 1 : last] = [lines[first - 1][:left] + lines[last - 1][right:], *[""] * (last - first)]
+    lines = [line if row in kept_whole else line.rstrip() for row, line in enumerate(lines, 1)]
+    return "\n".join(line for row, line in enumerate(lines, 1) if line or row in kept_whole) + "\n"
+
+
+def _strings_alone(tree: ast.AST, lines: list[str]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """The places, (row, column) to (row, column), of statements that are nothing but a string."""
+    return [
+        (
+            (node.lineno, _column(lines, node.lineno, node.col_offset)),
+            (node.end_lineno, _column(lines, node.end_lineno, node.end_col_offset)),
+        )
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+
+
+def _column(lines: list[str], row: int, offset: int) -> int:
+    """A column in characters, as tokens have it, from one in bytes, as syntax trees have it."""
+    return len(lines[row - 1].encode()[:offset].decode())
+
+
+def _parse(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}; fix that and run it again.") from error

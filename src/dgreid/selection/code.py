@@ -1,0 +1,132 @@
+"""What every item of the selection executes, and with which settings: data/code/STAGE/ITEM.json.
+
+DVC cannot depend on a list of files that differs from run to run, and a folder of sources names too many. So
+each item of a stage depends on one small file, which changes if and only if its resolved settings or a source
+file that it executes change: by imports, followed from the stage and from the modules that its configuration
+names. Comments, docstrings and blank lines do not count.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dgreid import params, schema
+from dgreid.datasets.config import DatasetConfig, load_dataset
+from dgreid.errors import UserError
+from dgreid.files import sha256, whole
+from dgreid.imports import Sources
+from dgreid.networks.config import load_backbone
+from dgreid.paths import CODE, CODE_KEPT, MATRIX, MEMBERS, SPLITS
+from dgreid.protocols.config import load_protocol
+from dgreid.runs.config import RunConfig
+from dgreid.runs.run import chosen
+from dgreid.selection.matrix import config_of, members_of
+
+log = logging.getLogger(__name__)
+
+GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "schema")  # decide no result
+READ = ("runs.config", "runs.names", "selection")  # what they decide are the settings
+EXCHANGED = ("datasets", "miniature", "protocols")  # what they decide is in the files that runs read
+NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *READ, *EXCHANGED)}
+
+
+def write(matrix: Mapping[str, Any]) -> list[Path]:
+    """Bring data/code up to date with the sources, params/ and the selection; returns the files that changed.
+
+    A file is replaced only if its content changes, so that its date tells Snakemake the truth. What belongs to
+    other selections is put aside and comes back with its date.
+
+    Raises:
+        UserError: a configuration or a source file is broken, or the selection is older than its protocols.
+    """
+    check_members(matrix)
+    wanted = {CODE / f"{item}.json": _text(node) for item, node in items(matrix, Sources())}
+    for path in set(CODE.rglob("*.json")) - set(wanted):
+        kept = CODE_KEPT / path.relative_to(CODE)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(kept)
+    changed = []
+    for path, text in wanted.items():
+        kept = CODE_KEPT / path.relative_to(CODE)
+        if not path.exists() and kept.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept.replace(path)
+        if not path.exists() or path.read_text() != text:
+            changed.append(path)
+            with whole(path) as part:
+                part.write_text(text)
+    for protocol in matrix["protocols"]:  # a data set that a protocol no longer has must not count for it
+        for path in (MEMBERS / protocol).glob("*.json"):
+            if f"{protocol}/{path.stem}" not in matrix["members"]:
+                path.unlink()
+    log.info("%s: %d items, %d of them changed", CODE, len(wanted), len(changed))
+    return changed
+
+
+def check_members(matrix: Mapping[str, Any]) -> None:
+    """Refuse a selection that was written before its protocols got other data sets."""
+    now = members_of(load_protocol(name) for name in matrix["protocols"])
+    for member in sorted(now.keys() ^ matrix["members"].keys()):
+        protocol, _, dataset = member.partition("/")
+        raise UserError(
+            f"{MATRIX} and protocol {protocol} disagree on data set {dataset}: write the selection again with "
+            f"`dgreid select {matrix['name']}`."
+        )
+
+
+def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
+    """STAGE/ITEM and its content, of every item of the selection; `report` has no items."""
+    for name in matrix["datasets"]:
+        yield from _of_dataset(load_dataset(name), sources)
+    for name, member in matrix["members"].items():
+        yield f"member/{name}", {"settings": member, "code": code("member", (), sources)}
+    for name in matrix["protocols"]:
+        yield f"protocol/{name}", _node("protocol", load_protocol(name), sources)
+    for name, config in _runs(matrix["runs"]):
+        for stage in ("train", "evaluate"):
+            node = {"settings": chosen(config), "code": executed(stage, config, sources)}
+            yield f"{stage}/{name}", node
+    backbones = [load_backbone(name) for name in params.names("backbone")]  # the papers' tables count them
+    yield "report", {"code": code("report", backbones, sources)}
+
+
+def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
+    if config.miniature:
+        layout = config.miniature.layout or config.parser
+        drawn = config.miniature.model_copy(update={"layout": layout})
+        yield f"synthesize/{config.name}", _node("synthesize", drawn, sources)
+    node = _node("manifest", config.model_copy(update={"miniature": None}), sources)
+    splits = {str(path): sha256(path) for path in sorted(SPLITS.glob(f"{config.name}-*.json"))}
+    yield f"manifest/{config.name}", {**node, "splits": splits}
+
+
+def _runs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfig]]:
+    """The configuration of every run; runs that differ in nothing but the seed are composed once."""
+    composed: dict[str, RunConfig] = {}
+    for name, choice in runs.items():
+        alike = json.dumps({**choice, "seed": 0})
+        if alike not in composed:
+            composed[alike] = config_of(choice)
+        yield name, composed[alike].model_copy(update={"seed": choice["seed"]})
+
+
+def executed(stage: str, config: RunConfig, sources: Sources | None = None) -> dict[str, str]:
+    """The source files that `train` or `evaluate` executes for a run, with their digests."""
+    used = config if stage == "train" else (config.method, config.backbone)  # no image operations of training
+    return code(stage, used, sources or Sources())
+
+
+def code(stage: str, configuration: Any, sources: Sources) -> dict[str, str]:
+    """The source files that a stage executes under a configuration, with their digests."""
+    left = [f"dgreid.{name}" for name in NOT_FOLLOWED.get(stage, GROUND)]
+    return sources.digests([f"dgreid.stages.{stage}", *schema.modules(configuration)], left)
+
+
+def _node(stage: str, config: Any, sources: Sources) -> dict[str, Any]:
+    return {"settings": config.model_dump(mode="json"), "code": code(stage, config, sources)}
+
+
+def _text(node: Mapping[str, Any]) -> str:
+    return json.dumps(node, indent=1) + "\n"

@@ -1,0 +1,29 @@
+"""Stage member: the manifest of one data set, as a part of one protocol -> data/members/PROTOCOL/DATASET.json.
+
+DVC cannot depend on a list of data sets that differs from protocol to protocol, so each protocol depends on a
+folder of its own, which holds the hashes of its data sets' manifests and nothing of others.
+"""
+
+import json
+from pathlib import Path
+
+from dgreid.errors import UserError
+from dgreid.files import sha256, whole
+from dgreid.paths import MANIFESTS, MEMBERS
+
+
+def member(protocol: str, dataset: str) -> Path:
+    """Write the hashes of a manifest's files; returns the file.
+
+    Raises:
+        UserError: the manifest is missing.
+    """
+    files = sorted((MANIFESTS / dataset).glob("*.parquet"))
+    if not files:
+        raise UserError(
+            f"{MANIFESTS / dataset} is missing: make it with `dgreid manifest dataset={dataset}`."
+        )
+    path = MEMBERS / protocol / f"{dataset}.json"
+    with whole(path) as part:
+        part.write_text(json.dumps({file.name: sha256(file) for file in files}, indent=1) + "\n")
+    return path
