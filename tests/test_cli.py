@@ -77,7 +77,7 @@ def test_select_writes_every_run_with_its_own_choices(root, tmp_path, monkeypatc
     assert cli.main(["select", "miniature", "methods=[erm]", "seeds=[0,7]"]) == 0
     written = yaml.safe_load((tmp_path / "matrix.yaml").read_text())
     assert list(written["runs"]) == ["erm-resnet_tiny-miniature-s0", "erm-resnet_tiny-miniature-s7"]
-    assert written["runs"]["erm-resnet_tiny-miniature-s7"]["code"] == "erm"
+    assert written["runs"]["erm-resnet_tiny-miniature-s7"]["seed"] == 7
     assert written["datasets"]["mini_grid"]["source"] == "data/archives/mini_grid.zip"
     assert set(written["drawn"]) == set(written["datasets"])
 

@@ -177,15 +177,3 @@ def test_a_method_is_saved_whole(name):
     images = drawn[next(iter(drawn))][0].images
     with torch.no_grad():
         assert torch.equal(method.eval().embed(images), fresh.eval().embed(images))
-
-
-def test_a_method_says_which_other_it_builds_on(tmp_path, monkeypatch):
-    assert methods.foundation("erm") == methods.foundation("metabin") == "__init__"
-    lines = {"erm": "", "one": "from dgreid.methods import erm", "two": "from dgreid.methods.erm import ERM"}
-    for name, line in lines.items():
-        (tmp_path / f"{name}.py").write_text(line)
-    monkeypatch.setattr(methods, "__file__", str(tmp_path / "__init__.py"))
-    assert [methods.foundation(name) for name in lines] == ["__init__", "erm", "erm"]
-    (tmp_path / "both.py").write_text("from dgreid.methods import erm\nfrom dgreid.methods.one import ONE")
-    with pytest.raises(UserError, match=r"both\.py builds on erm and one: build on one"):
-        methods.foundation("both")

@@ -14,7 +14,7 @@ def selection(runs, name="toy", title="A <toy> & its title"):
         "title": title,
         "datasets": {},
         "protocols": sorted({run["protocol"] for run in runs}),
-        "runs": {run["run"]: {key: run[key] for key in keys} | {"code": run["method"]} for run in runs},
+        "runs": {run["run"]: {key: run[key] for key in keys} for run in runs},
     }
 
 

@@ -66,7 +66,7 @@ def project(root, tmp_path, monkeypatch):
         }
         results.METRICS.mkdir(parents=True, exist_ok=True)
         (results.METRICS / f"{run}.json").write_text(json.dumps(node))
-        choices[run] = {"method": made.method.name, "code": made.method.code, "seed": 0}
+        choices[run] = {"method": made.method.name, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
 

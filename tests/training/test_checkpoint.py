@@ -48,15 +48,17 @@ def test_random_states_come_back():
     assert (random.random(), np.random.rand(), torch.rand(1)) == first
 
 
-def test_fingerprint_sees_settings_data_and_weights(method):
-    def of(data="rows", **changes):
-        return fingerprint(chosen(tiny.config("erm", **changes)), data, method, torch.device("cpu"))
+def test_fingerprint_sees_settings_code_data_and_weights(method):
+    def of(data="rows", code=None, **changes):
+        code = code or {"dgreid/methods/erm.py": "digest"}
+        return fingerprint(chosen(tiny.config("erm", **changes)), code, data, method, torch.device("cpu"))
 
     first = of()
     assert of() == first
     assert of(epochs=3) != first
     assert of(changes={"margin": 0.2}) != first
     assert of("other rows") != first
+    assert of(code={"dgreid/methods/erm.py": "another"}) != first
     with torch.no_grad():
         method.network.classifier.weight[0, 0] += 1
     assert of() != first

@@ -39,6 +39,7 @@ blocks: [{methods: [erm, metabin], backbones: [resnet_tiny], protocols: [tiny], 
 FRESH = {
     *(f"synthesize dataset={name}" for name in ("mini_cuhk02", "mini_cuhk03", "mini_viper")),
     *(f"manifest dataset={name}" for name in ("mini_cuhk02", "mini_cuhk03", "mini_viper")),
+    *(f"member protocol=tiny dataset={name}" for name in ("mini_cuhk02", "mini_cuhk03", "mini_viper")),
     "protocol protocol=tiny",
     *(f"{stage} {method}" for stage in ("train", "evaluate") for method in ("erm", "metabin")),
     "report",
@@ -66,6 +67,7 @@ class Project:
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),  # the code that runs is the copy
             **{f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
         self.environment.pop("DGREID_THREADS", None)
@@ -102,6 +104,20 @@ class Project:
     def set_rate(self, method: str, rate: float) -> None:
         path = self.folder / "params" / "method" / f"{method}.yaml"
         path.write_text(re.sub(r"(?m)^(learning_rate: )[\d.e-]+", rf"\g<1>{rate}", path.read_text()))
+
+    def append(self, name: str, line: str) -> None:
+        with (self.folder / "src" / "dgreid" / name).open("a") as file:
+            file.write(f"{line}\n")
+
+    def planned(self) -> set[str]:
+        """What `snakemake -n` lists: the items of stages, with runs named by their method."""
+        said = self.run("snakemake -n")
+        items = re.findall(r"(?m)^rule (\w+):\n(?:    .*\n)*?    log: (\S+)", said)
+        return {f"{rule} {Path(log).stem.split('-')[0]}" for rule, log in items}
+
+    def stale(self) -> set[str]:
+        """The stages' items that `dvc status` names."""
+        return set(re.findall(r"(?m)^(\S+):$", self.run("dvc status")))
 
     def kill_training(self, method: str) -> None:
         """Start snakemake and kill the training process of `method` with SIGKILL once it runs."""
@@ -140,6 +156,18 @@ def test_one_graph_two_front_ends(tmp_path):
     project.commit("built")
     assert project.executed("dvc repro") == []
     assert "Nothing to be done" in project.run("snakemake --cores all")
+
+    project.append("methods/metabin.py", "# a remark")  # and a data set that nothing selected uses
+    shutil.copy(project.folder / "params/dataset/mini_grid.yaml", project.folder / "params/dataset/mine.yaml")
+    assert "Nothing to be done" in project.run("snakemake -n") and not project.stale()
+    project.append("methods/metabin.py", "CHANGED = True")
+    assert project.stale() == {"code"}
+    assert project.planned() == {"train metabin", "evaluate metabin", "report report"}
+    run = "metabin-resnet_tiny-tiny-s0"
+    assert project.stale() == {f"train@{run}", f"evaluate@{run}"}
+    assert project.executed("dvc repro") == only("metabin")
+    assert "Nothing to be done" in project.run("snakemake --cores all") and not project.stale()
+    project.commit("metabin-code")
 
     rate = yaml.safe_load((ROOT / "params/method/erm.yaml").read_text())["learning_rate"]
     project.set_rate("erm", rate * 50)

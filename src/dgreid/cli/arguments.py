@@ -15,7 +15,10 @@ _TRAINED = "metabin-resnet_tiny-miniature-s0"
 STAGES = {
     "synthesize": ("draw a miniature data set", "dgreid synthesize dataset=mini_grid"),
     "manifest": ("read a data set into typed tables", "dgreid manifest dataset=mini_grid"),
-    "member": ("note the manifest of a protocol's data set", "dgreid member protocol=miniature dataset=mini_grid"),
+    "member": (
+        "note the manifest of a protocol's data set",
+        "dgreid member protocol=miniature dataset=mini_grid",
+    ),
     "protocol": ("fix a protocol's training, query and gallery rows", "dgreid protocol protocol=miniature"),
     "train": ("train one run", f"dgreid train {_RUN}"),
     "evaluate": ("measure one run on every target", f"dgreid evaluate {_RUN}"),

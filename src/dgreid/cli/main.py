@@ -149,9 +149,8 @@ def _protocols(arguments: argparse.Namespace) -> None:
 def _stage(arguments: argparse.Namespace) -> None:
     """Run one stage item and, if it succeeded, note it in the execution log."""
     started = time.time()
-    {"member": _member, "report": _report}.get(arguments.name, _run if arguments.name in ("train", "evaluate") else _item)(
-        arguments
-    )
+    others = {"member": _member, "train": _run, "evaluate": _run, "report": _report}
+    others.get(arguments.name, _item)(arguments)
     EXECUTIONS.parent.mkdir(exist_ok=True)
     with EXECUTIONS.open("a") as log:  # one short write: whole even when jobs run side by side
         log.write(

@@ -33,10 +33,10 @@ NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *RE
 
 
 def write(matrix: Mapping[str, Any]) -> list[Path]:
-    """Bring data/code up to date with the sources, params/ and the selection; returns the files that changed.
+    """Bring data/code up to date with sources, params/ and the selection; returns the files that changed.
 
-    A file is replaced only if its content changes, so that its date tells Snakemake the truth. What belongs to
-    other selections is put aside and comes back with its date.
+    A file is replaced only if its content changes, so that its date tells Snakemake the truth. The files of
+    items that only other selections have are put aside and come back with their dates.
 
     Raises:
         UserError: a configuration or a source file is broken, or the selection is older than its protocols.
@@ -68,11 +68,11 @@ def write(matrix: Mapping[str, Any]) -> list[Path]:
 def check_members(matrix: Mapping[str, Any]) -> None:
     """Refuse a selection that was written before its protocols got other data sets."""
     now = members_of(load_protocol(name) for name in matrix["protocols"])
-    for member in sorted(now.keys() ^ matrix["members"].keys()):
+    for member in sorted(now.keys() ^ matrix.get("members", {}).keys()):
         protocol, _, dataset = member.partition("/")
         raise UserError(
-            f"{MATRIX} and protocol {protocol} disagree on data set {dataset}: write the selection again with "
-            f"`dgreid select {matrix['name']}`."
+            f"{MATRIX} and protocol {protocol} disagree on data set {dataset}: write the selection again "
+            f"with `dgreid select {matrix['name']}`."
         )
 
 

@@ -45,10 +45,10 @@ class Graph:
         return values if isinstance(values, dict) else {str(value): value for value in values}
 
     def refresh(self) -> None:
-        """Bring data/code up to date by stage `code`, if a file it reads was touched or one it makes is missing.
+        """Run stage `code` if a file that it reads was touched or one that it makes is missing.
 
-        Done before anything is scheduled, as Snakemake goes by dates: were it a rule, every edit would revisit
-        every item. The files of data/code that this leaves alone keep their dates, and their items are done.
+        Not a rule: Snakemake goes by dates, and after a rule that makes all of data/code it would visit every
+        item. Done before, the files whose content stays keep their dates, and their items count as done.
 
         Raises:
             UserError: the stage failed.

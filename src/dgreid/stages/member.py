@@ -1,7 +1,7 @@
-"""Stage member: the manifest of one data set, as a part of one protocol -> data/members/PROTOCOL/DATASET.json.
+"""Stage member: the manifest of one of a protocol's data sets -> data/members/PROTOCOL/DATASET.json.
 
-DVC cannot depend on a list of data sets that differs from protocol to protocol, so each protocol depends on a
-folder of its own, which holds the hashes of its data sets' manifests and nothing of others.
+DVC cannot depend on a list of data sets that differs from protocol to protocol. So each protocol depends on
+a folder of its own, which holds the hashes of its data sets' manifests and nothing of others.
 """
 
 import json

@@ -10,7 +10,7 @@ from dgreid.errors import UserError
 from dgreid.runs.config import load_run
 from dgreid.selection import matrix
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 BLOCK = {"methods": ["erm"], "backbones": ["resnet_tiny"], "protocols": ["miniature"], "seeds": [0]}
 
