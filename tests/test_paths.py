@@ -20,6 +20,9 @@ def named(node: object) -> set[str]:
 def test_dvc_yaml_names_the_places_that_paths_names(root):
     found = named(yaml.safe_load((root / "dvc.yaml").read_text())["stages"]) - DIRECT
     assert len(found) > 20
-    places = {value for value in vars(paths).values() if isinstance(value, Path)} - {paths.DATA, paths.REPORTS}
+    places = {value for value in vars(paths).values() if isinstance(value, Path)} - {
+        paths.DATA,
+        paths.REPORTS,
+    }
     for path in found:
         assert places & {Path(path), *Path(path).parents}, f"{path} of dvc.yaml is not in paths.py"

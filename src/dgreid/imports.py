@@ -4,12 +4,15 @@ import ast
 import hashlib
 import io
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from dgreid.errors import UserError
 
 PACKAGE = Path(__file__).parent
+Result = TypeVar("Result")
 _OPENING, _CLOSING = (  # of the strings that newer Pythons cut into several tokens
     {getattr(tokenize, f"{kind}STRING_{end}", None) for kind in "FT"} for end in ("START", "END")
 )
@@ -73,23 +76,16 @@ class Sources:
         return self._files[module]
 
     def _imports(self, file: Path) -> list[str]:
+        """The modules of the package that the import statements of a file lead to."""
         if file not in self._imported:
-            found = [name for node in ast.walk(_parse(file)) for name in self._names(node, file)]
-            self._imported[file] = list(dict.fromkeys(found))
+            above = file.relative_to(self.package.parent).parts
+            names = []
+            for level, module, name in _of(_statements, file):
+                base = ".".join((*above[:-level], *filter(None, [module]))) if level else module
+                submodule = f"{base}.{name}"
+                names.append(submodule if name and self._file(submodule) else base)
+            self._imported[file] = list(dict.fromkeys(names))
         return self._imported[file]
-
-    def _names(self, node: ast.AST, file: Path) -> Iterator[str]:
-        """The modules of the package that one import statement leads to."""
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = file.relative_to(self.package.parent).parts[: -node.level]
-                base = ".".join((*above, *filter(None, [node.module])))
-            for alias in node.names:
-                submodule = f"{base}.{alias.name}"
-                yield submodule if self._file(submodule) else base
 
 
 def digest(file: Path) -> str:
@@ -100,13 +96,34 @@ def digest(file: Path) -> str:
     Raises:
         UserError: the file is not valid Python.
     """
-    return hashlib.sha256(_essence(file).encode()).hexdigest()
+    return hashlib.sha256(_of(_essence, file).encode()).hexdigest()
 
 
-def _essence(file: Path) -> str:
-    """The lines of a file that do something; inside a string of several lines every character counts."""
-    text = file.read_text(encoding="utf-8")
-    dropped, kept_whole = _strings_alone(_parse(file), text.split("\n")), set()
+def _of(read: Callable[[str], Result], file: Path) -> Result:
+    """What `read` finds in a file's text, errors in which name the file."""
+    try:
+        return read(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}; fix that and run it again.") from error
+
+
+@cache
+def _statements(text: str) -> list[tuple[int, str, str | None]]:
+    """What a text imports: dots in front, module, and the name taken from it, None if it is not `from`."""
+    found: list[tuple[int, str, str | None]] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.level, node.module or "", alias.name) for alias in node.names]
+    return found
+
+
+@cache
+def _essence(text: str) -> str:
+    """The lines of a text that do something; inside a string of several lines every character counts."""
+    lines = text.split("\n")
+    dropped, kept_whole = _strings_alone(ast.parse(text), lines), set()
     opened = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         first, last = token.start[0], token.end[0]
@@ -118,7 +135,6 @@ def _essence(file: Path) -> str:
             opened.append(first)
         elif token.type in _CLOSING:
             kept_whole.update(range(opened.pop(), last))
-    lines = text.split("\n")
     for (first, left), (last, right) in sorted(dropped, reverse=True):  # from the end: places stay valid
         kept_whole.difference_update(range(first, last))
         lines[first - 1 : last] = [lines[first - 1][:left] + lines[last - 1][right:], *[""] * (last - first)]
@@ -143,10 +159,3 @@ def _strings_alone(tree: ast.AST, lines: list[str]) -> list[tuple[tuple[int, int
 def _column(lines: list[str], row: int, offset: int) -> int:
     """A column in characters, as tokens have it, from one in bytes, as syntax trees have it."""
     return len(lines[row - 1].encode()[:offset].decode())
-
-
-def _parse(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UserError(f"{file}, line {error.lineno}: {error.msg}; fix that and run it again.") from error

@@ -5,8 +5,6 @@ import pytest
 import torch
 
 import tiny
-from dgreid import methods
-from dgreid.errors import UserError
 from dgreid.images.loader import survey
 from dgreid.methods.base import Method
 from dgreid.networks.neck import BNNeck

@@ -1,3 +1,4 @@
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -103,3 +104,62 @@ def test_what_is_shown_is_made_and_has_a_caption(root):
     outs = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]["outs"]
     assert shown and set(shown) <= set(outs)
     assert all((root / "workflow" / "report" / how["caption"]).is_file() for how in shown.values())
+
+
+DVC = """#!/bin/sh
+echo "$@" >> called
+mkdir -p data/code/run
+[ -e broken ] && { echo "ERROR: x.py, line 1" >&2; exit 1; }
+touch data/code/run/r1.json data/code/run/r2.json
+"""
+
+
+@pytest.fixture
+def refreshed(graph, tmp_path, monkeypatch):
+    """A graph with a stage `code`, which a stand-in for DVC makes; how often DVC was called."""
+    stages = {
+        "code": {"cmd": "x", "deps": ["code"], "outs": [{"data/code": {"cache": False}}]},
+        "run": {"foreach": "${runs}", "do": {"cmd": "x", "deps": ["data/code/run/${item}.json"], "outs": []}},
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({**SPEC, "stages": stages}))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/dvc").write_text(DVC)
+    (tmp_path / "bin/dvc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    def refresh() -> int:
+        Graph("dvc.yaml").refresh()
+        return len((tmp_path / "called").read_text().splitlines())
+
+    return refresh
+
+
+def test_the_code_is_looked_at_again_if_a_source_was_touched_or_an_item_is_missing(refreshed, tmp_path):
+    assert [refreshed(), refreshed()] == [1, 1]
+    assert (tmp_path / "called").read_text() == "--wait-for-lock repro --single-item code\n"
+    os.utime(tmp_path / "code/x.py", (1, 1))  # an older date is another one too
+    assert [refreshed(), refreshed()] == [2, 2]
+    (tmp_path / "code/notes.txt").unlink()
+    assert [refreshed(), refreshed()] == [3, 3]
+    (tmp_path / "data/code/run/r2.json").unlink()
+    assert [refreshed(), refreshed()] == [4, 4]
+
+
+def test_code_that_cannot_be_read_stops_before_anything_is_scheduled(refreshed, tmp_path):
+    (tmp_path / "broken").touch()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"x\.py, line 1"):
+            refreshed()
+    (tmp_path / "broken").unlink()
+    assert refreshed() == 3
+
+
+def test_the_items_of_code_are_plain_inputs(refreshed):
+    refreshed()
+    assert inputs(Graph("dvc.yaml"), "run", "r1") == ["data/code/run/r1.json"]
+
+
+def test_a_selection_of_an_earlier_version_is_one_sentence(graph, tmp_path):
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump({"name": "n", "runs": []}))
+    with pytest.raises(UserError, match="no 'sets': write it again"):
+        Graph("dvc.yaml")

@@ -1,0 +1,256 @@
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import yaml
+
+from dgreid import schema
+from dgreid.errors import UserError
+from dgreid.imports import Sources
+from dgreid.runs.config import load_run
+from dgreid.selection import code, matrix
+
+ROOT = Path(__file__).parents[2]
+ERM, METABIN, MOBILE = (
+    "erm-resnet_tiny-miniature-s0",
+    "metabin-resnet_tiny-miniature-s0",
+    "erm-mobilenet_v2_x0_25-miniature-s0",
+)
+BLOCKS = [
+    {
+        "methods": ["erm", "metabin"],
+        "backbones": ["resnet_tiny"],
+        "protocols": ["miniature"],
+        "seeds": [0, 1],
+    },
+    {
+        "methods": ["erm"],
+        "backbones": ["mobilenet_v2_x0_25"],
+        "protocols": ["miniature", "miniature_single"],
+        "seeds": [0],
+    },
+]
+
+
+class Project:
+    """A copy of src/ and params/, as working folder."""
+
+    def __init__(self, folder: Path, selected: dict):
+        self.folder, self.matrix = folder, selected
+        shutil.copytree(ROOT / "src" / "dgreid", folder / "src" / "dgreid")
+        shutil.copytree(ROOT / "params", folder / "params")
+
+    def source(self, name: str, text: str) -> None:
+        """Append to a source file, or add it."""
+        path = self.folder / "src" / "dgreid" / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
+
+    def items(self) -> dict[str, dict]:
+        return dict(code.items(self.matrix, Sources(self.folder / "src" / "dgreid")))
+
+
+@pytest.fixture(scope="module")
+def selected():
+    """The selection of BLOCKS, and its items as src/ and params/ have them."""
+    with contextlib.chdir(ROOT):
+        chosen = matrix.expand(
+            schema.validate(matrix.Selection, {"name": "mine", "title": "", "blocks": BLOCKS})
+        )
+        return chosen, dict(code.items(chosen, Sources()))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, selected):
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path, selected[0])
+
+
+@pytest.fixture
+def changed(project, selected):
+    """The items that have another content now than before the test."""
+    before = selected[1]
+    assert len(before) > 30
+
+    def now() -> set[str]:
+        after = project.items()
+        return {item for item in before.keys() | after.keys() if before.get(item) != after.get(item)}
+
+    return now
+
+
+def runs(*names: str) -> set[str]:
+    return {f"{stage}/{name}" for stage in ("train", "evaluate") for name in names}
+
+
+def test_what_is_added_changes_no_item(project, changed):
+    for name in (
+        "methods/fresh.py",
+        "networks/backbones/fresh.py",
+        "networks/norms/fresh.py",
+        "images/operations/fresh.py",
+        "datasets/parsers/fresh.py",
+        "miniature/writers/fresh.py",
+        "reporting/figures/fresh.py",
+    ):
+        project.source(name, "from dgreid.methods import erm\n")
+    shutil.copy("params/method/erm.yaml", "params/method/fresh.yaml")
+    shutil.copy("params/backbone/resnet_tiny.yaml", "params/backbone/fresh.yaml")
+    shutil.copy("params/dataset/mini_grid.yaml", "params/dataset/fresh.yaml")
+    assert changed() == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "users"),
+    [
+        ("methods/metabin.py", runs(METABIN, METABIN.replace("s0", "s1"))),
+        ("datasets/parsers/grid.py", {"manifest/mini_grid"}),
+        ("miniature/writers/grid.py", {"synthesize/mini_grid"}),
+        ("reporting/figures/cost.py", {"report"}),
+        ("reporting/figures/tsne.py", set()),  # a command of its own
+        ("errors.py", set()),
+    ],
+)
+def test_an_edit_reaches_exactly_its_users(project, changed, name, users):
+    project.source(name, "EDITED = True\n")
+    assert changed() == users
+
+
+def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networks(project, changed):
+    project.source("networks/backbones/resnet_tiny.py", "EDITED = True\n")
+    tiny = {name for name in project.matrix["runs"] if "resnet_tiny" in name}
+    assert changed() == runs(*tiny) | {"report"}
+
+
+@pytest.mark.parametrize(("name", "stage"), [("training/loop.py", "train"), ("stages/member.py", "member")])
+def test_an_edit_of_a_stage_reaches_no_other_stage(project, changed, name, stage):
+    project.source(name, "EDITED = True\n")
+    assert changed() == {item for item in project.items() if item.startswith(f"{stage}/")}
+
+
+def test_remarks_change_no_item(project, changed):
+    for name in ("methods/erm.py", "training/loop.py", "stages/report.py", "evaluation/ranking.py"):
+        project.source(name, '\n\n# a remark\n"""A text that stands alone."""\n')
+    assert changed() == set()
+
+
+class Marked(schema.Strict):
+    """Names modules as the sections of params/ do."""
+
+    code: Annotated[str, schema.Module("dgreid.methods")] = "fresh"
+    norm: Annotated[str, schema.Module("dgreid.networks.norms")] = "fresh"
+    steps: tuple["Step", ...] = ()
+
+
+class Step(schema.Strict):
+    operation: Annotated[str, schema.Module("dgreid.images.operations")]
+
+
+def test_norms_and_operations_that_a_run_names_count_where_they_are_used(project):
+    for name in ("methods/fresh.py", "networks/norms/fresh.py", "images/operations/fresh.py"):
+        project.source(name, "A = 1\n")
+    image = Marked(norm="batch", steps=[Step(operation="fresh")])
+    run = load_run(["method=erm", "backbone=resnet_tiny", "protocol=miniature"])
+    run = run.model_copy(update={"method": Marked(), "image": image})
+    plain = run.model_copy(update={"method": Marked(norm="batch"), "image": None})
+
+    def added(stage: str) -> set[str]:
+        sources = Sources(project.folder / "src" / "dgreid")
+        with_them, without = (code.executed(stage, each, sources).keys() for each in (run, plain))
+        return with_them - without
+
+    assert added("train") == {"dgreid/networks/norms/fresh.py", "dgreid/images/operations/fresh.py"}
+    assert added("evaluate") == {"dgreid/networks/norms/fresh.py"}
+
+
+def test_a_chain_of_methods_is_followed(project):
+    project.source("methods/fresh.py", "def late():\n    from dgreid.methods import middle\n")
+    project.source("methods/middle.py", "from dgreid.methods.erm import ERM\n")
+
+    def now() -> dict[str, str]:
+        return code.code("train", Marked(norm="batch"), Sources(project.folder / "src" / "dgreid"))
+
+    before = now()
+    assert {f"dgreid/methods/{name}.py" for name in ("fresh", "middle", "erm")} <= before.keys()
+    project.source("methods/erm.py", "EDITED = True\n")
+    assert [name for name, digest in now().items() if before.get(name) != digest] == ["dgreid/methods/erm.py"]
+
+
+def test_settings_reach_the_items_that_use_them(project, changed):
+    path = Path("params/method/metabin.yaml")
+    path.write_text("# a remark\n" + path.read_text() + "margin: 0.25\n")
+    path = Path("params/dataset/mini_grid.yaml")
+    node = yaml.safe_load(path.read_text())
+    node["miniature"]["spread"] = 0.5
+    path.write_text(yaml.safe_dump(node))
+    assert changed() == runs(METABIN, METABIN.replace("s0", "s1")) | {"synthesize/mini_grid"}
+
+
+def test_an_imported_split_list_reaches_its_data_set_alone(project, changed):
+    Path("data/splits").mkdir(parents=True)
+    Path("data/splits/mini_grid-theirs.json").write_text("{}")
+    assert changed() == {"manifest/mini_grid"}
+
+
+def test_a_protocol_has_its_own_data_sets_as_members(project):
+    single = yaml.safe_load(Path("params/protocol/miniature_single.yaml").read_text())
+    sources = {part["dataset"] for part in single["sources"]}
+    members = {name for name in project.matrix["members"] if name.startswith("miniature_single/")}
+    assert {f"miniature_single/{name}" for name in sources} <= members
+    assert {f"member/{name}" for name in project.matrix["members"]} <= project.items().keys()
+    assert len(members) < len(project.matrix["datasets"])
+
+
+def test_the_checkpoint_sees_the_code_that_the_train_item_lists(root, selected):
+    run = load_run(["method=metabin", "backbone=resnet_tiny", "protocol=miniature"])
+    assert code.executed("train", run) == selected[1][f"train/{METABIN}"]["code"]
+
+
+def age(path: Path) -> None:
+    """Date a file to the year 2001."""
+    os.utime(path, (10**9, 10**9))
+
+
+def test_files_are_replaced_only_if_they_change_and_come_back_with_their_date(project):
+    assert len(code.write(project.matrix)) == len(list(code.CODE.rglob("*.json")))
+    assert json.loads((code.CODE / f"train/{ERM}.json").read_text())["settings"]["method"]["name"] == "erm"
+    for path in code.CODE.rglob("*.json"):
+        age(path)
+    assert code.write(project.matrix) == []
+    path = Path("params/method/metabin.yaml")
+    path.write_text(path.read_text() + "margin: 0.25\n")
+    trained = code.CODE / f"train/{METABIN}.json"
+    assert trained in code.write(project.matrix)
+    assert trained.stat().st_mtime > 10**9 == (code.CODE / f"train/{ERM}.json").stat().st_mtime
+
+    fewer = {**project.matrix, "runs": {METABIN: project.matrix["runs"][METABIN]}}
+    code.write(fewer)
+    assert [path.stem for path in (code.CODE / "train").iterdir()] == [METABIN]
+    assert code.write(project.matrix) == []
+    assert (code.CODE / f"train/{MOBILE}.json").stat().st_mtime == 10**9
+    assert not list(code.CODE_KEPT.rglob("*.json"))
+
+
+def test_a_data_set_that_left_a_protocol_no_longer_counts_for_it(project):
+    left, other = code.MEMBERS / "miniature/viper.json", code.MEMBERS / "unselected/viper.json"
+    own = code.MEMBERS / "miniature/mini_viper.json"
+    for path in (left, other, own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    code.write(project.matrix)
+    assert [path.exists() for path in (left, other, own)] == [False, True, True]
+
+
+@pytest.mark.parametrize("drop", ["miniature/mini_grid", None])
+def test_a_selection_older_than_its_protocols_is_one_sentence(project, drop):
+    old = {key: value for key, value in project.matrix.items() if drop or key != "members"}
+    if drop:
+        old["members"] = {key: value for key, value in old["members"].items() if key != drop}
+    with pytest.raises(UserError, match=r"disagree on data set \w+: write .* `dgreid select mine`") as caught:
+        code.write(old)
+    assert "\n" not in str(caught.value) and not code.CODE.exists()

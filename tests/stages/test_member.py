@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from dgreid.errors import UserError
+from dgreid.stages.member import member
+
+
+def test_a_member_follows_the_manifest_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for dataset in ("grid", "viper"):
+        folder = tmp_path / "data" / "manifests" / dataset
+        folder.mkdir(parents=True)
+        for name in ("images", "splits"):
+            (folder / f"{name}.parquet").write_text(f"{dataset} {name}")
+    path = member("mine", "grid")
+    before = path.read_bytes()
+    assert path == path.parent / "grid.json" and set(json.loads(before)) == {
+        "images.parquet",
+        "splits.parquet",
+    }
+    (tmp_path / "data/manifests/viper/images.parquet").write_text("another")
+    assert member("mine", "grid").read_bytes() == before
+    (tmp_path / "data/manifests/grid/splits.parquet").write_text("another")
+    assert member("mine", "grid").read_bytes() != before
+
+
+def test_a_missing_manifest_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="dgreid manifest dataset=grid"):
+        member("mine", "grid")
