@@ -1,5 +1,6 @@
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,7 @@ def test_nothing_is_imported_by_a_name_that_a_package_only_forwards(root):
                 assert known, f"{file}: {node.module} only forwards {alias.name}"
 
 
+@cache
 def _bound(file: Path) -> set[str]:
     """The names that a file's own statements bind."""
     names = set()

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -179,6 +180,22 @@ def test_a_chain_of_methods_is_followed(project):
     assert {f"dgreid/methods/{name}.py" for name in ("fresh", "middle", "erm")} <= before.keys()
     project.source("methods/erm.py", "EDITED = True\n")
     assert [name for name, digest in now().items() if before.get(name) != digest] == ["dgreid/methods/erm.py"]
+
+
+def test_what_is_imported_by_a_name_in_params_is_marked_there(root, selected):
+    """Else no import statement leads to it, and a run would not depend on code that it executes."""
+    source = root / "src"
+    marks = {
+        mark
+        for file in source.rglob("*.py")
+        for mark in re.findall(r'Module\("(dgreid[\w.]+)"\)', file.read_text())
+    }
+    assert len(marks) >= 4
+    executed = {file for node in selected[1].values() for file in node["code"]}
+    for file in executed:
+        if "import_module(" in (source / file).read_text():
+            package = ".".join(Path(file).parent.parts)
+            assert any(f"{mark}.".startswith(f"{package}.") for mark in marks), file
 
 
 def test_settings_reach_the_items_that_use_them(project, changed):

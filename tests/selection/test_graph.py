@@ -1,4 +1,5 @@
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -163,3 +164,31 @@ def test_a_selection_of_an_earlier_version_is_one_sentence(graph, tmp_path):
     (tmp_path / "matrix.yaml").write_text(yaml.safe_dump({"name": "n", "runs": []}))
     with pytest.raises(UserError, match="no 'sets': write it again"):
         Graph("dvc.yaml")
+
+
+def test_a_protocol_depends_on_the_manifests_of_its_own_data_sets(root, tmp_path, monkeypatch):
+    pairs = {("one", "grid"), ("one", "viper"), ("one_more", "viper"), ("one_more", "prid2011")}
+    members = {f"{protocol}/{name}": {"protocol": protocol, "dataset": name} for protocol, name in pairs}
+    node = {"name": "n", "drawn": [], "protocols": ["one", "one_more"], "members": members, "runs": {}}
+    node["datasets"] = {name: {"source": f"data/raw/{name}/adopted.json"} for _, name in pairs}
+    shutil.copy(root / "dvc.yaml", tmp_path)
+    for name in ("params/matrix.yaml", "params/protocol/one.yaml", "data/code/protocol/one.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(yaml.safe_dump(node))
+    (tmp_path / "data/code/member/one").mkdir(parents=True)
+    (tmp_path / "data/code/member/one/grid.json").touch()
+    monkeypatch.chdir(tmp_path)
+    graph = Graph("dvc.yaml")
+    own = {path for path in inputs(graph, "protocol", "one") if not path.endswith("one.yaml")}
+    assert own == {"data/code/protocol/one.json", "data/members/one/grid.json", "data/members/one/viper.json"}
+    manifests = {path for path in inputs(graph, "member", "one/grid") if "manifests" in path}
+    assert manifests == {f"data/manifests/grid/{name}.parquet" for name in ("images", "splits")}
+
+
+def test_no_stage_but_code_names_a_python_file(root):
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    for stage in stages.keys() - {"code"}:
+        deps = stages[stage].get("do", stages[stage])["deps"]
+        assert f"data/code/{stage}" in " ".join(deps)
+        for path in deps:
+            assert not path.startswith("src/") or not list((root / path).rglob("*.py")), f"{stage}: {path}"
