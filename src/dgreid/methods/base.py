@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms.gates import gate_table, gate_trace
 from dgreid.schema import Module, Strict
 
@@ -103,8 +104,5 @@ class Method(nn.Module):
         return {"balance": gate_table(self)}
 
     def frozen(self) -> set[str]:
-        """Names of parameters that no optimiser may move, such as a teacher's that follows by averages.
-
-        By default those that ask for no gradient, such as the bias of the neck.
-        """
-        return {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        """Names of parameters that training must not move, such as a frozen network's; here BNNeck biases."""
+        return {f"{name}.bias" for name, part in self.named_modules() if isinstance(part, BNNeck)}
