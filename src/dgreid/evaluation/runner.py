@@ -5,7 +5,7 @@ picks its queries and gallery among the embeddings.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -57,13 +57,17 @@ def run_protocol(
 @torch.inference_mode()
 def embed(method: Method, pixels: Pack, rows: np.ndarray, device: torch.device) -> Tensor:
     """Embeddings of some rows of a pack, (n, ...) float32."""
-    method.eval()
     starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
-    parts = [
-        method.embed(normalise(torch.from_numpy(pixels[rows[start : start + BATCH]]).to(device)))
-        for start in starts
-    ]
-    return torch.cat(parts).float()
+    batches = (pixels[rows[start : start + BATCH]] for start in starts)
+    return torch.cat(list(embed_batches(method, batches, device)))
+
+
+@torch.inference_mode()
+def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+    """Embed pixels in eval mode, batch by batch: (n, H, W, 3) uint8 -> (n, ...) float32 on the device."""
+    method.eval()
+    for pixels in batches:
+        yield method.embed(normalise(torch.from_numpy(pixels).to(device))).float()
 
 
 @torch.inference_mode()
