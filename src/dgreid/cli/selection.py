@@ -52,8 +52,8 @@ def add_commands(add) -> None:
         "plan",
         "list what a selection needs and costs; runs nothing",
         _plan,
-        "  dgreid plan open_small\n"
-        "  dgreid plan open_small --measure\n\n"
+        "  dgreid plan miniature\n"
+        "  dgreid plan miniature --measure\n\n"
         "`dgreid report --plan [--matrix NAME] [--measure]` of earlier versions is the same command.",
     )
     name = plan.add_mutually_exclusive_group()
