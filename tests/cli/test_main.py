@@ -222,3 +222,20 @@ def test_a_set_that_records_no_camera_has_not_zero_of_them(crops, caplog):
         for words in ("adopt hall --from hall", "manifest dataset=hall"):
             assert cli.main(words.split()) == 0
     assert "data/manifests/hall: 32 images, 8 ids, cameras unknown (miniature data)" in caplog.messages
+
+
+def test_photographs_are_a_command_and_were_an_option_of_report(crops, capsys):
+    for words in (["photographs"], ["report", "--photographs"]):
+        assert cli.main(words) == 1
+        assert "s0.json is missing: run `dgreid evaluate" in capsys.readouterr().err
+        assert not (crops / "logs").exists()  # it is no stage
+
+
+def test_stages_that_succeed_are_noted_in_the_execution_log(crops):
+    assert cli.main(["manifest", "dataset=wide"]) == 1  # not adopted yet
+    assert not (crops / "logs").exists()
+    for words in ("adopt wide --from source/wide", "manifest dataset=wide", "protocol protocol=alone"):
+        assert cli.main(words.split()) == 0
+    lines = [line.split("\t") for line in (crops / "logs/executions.tsv").read_text().splitlines()]
+    assert [line[:2] for line in lines] == [["manifest", "dataset=wide"], ["protocol", "protocol=alone"]]
+    assert all(float(seconds) >= 0 and int(process) > 0 for _, _, seconds, process in lines)
