@@ -5,7 +5,7 @@ picks its queries and gallery among the embeddings.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -65,32 +65,37 @@ def embed(
 ) -> Tensor:
     """Embeddings of some rows of a pack, (n, ...) float32.
 
-    With their cameras (n,), the method first adapts to each camera's images; see `Method.adapt`.
+    With their cameras (n,), the method first adapts to each camera's images; see `Method`.
     """
-    if cameras is not None:
-        parts = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
-        found = []
-        for part in parts:
-            method.eval()
-            method.adapt(images for images in _load(pixels, rows[part], device))
-            found.append(embed(method, pixels, rows[part], device))
-        return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(parts)))]
+    if cameras is None:
+        starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
+        batches = (pixels[rows[start : start + BATCH]] for start in starts)
+        return torch.cat(list(embed_batches(method, batches, device)))
+    places = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
+    found = []
+    for here in places:
+        method.eval()
+        method.adapt(load(pixels[part], device) for part in batched_rows(rows[here]))
+        found.append(embed(method, pixels, rows[here], device))
+    return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(places)))]  # back in order
+
+
+@torch.inference_mode()
+def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+    """Embed pixels in eval mode, batch by batch: (n, H, W, 3) uint8 -> (n, ...) float32 on the device."""
     method.eval()
-    batches = tqdm(
-        _load(pixels, rows, device),
-        "embedding",
-        total=-(-len(rows) // BATCH),
-        disable=None,
-        unit="batch",
-        leave=False,
-    )
-    return torch.cat([method.embed(images) for images in batches]).float()
+    for pixels in batches:
+        yield method.embed(load(pixels, device)).float()
 
 
-def _load(pixels: Pack, rows: np.ndarray, device: torch.device) -> Iterator[Tensor]:
-    """The normalised images of some rows, (BATCH, 3, H, W) at a time."""
-    for start in range(0, len(rows), BATCH):
-        yield normalise(torch.from_numpy(pixels[rows[start : start + BATCH]]).to(device))
+def load(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float, normalised, on the device."""
+    return normalise(torch.from_numpy(pixels).to(device))
+
+
+def batched_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows (n,), at most BATCH at a time."""
+    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
 @torch.inference_mode()
