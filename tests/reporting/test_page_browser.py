@@ -3,8 +3,8 @@
 import pytest
 
 from browser import CHROMIUM, Browser
-from dgreid.reporting import differences, tables
 from dgreid.reporting.site import page
+from dgreid.reporting.site.material import Paper
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 SCORES = "#toy table"
@@ -28,7 +28,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def reports(root, make, select, tmp_path):
+def reports(root, make, gather, tmp_path):
     """Three systems on two backbones, one of them on full data as well."""
     runs = [
         make(method, seed, score + seed)
@@ -40,11 +40,7 @@ def reports(root, make, select, tmp_path):
         make("another", 0, 30.0) | {"backbone": "big_net", "run": long, "title": "another, " + 9 * "longer "}
     ]
     runs += [make("erm", 0, 12.0, data="full", protocol="other")]
-    matrix, metrics = select(runs), {run["run"]: run for run in runs}
-    gaps = differences.differences(matrix, metrics, {})
-    content = tables.blocks(matrix, metrics, gaps)
-    papers = [page.Paper("paper_t1", "Paper, Table 1. Toy", PAPER)]
-    page.write(page.Material(matrix, metrics, runs, content, gaps, papers), tmp_path)
+    page.write(gather(runs, papers=[Paper("paper_t1", "Paper, Table 1. Toy", PAPER)]), tmp_path)
     return tmp_path
 
 

@@ -94,7 +94,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _tsne(arguments: argparse.Namespace) -> None:
-    from dgreid.reporting.figures.tsne import tsne
+    from dgreid.reporting.tsne import tsne
 
     stem = tsne(arguments.run, arguments.target, arguments.together, arguments.seed, arguments.perplexity)
     logging.info("%s.png, .pdf and .csv: written.", stem)
@@ -226,8 +226,8 @@ def _report_or_plan(arguments: argparse.Namespace) -> None:
 
 def _photographs() -> None:
     from dgreid.reporting.photographs import photographs
+    from dgreid.runs.metrics import read_metrics
     from dgreid.selection import matrix
-    from dgreid.stages.report import read_metrics
 
     shown = photographs({run: read_metrics(run, choice) for run, choice in matrix.read()["runs"].items()})
     logging.info("%s: for your eyes; git ignores its folder.", shown)

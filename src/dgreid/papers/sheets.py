@@ -11,8 +11,8 @@ import pandas as pd
 from dgreid import params, schema
 from dgreid.papers.tables import Description, Row, System
 from dgreid.paths import PARAMS
-from dgreid.reporting.sheets import Cell, Column, Line, Sheet, signed
 from dgreid.runs.systems import plural
+from dgreid.sheets import Cell, Column, Line, Sheet, signed
 
 RANKS = {"metabin": "R-{}", "m3l": "R{}", "lda": "Rank-{}"}  # as each document writes its headings
 HEADS = {

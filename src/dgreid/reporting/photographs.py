@@ -14,7 +14,7 @@ from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import PHOTOGRAPHS
-from dgreid.reporting.site import page
+from dgreid.reporting.site.environment import environment
 from dgreid.runs import evidence
 from dgreid.runs import systems as runs
 
@@ -51,7 +51,7 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
         part.mkdir()
         for file, (dataset, path) in sorted(_images(shown).items()):
             open_image(images_root(dataset), path).save(part / file)
-        text = page.environment().get_template("photographs.html").render(runs=shown)
+        text = environment().get_template("photographs.html").render(runs=shown)
         (part / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dgreid.errors import UserError
-from dgreid.evaluation.statistics import Difference, Spread, over_seeds
+from dgreid.evaluation.statistics import Spread, over_seeds
 from dgreid.papers import reference
-from dgreid.reporting.differences import AVERAGE, differences
-from dgreid.reporting.sheets import Column, Sheet, line
+from dgreid.reporting.differences import AVERAGE, Gap, by_target
 from dgreid.runs import systems as runs
 from dgreid.runs.systems import SETTINGS, plural
+from dgreid.sheets import Column, Sheet, line
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 prints no more of the average
@@ -41,17 +41,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Gain:
-    """A method minus its baseline on one target, with the interval over paired seeds."""
-
-    title: str
-    baseline: str
-    backbone: str
-    target: str
-    measures: Mapping[str, Difference]
-
-
-@dataclass(frozen=True)
 class Block:
     """What one protocol has to show."""
 
@@ -59,7 +48,7 @@ class Block:
     data: str
     targets: tuple[str, ...]
     rows: tuple[Row, ...]
-    gains: tuple[Gain, ...]
+    gaps: tuple[Gap, ...]
     printed: tuple[Row, ...]
 
     @property
@@ -89,18 +78,17 @@ class Block:
         )
 
 
-def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame | None = None) -> list[Block]:
+def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap]) -> list[Block]:
     """One block per protocol of the matrix.
 
     Args:
         matrix: the selection.
         metrics: run name -> the content of its JSON.
-        gaps: of `differences.differences`; none: made here, without intervals over queries.
+        gaps: of `differences.differences`.
 
     Raises:
         UserError: runs of one protocol were scored on different kinds of data.
     """
-    gaps = differences(matrix, metrics, {}) if gaps is None else gaps
     result = []
     for protocol in matrix["protocols"]:
         mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == protocol]
@@ -116,8 +104,8 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame |
         groups = runs.systems(mine)
         titles = runs.titles(groups)
         rows = tuple(_row(titles[key], group, targets) for key, group in groups.items())
-        gains = _gains(gaps[gaps["protocol"] == protocol])
-        result.append(Block(protocol, kinds[0], targets, rows, gains, tuple(printed())))
+        compared = tuple(gap for gap in gaps if gap.protocol == protocol)
+        result.append(Block(protocol, kinds[0], targets, rows, compared, tuple(printed())))
     return result
 
 
@@ -134,18 +122,6 @@ def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     settings = {key: first[key] for key in SETTINGS}
     about = title, first["backbone"], first["provenance"]
     return Row(*about, seeds, scores, settings, cost, runs.origin(group))
-
-
-def _gains(gaps: pd.DataFrame) -> tuple[Gain, ...]:
-    gains = []
-    keys = ["title", "baseline_title", *SETTINGS, "target"]
-    for (title, baseline, backbone, *_, target), both in gaps.groupby(keys, sort=False):
-        measures = {
-            gap.measure: Difference(gap.difference, gap.seeds_low, gap.seeds_high, gap.seeds)
-            for gap in both.itertuples()
-        }
-        gains.append(Gain(title, baseline, backbone, target, measures))
-    return tuple(gains)
 
 
 def printed() -> list[Row]:
@@ -177,16 +153,16 @@ def number(spread: Spread | None, sign: str = " ± ") -> str:
     return text if spread.deviation != spread.deviation else f"{text}{sign}{spread.deviation:.1f}"
 
 
-def gain_text(gain: Gain) -> str:
-    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`; no interval for a single seed."""
+def gap_text(gaps: Sequence[Gap]) -> str:
+    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`, of one method on one target; no interval for one seed."""
     parts = []
-    for measure, gap in gain.measures.items():
-        interval = f" [{gap.low:+.1f}, {gap.high:+.1f}]" if gap.pairs > 1 else ""
-        parts.append(f"{COLUMNS[measure]} {gap.mean:+.1f}{interval}")
-    return f"{', '.join(parts)} ({plural(next(iter(gain.measures.values())).pairs, 'seed')})"
+    for gap in gaps:
+        interval = f" [{gap.seeds_low:+.1f}, {gap.seeds_high:+.1f}]" if gap.seeds > 1 else ""
+        parts.append(f"{COLUMNS[gap.measure]} {gap.difference:+.1f}{interval}")
+    return f"{', '.join(parts)} ({plural(gaps[0].seeds, 'seed')})"
 
 
-GAINS = (
+GAPS = (
     "Difference to the baseline, seed by seed: mean and 95 % interval over trainings (Student's t; none for "
     "one seed, wide for few)."
 )
@@ -202,13 +178,17 @@ def heading(title: str, block: Block) -> str:
 
 
 def sheets(title: str, content: Sequence[Block]) -> list[Sheet]:
-    """Per block its scores, with the gains as notes, and the printed rows apart."""
+    """Per block its scores, with the differences to the baseline as notes, and the printed rows apart."""
     result = []
     for block in content:
         fronts = ("Method", "Backbone", "Provenance")
         texts = [(row.title, row.backbone, row.provenance, str(len(row.seeds))) for row in block.rows]
-        notes = [f"{g.title} - {g.baseline}, {g.backbone}, {g.target}: {gain_text(g)}" for g in block.gains]
-        notes = [f"Against the baseline, {block.data} data. {GAINS}", *notes] if notes else []
+        notes = [
+            f"{first.title} - {first.baseline_title}, {first.backbone}, {first.target}: {gap_text(same)}"
+            for same in by_target(block.gaps)
+            for first in same[:1]
+        ]
+        notes = [f"Against the baseline, {block.data} data. {GAPS}", *notes] if notes else []
         scores = _sheet(heading(title, block), fronts, ("Seeds",), texts, block.rows, block.columns)
         result.append(_with(scores, SCORES, notes))
         texts = [(row.title, row.backbone) for row in block.printed]

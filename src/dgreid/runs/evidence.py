@@ -70,6 +70,26 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
+    """What each query scored, as `evaluation.queries.read_queries` gives it, by run.
+
+    Args:
+        metrics: run -> its metrics; runs whose queries are not kept, or belong to another evaluation, are
+            left out, the latter with a warning.
+    """
+    found = {}
+    for run, node in metrics.items():
+        path = QUERIES / f"{run}.parquet"
+        if not path.is_file():
+            continue
+        frame = read_queries(path)
+        if agree(frame, node):
+            found[run] = frame
+        else:
+            log.warning("%s is of another evaluation than the metrics; evaluate %s again.", path, run)
+    return found
+
+
 def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
     path = QUERIES / f"{metrics['run']}.parquet"
     if not path.is_file() or not agree(read_queries(path), metrics):

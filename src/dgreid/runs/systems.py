@@ -77,6 +77,13 @@ def date(run: Mapping) -> str:
     return f"{written[:10]} {written[11:16]} UTC" if written else ""
 
 
+def device(run: Mapping) -> str:
+    """What it was trained on, as far as its metrics say: `cpu, 1 thread`, or the name of a GPU."""
+    kind = run["cost"].get("device", "not recorded")
+    threads = run["cost"].get("threads") if kind == "cpu" else None
+    return kind if threads is None else f"{kind}, {plural(threads, 'thread')}"
+
+
 def origin(group: Iterable[Mapping]) -> dict[str, str]:
     """Where the numbers of some runs are from, as ORIGIN names it: run, commit, hashes of the data.
 

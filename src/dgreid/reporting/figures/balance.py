@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "balance", "Balance parameters per layer"
+ORDER, TITLE = 1, "Balance parameters per layer"
 CAPTION = (
     "The balance of every norm layer after training: 1 keeps the batch's statistics, 0 the image's own; "
     "median, mean and quantiles over channels, one panel per run, or per system where runs are many."

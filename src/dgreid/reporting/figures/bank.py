@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "bank", "Buffer Bank per source domain"
+ORDER, TITLE = 6, "Buffer Bank per source domain"
 CAPTION = (
     "What the bank keeps of each source domain, mean over channels, against the average of the domains: "
     "the mean in standard deviations σ, the variance as a share; domains of similar style lie close together."

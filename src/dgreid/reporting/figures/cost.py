@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 from dgreid.runs import systems as runs
 
-NAME, TITLE = "cost", "Scores and their cost"
+ORDER, TITLE = 7, "Scores and their cost"
 CAPTION = (
     "Average Rank-1 against the seconds of training on one kind of device and against the parameters: "
     "mean and, as bars, standard deviation over seeds."
@@ -21,7 +21,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
     """One row per run where at least two systems were trained on the same kind of device."""
     frame = pd.DataFrame(
         {
-            "panel": f"{run['protocol']} ({run['data']} data), {device(run)}",
+            "panel": f"{run['protocol']} ({run['data']} data), {runs.device(run)}",
             "system": system.label,
             "run": run["run"],
             "seed": run["seed"],
@@ -46,12 +46,6 @@ def plain(systems: Sequence[System]) -> list[System]:
         for system in systems
         if not runs.changes(system.first) or runs.system(system.first)[:-1] not in unchanged
     ]
-
-
-def device(run: Mapping) -> str:
-    """What the seconds were measured on: `cpu, 1 thread` or the name of a GPU."""
-    kind = run["cost"].get("device", "cpu")
-    return f"cpu, {runs.plural(run['cost'].get('threads', 1), 'thread')}" if kind == "cpu" else kind
 
 
 def figure(frame: pd.DataFrame) -> Figure:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "course", "Balance parameters during training"
+ORDER, TITLE = 2, "Balance parameters during training"
 CAPTION = (
     "Mean and standard deviation over channels of each norm layer's balance in the course of training, "
     "mean over seeds: 1 keeps the batch's statistics, 0 the image's own."

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "gradients", "Gradients of the inner step by loss"
+ORDER, TITLE = 4, "Gradients of the inner step by loss"
 CAPTION = (
     "Gradient of each meta-train loss on the balance parameters of all layers: its mean, which is positive "
     "where the loss pulls towards the instance norm and negative towards the batch norm, and its norm."

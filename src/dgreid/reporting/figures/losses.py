@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "losses", "Meta-learning losses during training"
+ORDER, TITLE = 3, "Meta-learning losses during training"
 CAPTION = (
     "The losses of the simulated failures before their weights, and the meta-test loss that judges them: "
     "mean over seeds, bands from the least to the greatest seed."

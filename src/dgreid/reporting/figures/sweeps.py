@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dgreid.errors import UserError
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 from dgreid.runs import systems as runs
 from dgreid.runs.config import load_run
 
-NAME, TITLE = "sweeps", "Scores against a changed setting"
+ORDER, TITLE = 5, "Scores against a changed setting"
 CAPTION = (
     "Average Rank-1 and mAP of runs that differ in one number, mean and standard deviation over seeds; "
     "dotted lines mark the unchanged run, and where training ran on a GPU its peak memory stands beside."

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from dgreid.reporting.site import overview, svg
+from dgreid.reporting.site import svg
+from dgreid.reporting.site.wording import duration, mebibytes
 from dgreid.runs import systems as runs
 from dgreid.runs.evidence import Evidence
 
@@ -59,10 +60,10 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
         ("Average mAP", f"{average['mAP']:.1f}", "percent"),
         (
             "Training",
-            overview.duration(cost["seconds"]),
+            duration(cost["seconds"]),
             f"{cost['images_per_second']:,.0f} images per second",
         ),
-        ("Peak memory", f"{cost['peak_memory_bytes'] / overview.MIB:,.0f} MiB", overview.device(run)),
+        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", runs.device(run)),
     ]
 
 

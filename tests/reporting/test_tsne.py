@@ -10,7 +10,7 @@ import tiny_run
 from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.paths import PROTOCOLS
-from dgreid.reporting.figures import tsne
+from dgreid.reporting import tsne
 
 PEOPLE = 12
 

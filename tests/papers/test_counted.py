@@ -12,8 +12,8 @@ from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
 from dgreid.papers.tables import System
-from dgreid.reporting.sheets import html, latex, markdown
-from dgreid.reporting.site.page import Paper
+from dgreid.reporting.site.material import Paper
+from dgreid.sheets import html, latex, markdown
 from formats import check_latex
 
 SPECIFIED = ("dim", "norm_layers", "balancing_params", "all_params_m")

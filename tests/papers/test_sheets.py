@@ -5,7 +5,7 @@ import pytest
 import tiny
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.reporting.sheets import html, latex, markdown
+from dgreid.sheets import html, latex, markdown
 from formats import Outline, check_latex
 from tiny_metrics import BIG, RESNET, dg, protocol_run
 

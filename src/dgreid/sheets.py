@@ -1,10 +1,12 @@
-"""A table for reading, and its rendering as Markdown, HTML and LaTeX; what it says is made elsewhere."""
+"""A table for reading, and how it is written: Markdown, HTML, LaTeX; a frame of numbers is written as CSV."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape as escape_html
 from itertools import groupby
 from typing import NamedTuple
+
+import pandas as pd
 
 SPECIAL = {character: "\\" + character for character in "&%$#_{}"}
 SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -73,6 +75,11 @@ def signed(value: float, places: int = 1) -> str:
     """+0.4, -1.2, 0.0, with thousands as +1,234.0; empty where there is no number."""
     text, nothing = f"{value:+,.{places}f}", f"{0:.{places}f}"
     return "" if value != value else nothing if text[1:] == nothing else text
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, numbers to four places."""
+    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
 def markdown(sheets: Sequence[Sheet], level: int = 1) -> str:

@@ -22,7 +22,7 @@ from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.paths import PROTOCOLS, TSNE
 from dgreid.protocols import Protocol, read_protocol
-from dgreid.reporting.figures import style
+from dgreid.reporting import style
 from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
