@@ -1,7 +1,10 @@
 import copy
 import hashlib
 import logging
+import re
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,6 +92,18 @@ def test_same_numbers_give_the_same_bytes_without_dates(everything, tmp_path, mo
         assert b"CreationDate" not in content and b"/Type3" not in content, name
         if name.endswith("png"):
             assert "Software" not in Image.open(tmp_path / "a" / name).info
+
+
+def test_a_figure_is_one_file_and_its_order_is_its_own(everything, tmp_path, monkeypatch):
+    text = (Path(figures.__file__).parent / "cost.py").read_text()
+    (tmp_path / "another.py").write_text(re.sub("^ORDER, TITLE = .*", 'ORDER, TITLE = 1.5, "New"', text, flags=re.M))
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    try:
+        drawn = figures.draw("Toy", *everything, tmp_path / "toy")
+    finally:
+        sys.modules.pop("dgreid.reporting.figures.another")
+    assert [figure.name for figure in drawn] == [NAMES[0], "another", *NAMES[1:]]
+    assert len({kind.ORDER for kind in figures.kinds().values()}) == len(figures.kinds())
 
 
 def data_of(metrics, histories):

@@ -115,9 +115,9 @@ def test_no_page_knows_the_time_or_the_machine(material, pages):
 
 def test_the_overview_says_what_ran_on_which_data_at_what_cost(pages):
     text = pages["index.html"]
-    assert "4" in text and "2 systems, seeds 0, 1" in text and "miniature data" in text
+    assert "4" in text and "2 methods, seeds 0, 1" in text and "miniature data" in text
     assert "40 s" in text and "100" in text and "1 MiB" in text  # four runs of ten seconds
-    assert "no number here may be set beside a printed one" in text
+    assert "no number here can be compared with a published one" in text
     assert "erm-tiny-other-s0" not in text  # a run of another selection
 
 
@@ -201,7 +201,7 @@ def test_of_many_comparisons_the_settled_ones_are_said_first(root, make, gather)
     assert found[0][0].way == "up" and found[0][1] == "net8, protocol toy"
 
 
-def test_of_many_systems_the_drawing_has_the_highest(root, make, gather):
+def test_of_many_methods_the_drawing_has_the_highest(root, make, gather):
     content = overview.content(gather([make(f"m{n:02}", 0, float(n)) for n in range(20)]))
     (block,) = content["blocks"]
     assert (
@@ -209,4 +209,4 @@ def test_of_many_systems_the_drawing_has_the_highest(root, make, gather):
         and ">m19<" in block["dots"]
         and ">m03<" not in block["dots"]
     )
-    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 systems"
+    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 methods"

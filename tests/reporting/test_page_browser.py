@@ -13,10 +13,10 @@ PAPER = """<h2>Paper, Table 1. Toy</h2>
 <thead><tr><th></th><th colspan="2">VIPeR</th><th colspan="2">GRID</th></tr>
 <tr><th class="text">Method</th><th>R-1</th><th>mAP</th><th>R-1</th><th>mAP</th></tr></thead>
 <tbody>
-<tr class="printed"><td>A</td><td>10.0</td><td>9</td><td>1,000</td><td>-</td></tr>
+<tr class="published"><td>A</td><td>10.0</td><td>9</td><td>1,000</td><td>-</td></tr>
 <tr class="measured"><td></td><td>99.0 ± 1.0</td><td>9</td><td>1</td><td>1</td></tr>
 <tr class="difference"><td>-</td><td>+89.0</td><td>0.0</td><td>-999</td><td></td></tr>
-<tr class="printed"><td>B</td><td>9.5</td><td>9</td><td>200</td><td>1</td></tr>
+<tr class="published"><td>B</td><td>9.5</td><td>9</td><td>200</td><td>1</td></tr>
 </tbody></table></div>
 """
 
@@ -154,7 +154,7 @@ def test_a_select_works_by_keys_alone(browser, reports):
     assert column(browser, SCORES, 2) == ["45.5 ± 0.7"]
 
 
-def test_what_was_measured_stays_below_its_printed_row(browser, reports):
+def test_what_was_measured_stays_below_its_published_row(browser, reports):
     browser.open(reports / "site" / "papers" / "paper_t1.html")
     browser.click("thead tr:last-child th:nth-child(2) button")
     assert column(browser, "table", 0) == [
@@ -162,7 +162,7 @@ def test_what_was_measured_stays_below_its_printed_row(browser, reports):
         "",
         "-",
         "B",
-    ]  # by print's 10.0 and 9.5, whatever was measured
+    ]  # by the published 10.0 and 9.5, whatever was measured
     browser.click("thead tr:last-child th:nth-child(2) button")
     assert column(browser, "table", 0) == ["B", "A", "", "-"]
     browser.click("thead tr:last-child th:nth-child(4) button")

@@ -98,21 +98,21 @@ def test_a_run_of_which_only_the_metrics_are_here(run, gather):
 
 def test_commit_and_date_are_said_where_they_are_recorded(run, gather):
     old = rendered(run, gather)
-    assert "neither date nor commit is recorded" in old and "<dt>commit</dt>" not in old
-    assert "A + behind" not in old
+    assert "either date nor commit of this run is recorded" in old and "<dt>commit</dt>" not in old
+    assert "A + after" not in old
     run["cost"] |= {"commit": None, "date": "2026-03-04T05:06:07Z"}  # where there is no git
     text = rendered(run, gather)
     assert "<dd>2026-03-04 05:06 UTC</dd>" in text and "Its commit is unknown: " in text
-    assert "neither date" not in text and "A + behind" not in text
+    assert "either date nor" not in text and "A + after" not in text
     run["cost"] |= {"commit": "abc1234", "date": ""}
     text = rendered(run, gather)
-    assert "A + behind the commit" in text and "Its date is not recorded." in text
+    assert "A + after the commit" in text and "Its date is not recorded." in text
     run["cost"] |= {"commit": "abc1234+", "date": "2026-03-04T05:06:07Z"}
     run["made_from"] = {"configuration": "1" * 64, "training_rows": "2" * 64, "searched_rows": "3" * 64}
     text = rendered(run, gather)
     assert "<dt>commit</dt><dd>abc1234+</dd>" in text and "<dd>2026-03-04 05:06 UTC</dd>" in text
-    assert all(f"<dd>{digit * 64}</dd>" in text for digit in "123") and "neither date" not in text
-    assert "A + behind the commit" in text and "is unknown" not in text and "is not recorded" not in text
+    assert all(f"<dd>{digit * 64}</dd>" in text for digit in "123") and "either date nor" not in text
+    assert "A + after the commit" in text and "is unknown" not in text and "is not recorded" not in text
 
 
 def test_every_number_of_the_overview_leads_to_run_commit_and_data(run, make, gather):
@@ -206,7 +206,7 @@ def test_the_hardest_queries_come_first_and_those_without_a_match_not_at_all():
     found = evidence.hardest(queries, known)
     assert list(found) == ["A", "B"]
     assert found["A"]["query"].to_list() == ["y", "x"]
-    assert found["A"].iloc[0][["searches", "best", "worst", "identity"]].to_list() == [2, 3, 5, 3]
+    assert found["A"].iloc[0][["splits", "best", "worst", "identity"]].to_list() == [2, 3, 5, 3]
     assert found["A"]["average_precision"].to_list() == pytest.approx([30, 50])
     assert evidence.hardest(queries, known, count=1)["A"]["query"].to_list() == ["y"]
 

@@ -139,7 +139,7 @@ def test_runs_of_other_selections_are_in_the_papers_tables_alone(project):
     del project["runs"]["erm-resnet_tiny-miniature-s0"]
     report.report(project)
     assert "BN baseline" not in (REPORTS / "tables" / "toy.md").read_text()
-    beside = (REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with print")[1]
+    beside = (REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with the paper")[1]
     assert "BN baseline, resnet_tiny, miniature data" in beside
 
 

@@ -1,4 +1,4 @@
-"""reports/metrics as the rest reads it: one JSON per run, checked for what every reader takes for granted."""
+"""Reads reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dgreid.paths import METRICS
 
 
 class _Known(BaseModel):
-    """What must be there; there may be more."""
+    """Required keys; others are allowed."""
 
     model_config = ConfigDict(strict=True)
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from dgreid.files import whole
+from dgreid.papers import audit
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
 from dgreid.paths import FIGURES, PAPERS, REPORTS, SUMMARY, TABLES
@@ -63,6 +64,8 @@ def write_tables(
 
 def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
     """The papers' tables with every run that measures a row; returns them for the page."""
+    for sentence in audit.unexplained():
+        log.warning("%s", sentence)
     known, methods = papers.Reference.read(), paper_sheets.methods()
     shown = []
     with whole(PAPERS) as folder:

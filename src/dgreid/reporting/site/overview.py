@@ -1,4 +1,4 @@
-"""What the first page shows: the selection in a few numbers, its scores, its differences, its cost."""
+"""The first page: the selection in a few numbers, its scores, its differences, its cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -15,7 +15,7 @@ from dgreid.reporting.site.wording import duration, listed, mebibytes
 from dgreid.runs import systems as runs
 from dgreid.runs.evidence import Evidence
 
-FINDINGS, DRAWN = 6, 16  # sentences above the tables; systems in a drawing
+FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
 
 
 def content(material: Material) -> dict[str, Any]:
@@ -38,18 +38,18 @@ def content(material: Material) -> dict[str, Any]:
 
 
 def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """(name, value, what stands below it): what ran and what it cost."""
+    """(name, value, small print) of what ran and what it cost."""
     costs = [run["cost"] for run in chosen]
-    systems, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
-    searched = {(run["protocol"], target) for run in chosen for target in run["targets"]}
+    methods, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
+    evaluated = {(run["protocol"], target) for run in chosen for target in run["targets"]}
     protocols = sorted({run["protocol"] for run in chosen})
     speeds = sorted(cost["images_per_second"] for cost in costs)
     peak = mebibytes(max(cost["peak_memory_bytes"] for cost in costs))
     backbones = sorted({run["backbone"] for run in chosen})
     return [
-        ("Runs", str(len(chosen)), f"{runs.plural(systems, 'system')}, seeds {', '.join(map(str, seeds))}"),
+        ("Runs", str(len(chosen)), f"{runs.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}"),
         ("Protocols", str(len(protocols)), listed(protocols)),
-        ("Targets", str(len(searched)), listed(sorted({target for _, target in searched}))),
+        ("Targets", str(len(evaluated)), listed(sorted({target for _, target in evaluated}))),
         ("Backbones", str(len(backbones)), listed(backbones)),
         ("Training", duration(sum(cost["seconds"] for cost in costs)), "all runs together"),
         (
@@ -64,7 +64,7 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
 
 
 def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """When, and at which commits, as far as runs say; nothing where none does."""
+    """When, and at which commits, if any run recorded it."""
     days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
     commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
     if not days:
@@ -92,7 +92,7 @@ def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
 
 
 def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str, str, list[str]]]:
-    """(attribute, label, values) of every filter."""
+    """(attribute, label, values) of every filter of the tables."""
     chosen = list(chosen)
     found = [
         ("method", "Method", [runs.title(run) for run in chosen]),
@@ -109,7 +109,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
 def _block(block: tables.Block, material: Material) -> dict[str, Any]:
     matrix, metrics = material.matrix, material.metrics
     mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == block.protocol]
-    groups = list(runs.systems(mine).values())  # as the rows
+    groups = list(runs.systems(mine).values())  # in the order of the rows
     columns = _columns(block)
     lines = [
         {
@@ -135,12 +135,12 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
         "dots": Markup(
             svg.dots(f"Average Rank-1, protocol {block.protocol}, {block.data} data", _dots(lines))
         ),
-        "drawn": f"the {DRAWN} highest of {len(lines)} systems" if len(lines) > DRAWN else "",
+        "drawn": f"the {DRAWN} highest of {len(lines)} methods" if len(lines) > DRAWN else "",
     }
 
 
 def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
-    """The line of provenance behind a run's numbers, hashes cut; empty where nothing is recorded."""
+    """Where a run's numbers are from: hashes shortened, empty if not recorded."""
     hashes = runs.hashes(run, kept.facts if kept else {})
     return {
         "run": run["run"],
@@ -165,10 +165,10 @@ def _dots(lines: Sequence[Mapping]) -> list[svg.Dots]:
 
 
 NOTES = {
-    "comparable": "These runs stand beside print in the papers' tables.",
-    "full": "Full data: where a paper has the protocol, these runs stand below its rows.",
-    "partial": "Partial data: no number here may be set beside a printed one.",
-    "miniature": "Miniature data: no number here may be set beside a printed one.",
+    "comparable": "The papers' tables compare these runs with the published numbers.",
+    "full": "Full data: if a paper has this protocol, its table shows these runs below its rows.",
+    "partial": "Partial data: no number here can be compared with a published one.",
+    "miniature": "Miniature data: no number here can be compared with a published one.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What the page of one run shows: scores, curves, its hardest queries, its configuration and provenance."""
+"""The page of one run: scores, curves, its hardest queries, its configuration and provenance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ MEASURES = (
     ("mAP_trapezoid", "mAP (trapezoid)"),
     ("mINP", "mINP"),
 )
-CLOCKS = ("iteration", "epoch")  # columns of the history that are no curve
-LAYERS = ("balance_mean_", "balance_std_")  # two for every norm layer: the figure `course` shows them
+CLOCKS = ("iteration", "epoch")  # columns of the history that are not drawn
+LAYERS = ("balance_mean_", "balance_std_")  # two per norm layer: the figure `course` shows them
 
 
 def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
 
     Args:
         run: its metrics.
-        kept: what else is known of it.
+        kept: what is kept of it besides its metrics.
     """
     return {
         "run": run,
@@ -78,7 +78,7 @@ def _target(name: str, node: Mapping) -> dict[str, Any]:
 
 
 def curves(history: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(column, drawing) of everything that was logged but single layers, the learning rate last."""
+    """(column, drawing) of everything logged except single layers, the learning rate last."""
     names = [name for name in history.columns if name not in CLOCKS and not name.startswith(LAYERS)]
     names.sort(key=lambda name: name == "learning_rate")
     drawn = []
@@ -98,7 +98,7 @@ def _queries(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (key, value), one per section; what stands outside of sections comes first."""
+    """Groups of (key, value), one per section; keys outside of sections come first."""
     if not node:
         return []
     loose = [(key, value(entry)) for key, entry in node.items() if not isinstance(entry, Mapping)]
@@ -145,12 +145,12 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
 
 
 def unrecorded(cost: Mapping) -> str:
-    """What the date and commit of a training do not say, in sentences."""
+    """A sentence about what is not known of a training's date and commit, or what its + means."""
     if not cost.get("commit"):
         if cost.get("date"):
             return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."
-        return "Of this run neither date nor commit is recorded."
-    dirty = "A + behind the commit: files of src/ or params/ other than the selection differed from it."
+        return "Neither date nor commit of this run is recorded."
+    dirty = "A + after the commit: files in src/ or params/ other than the selection differed from it."
     return dirty if cost.get("date") else f"{dirty} Its date is not recorded."
 
 
