@@ -24,15 +24,15 @@ def at(gaps, method, target, measure="rank1"):
     return found
 
 
-def per_query(seed, shift=0.0, people=40):
-    """Two targets, two splits, half of the people in each; the same people for every seed."""
+def per_query(seed, shift=0.0, identities=40):
+    """Two targets, two splits, half of the identities in each; the same identities for every seed."""
     rng = np.random.default_rng(seed)
     parts = []
     for target in ("VIPeR", "i_LIDS"):
         for split in (0, 1):
-            chosen = np.random.default_rng(split).permutation(people)[: people // 2]
+            chosen = np.random.default_rng(split).permutation(identities)[: identities // 2]
             score = rng.uniform(0, 80, len(chosen)) + shift
-            names = [f"toy/{person}" for person in chosen]
+            names = [f"toy/{identity}" for identity in chosen]
             columns = {"target": target, "split": split, "query": names, "mAP": score, "rank1": score}
             parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
@@ -114,8 +114,8 @@ def test_queries_are_resampled_as_images_over_splits_and_seeds(make, select):
     queries = {run["run"]: per_query(i, 10.0 * (run["method"] == "metabin")) for i, run in enumerate(runs)}
     gaps = compare(select, runs, queries)
     gap = at(gaps, "metabin", "VIPeR")
-    people = set(queries[runs[0]["run"]].query("target == 'VIPeR'")["query"])
-    assert gap.queries == len(people)
+    identities = set(queries[runs[0]["run"]].query("target == 'VIPeR'")["query"])
+    assert gap.queries == len(identities)
     assert gap.queries_low < 10 < gap.queries_high
     average = at(gaps, "metabin", "Average")  # two targets drawn apart: narrower by the root of two
     width, one = average.queries_high - average.queries_low, gap.queries_high - gap.queries_low
@@ -154,7 +154,7 @@ def test_queries_without_a_match_are_left_out(make, select):
 
 def test_other_queries_are_refused(make, select):
     runs = [make("erm", 0, 40.0), make("metabin", 0, 45.0)]
-    queries = {runs[0]["run"]: per_query(0), runs[1]["run"]: per_query(0, people=44)}
+    queries = {runs[0]["run"]: per_query(0), runs[1]["run"]: per_query(0, identities=44)}
     with pytest.raises(UserError, match="evaluated on VIPeR with different queries; evaluate both again"):
         compare(select, runs, queries)
 

@@ -96,7 +96,8 @@ def test_same_numbers_give_the_same_bytes_without_dates(everything, tmp_path, mo
 
 def test_a_figure_is_one_file_and_its_order_is_its_own(everything, tmp_path, monkeypatch):
     text = (Path(figures.__file__).parent / "cost.py").read_text()
-    (tmp_path / "another.py").write_text(re.sub("^ORDER, TITLE = .*", 'ORDER, TITLE = 1.5, "New"', text, flags=re.M))
+    other = re.sub("^ORDER, TITLE = .*", 'ORDER, TITLE = 1.5, "New"', text, flags=re.M)
+    (tmp_path / "another.py").write_text(other)
     monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
     try:
         drawn = figures.draw("Toy", *everything, tmp_path / "toy")

@@ -177,7 +177,7 @@ CHECKS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "average": (wrong_averages, "is not the mean of its row"),
     "count": (wrong_sums, "is not the sum of its sources"),
     "bold": (hollow_bold, "is bold, but not the only best of its column"),
-    "repeat": (repeated_rows, "stands in a row that repeats another one"),
+    "repeat": (repeated_rows, "is in a row that repeats another"),
     "ratio": (odd_ratios, "has another ratio of Rank-1 to mAP than the other rows"),
     "ranks": (falling_ranks, "is above the next higher rank"),
     "bounds": (impossible_precisions, "is impossible with its ranks and one match per query"),

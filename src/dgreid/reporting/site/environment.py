@@ -1,4 +1,4 @@
-"""The one place that finds the templates and the files beside them, for every page that is written."""
+"""The one place that finds the templates and static files, for every page that is written."""
 
 from functools import cache
 from importlib.resources import files
