@@ -11,7 +11,7 @@ from dgreid.networks.config import load_backbone
 from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.papers.tables import System
+from dgreid.papers.measured import System
 from dgreid.reporting.site.material import Paper
 from dgreid.sheets import html, latex, markdown
 from formats import check_latex

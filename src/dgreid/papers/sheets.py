@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from dgreid import params, schema
-from dgreid.papers.tables import Description, Row, System
+from dgreid.papers.measured import System
+from dgreid.papers.tables import Description, Row
 from dgreid.paths import PARAMS
 from dgreid.runs.systems import plural
 from dgreid.sheets import Cell, Column, Line, Sheet, signed
