@@ -36,7 +36,7 @@ def frame(dataset, rows, camera):
             "dataset": dataset,
             "image_id": [f"{dataset}/{row}" for row in rows],
             "row": rows,
-            "identity": [row // 2 for row in rows],  # images 2k and 2k + 1 show person k
+            "identity": [row // 2 for row in rows],  # images 2k and 2k + 1 show identity k
             "camera": camera,
         }
     )
@@ -47,8 +47,8 @@ def protocol():
     rng = np.random.default_rng(0)
     splits = []
     for _ in range(3):
-        people = rng.permutation(20)[:8]
-        splits.append((frame("a", 2 * people, 0), frame("a", 2 * people[::-1] + 1, 1)))
+        identities = rng.permutation(20)[:8]
+        splits.append((frame("a", 2 * identities, 0), frame("a", 2 * identities[::-1] + 1, 1)))
     mixed = pd.concat([frame("a", np.arange(1, 9, 2), 1), frame("b", np.arange(4), 1)], ignore_index=True)
     targets = {"A": splits, "B": [(frame("a", np.arange(0, 8, 2), 0), mixed)]}
     return Protocol("toy", "miniature", pd.DataFrame(), targets, [], {})
@@ -148,7 +148,7 @@ def test_r22_an_impossible_mean_average_precision_is_refused(measure, value):
         runner.check_scores("A", node(**{measure: value}), single=True)
 
 
-def test_r22_real_searches_pass_and_single_matches_are_recognised(protocol, packs):
+def test_r22_real_rankings_pass_and_single_matches_are_recognised(protocol, packs):
     assert runner.single_match(protocol) == {"A"}  # in B two images of the gallery match
     runner.summarise(runner.run_protocol(Means(), protocol, packs.__getitem__, CPU), {"A"})
     query, gallery = protocol.targets["A"][0]
