@@ -154,3 +154,39 @@ def test_r22_real_rankings_pass_and_single_matches_are_recognised(protocol, pack
     query, gallery = protocol.targets["A"][0]
     protocol.targets["A"][0] = query, gallery.assign(camera=[0, *[1] * 7])  # one match is filtered
     assert runner.single_match(protocol) == set()
+
+
+class Centred(Means):
+    """Takes away the mean colour of the camera's images: it sees the target."""
+
+    def __init__(self):
+        super().__init__()
+        self.centre, self.looks = torch.zeros(3), []
+
+    def adapt(self, images):
+        parts = [part.mean(dim=(2, 3)) for part in images]
+        self.looks.append(sum(map(len, parts)))
+        self.centre = torch.cat(parts).mean(0)
+
+    def embed(self, images):
+        return images.mean(dim=(2, 3)) - self.centre
+
+
+def test_a_method_that_adapts_sees_each_camera_by_itself_before_it_embeds_it(packs, monkeypatch):
+    monkeypatch.setattr(runner, "BATCH", 3)
+    method, rows = Centred(), np.array([3, 4, 10, 11, 12, 20, 31])
+    cameras = np.array([1, 0, 1, 1, 0, 1, 1])
+    found = runner.embed(method, packs["a"], rows, CPU, cameras)
+    means = normalise(torch.from_numpy(packs["a"][rows])).mean((2, 3))
+    expected = torch.stack(
+        [mean - means[cameras == camera].mean(0) for mean, camera in zip(means, cameras, strict=True)]
+    )
+    torch.testing.assert_close(found, expected)
+    assert method.looks == [2, 5]  # each camera's images once
+
+
+def test_whole_protocols_are_adapted_to_and_others_are_not(protocol, packs):
+    method = Centred()
+    runner.run_protocol(method, protocol, packs.__getitem__, CPU)
+    assert len(method.looks) == 2 + 2 + 1  # data set a has two cameras for A and for B, data set b one
+    assert Means().adapt is None

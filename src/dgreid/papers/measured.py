@@ -124,7 +124,7 @@ def _facts(
 ) -> dict:
     """The fields of a measurement that say what was run."""
     first = group[0]
-    facts = {key: first[key] for key in ("title", "provenance", "backbone", "data")}
+    facts = {"title": runs.named(first)} | {key: first[key] for key in ("provenance", "backbone", "data")}
     facts |= {
         key: "+".join(dict.fromkeys(run[key] for run in group)) for key in ("protocol", "recipe", "image")
     }

@@ -59,6 +59,7 @@ class _Run(_Known):
     bank: list[dict[str, Any]] = []
     cost: _Cost
     made_from: dict[str, str] = {}
+    sees_target: bool = False
 
 
 def read(path: Path) -> dict[str, Any]:

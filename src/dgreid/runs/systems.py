@@ -38,7 +38,12 @@ def systems(runs: Iterable[Mapping]) -> dict[tuple, list[Mapping]]:
 
 def title(run: Mapping) -> str:
     """The method's title, followed by its overrides."""
-    return ", ".join([run["title"], *(word.removeprefix("method.") for word in changes(run))])
+    return ", ".join([named(run), *(word.removeprefix("method.") for word in changes(run))])
+
+
+def named(run: Mapping) -> str:
+    """The method's title; if its test looked at images of the target, `sees target` stands behind it."""
+    return f"{run['title']} (sees target)" if run.get("sees_target") else run["title"]
 
 
 def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:

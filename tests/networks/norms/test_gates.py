@@ -3,8 +3,7 @@ import torch
 from torch import nn
 
 from dgreid.networks.norms import BatchInstanceNorm2d
-from dgreid.networks.norms.gates import gate_table
-from dgreid.networks.norms.gates import layer_row
+from dgreid.networks.norms.gates import gate_table, layer_row
 
 
 def test_distribution_of_one_layer():
