@@ -98,7 +98,7 @@ def test_an_unknown_dataset_names_the_nearest(root):
     ("group", "model", "spared"),
     [
         ("recipe", RecipeConfig, {"name"}),
-        ("image", ImageConfig, {"name"}),
+        ("image", ImageConfig, {"name", "views"}),
         ("backbone", BackboneConfig, {"name", "width", "depth"}),  # one of the two, by architecture
     ],
 )

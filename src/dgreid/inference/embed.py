@@ -20,8 +20,8 @@ from dgreid.datasets.images import open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
-from dgreid.images.augment import normalise
 from dgreid.images.config import ImageConfig
+from dgreid.images.normalise import normalise
 from dgreid.images.pack import load
 from dgreid.runs.run import find, restore
 
