@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image, ImageEnhance
-from pydantic import Field, PlainValidator
+from pydantic import BeforeValidator, Field
 
 from dgreid.images.operations import Operation, chosen
 from dgreid.images.pillow import change_each
@@ -28,7 +28,7 @@ def _strength(value: Any) -> float | tuple[float, float]:
     return (low, high) if isinstance(value, list | tuple) else value
 
 
-Strength = Annotated[float | tuple[float, float], PlainValidator(_strength)]
+Strength = Annotated[float | tuple[float, float], BeforeValidator(_strength)]
 
 
 class Options(Operation):
