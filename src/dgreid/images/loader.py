@@ -1,4 +1,4 @@
-"""From training rows to batches on the device, in the background where the device is a GPU."""
+"""From training rows to batches on the device, in the background if the device is a GPU."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple

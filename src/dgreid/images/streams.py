@@ -7,7 +7,7 @@ import numpy as np
 
 from dgreid.errors import UserError
 
-BLOCK = 1024  # batches whose domains are drawn at once
+BLOCK = 1024  # batches whose domains are chosen at once
 
 
 def generator(*key: str | int) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """AutoAugment by the ImageNet policy (Cubuk et al., CVPR 2019), as META, ACL and ReNorm released it.
 
 The pairs of the policy are the published ones; the map from a change's level to its strength is these
-releases' own. Bilinear or bicubic by coin and grey where a picture is moved. The releases change the
+releases' own. Bilinear or bicubic by coin and grey for what a moved picture uncovers. The releases change the
 original picture and resize after it; here the picture is resized already, so that angles and shears are
 those of the resized one.
 """

@@ -49,7 +49,7 @@ def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.
 def rectangle(height: int, width: int, options: Options, rng: np.random.Generator) -> tuple[int, ...]:
     """The top, left, height and width of a random rectangle that is smaller than the image both ways.
 
-    Area and aspect are uniform in their ranges; those that do not fit are drawn again, a hundred times at
+    Area and aspect are uniform in their ranges; for those that do not fit others are tried, a hundred at
     most, after which nothing is erased: a rectangle without area.
     """
     for _ in range(ATTEMPTS):

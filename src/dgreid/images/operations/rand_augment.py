@@ -1,8 +1,8 @@
 """RandAugment as the release of BAU has it (Cho et al., NeurIPS 2024): its 16 changes and their ranges.
 
 Each change stands at the same share of its range, magnitude / 30; changes with a direction take it by coin.
-Nearest neighbour and black where a picture is moved. The release changes the original picture and resizes
-after it; here the picture is resized already, so that angles and shears are those of the resized one.
+Nearest neighbour and black for what a moved picture uncovers. The release changes the original picture
+and resizes it afterwards; here it is resized already, so that angles and shears are those of the resized one.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Options(Operation):
     """How often, how many changes and how strong."""
 
     probability: float = Field(0.5, ge=0, le=1)
-    count: int = Field(2, gt=0, description="changes of an image, drawn with replacement")
+    count: int = Field(2, gt=0, description="changes of an image; one may come twice")
     magnitude: float = Field(10, ge=0, le=FULL)
 
 
