@@ -5,7 +5,7 @@ import torch
 
 from dgreid.errors import UserError
 from dgreid.evaluation import rank, runner
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.methods.base import Method
 from dgreid.protocols import Protocol
 

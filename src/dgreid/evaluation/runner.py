@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dgreid.errors import UserError
 from dgreid.evaluation.ranking import Ranking, rank, rank_rows
 from dgreid.evaluation.statistics import over_splits, single_match_bounds
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.protocols import Protocol
