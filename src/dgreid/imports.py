@@ -55,6 +55,11 @@ class Sources:
             waiting += self._imports(file)
         return sorted(file.relative_to(self.package.parent).as_posix() for file in found)
 
+    def inside(self, package: str) -> list[str]:
+        """The full names of the modules in a folder of the package, sorted."""
+        folder = self.package.joinpath(*package.split(".")[1:])
+        return sorted(f"{package}.{file.stem}" for file in folder.glob("[!_]*.py"))
+
     def digests(self, modules: Iterable[str], leave_out: Iterable[str] = ()) -> dict[str, str]:
         """The files of `closure` and the `digest` of each."""
         result = {}

@@ -12,13 +12,12 @@ from torch.nn import functional as F
 
 import tiny
 from dgreid.images import samplers
-from dgreid.images.augment import normalise
-from dgreid.images.batch import Batch
+from dgreid.images.batch import Batch, Sampler
+from dgreid.images.normalise import normalise
 from dgreid.methods import qaconv
 from dgreid.methods.base import Training
 from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map_size
 from dgreid.networks import backbones
-from dgreid.networks.config import BackboneConfig
 from dgreid.runs.config import load_run
 from dgreid.runs.run import record, restore
 
@@ -205,7 +204,7 @@ def test_the_last_stage_is_gone():
 
 
 def test_resnet50_ends_with_layer3_at_24x8():
-    network = backbones.build(BackboneConfig(**tiny.read("backbone", "resnet50")))
+    network = backbones.build(backbones.read(tiny.read("backbone", "resnet50")))
     training = Training(5, 2, 4, 2, image=(384, 128))
     method = QAConv(tiny.options("qaconv"), network, tiny.recipe(), training)
     assert method.memory.shape == (5, 128, 24, 8)
@@ -239,17 +238,18 @@ def test_trained_layers_learn_slower_and_the_rate_falls_once():
         p for each in method.optimisers.values() for group in each.param_groups for p in group["params"]
     ]
     assert {id(p) for p in learned} == {id(p) for p in method.parameters()}
-    assert (run.image.height, run.image.width, run.image.padding, run.image.occlusion) == (384, 128, 0, 0.8)
+    assert (run.image.height, run.image.width) == (384, 128)
+    flip, occlusion = run.image.train  # no crop
+    assert (flip.operation, occlusion.operation, occlusion.greatest_side) == ("flip", "occlusion", 0.8)
 
 
 def test_batches_are_32_images_whatever_the_number_of_sources():
     recipe = load_run(["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=qaconv"]).recipe
     people = np.arange(150) // 2
     for domains in (2, 3, 4):
-        sizes = recipe.identities_per_domain, recipe.images_per_identity
-        stream = samplers.make(
-            "random", people, people % domains, people * 0, *sizes, "base", 0, recipe.batch_size
-        )
+        sizes = samplers.Sizes(recipe.identities_per_domain, recipe.images_per_identity, recipe.batch_size)
+        labels = samplers.Labels(people, people % domains, people * 0)
+        stream = samplers.make(Sampler("random"), labels, sizes, "base", 0)
         rows = [stream.batch(number) for number in range(4)]  # one epoch: 22 images are left over
         assert {len(row) for row in rows} == {32} and len(set(np.concatenate(rows))) == 128
 
@@ -278,7 +278,7 @@ def test_a_saved_run_knows_the_size_of_its_maps(tmp_path):
     facts = record(run, training, {})
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(facts))
     restored, facts = restore(tmp_path)
-    assert "image" not in facts["training"] and restored.training_set.image == (tiny.HEIGHT, tiny.WIDTH)
+    assert "image" not in facts["training"] and restored.task.image == (tiny.HEIGHT, tiny.WIDTH)
     assert torch.equal(restored.memory, method.memory) and restored.memory.any()
     with torch.no_grad():
         scores = [each.eval().similarity(*[each.embed(one.images)] * 2) for each in (method, restored)]

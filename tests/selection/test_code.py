@@ -34,6 +34,13 @@ BLOCKS = [
         "protocols": ["miniature", "miniature_single"],
         "seeds": [0],
     },
+    {
+        "methods": ["erm"],
+        "backbones": ["resnet_tiny"],
+        "protocols": ["miniature"],
+        "seeds": [0],
+        "image": "256x128_jitter",
+    },
 ]
 
 
@@ -97,7 +104,6 @@ def test_what_is_added_changes_no_item(project, changed):
         "images/operations/fresh.py",
         "datasets/parsers/fresh.py",
         "miniature/writers/fresh.py",
-        "reporting/figures/fresh.py",
     ):
         project.source(name, "from dgreid.methods import erm\n")
     shutil.copy("params/method/erm.yaml", "params/method/fresh.yaml")
@@ -113,13 +119,30 @@ def test_what_is_added_changes_no_item(project, changed):
         ("datasets/parsers/grid.py", {"manifest/mini_grid"}),
         ("miniature/writers/grid.py", {"synthesize/mini_grid"}),
         ("reporting/figures/cost.py", {"report"}),
-        ("reporting/figures/tsne.py", set()),  # a command of its own
+        ("reporting/tsne.py", set()),  # a command of its own
         ("errors.py", set()),
     ],
 )
 def test_an_edit_reaches_exactly_its_users(project, changed, name, users):
     project.source(name, "EDITED = True\n")
     assert changed() == users
+
+
+def test_an_edit_of_a_norm_reaches_its_runs_and_the_tables_that_count_its_parameters(project, changed):
+    project.source("networks/norms/bin.py", "EDITED = True\n")
+    assert changed() == runs(METABIN, METABIN.replace("s0", "s1")) | {"report"}
+
+
+def test_an_edit_of_an_image_operation_reaches_the_training_of_its_runs(project, changed):
+    project.source("images/operations/color_jitter.py", "EDITED = True\n")
+    jittered = {name for name, run in project.matrix["runs"].items() if run["image"] == "256x128_jitter"}
+    assert len(jittered) == 1
+    assert changed() == {f"train/{name}" for name in jittered}
+
+
+def test_an_added_figure_is_drawn(project, changed):
+    project.source("reporting/figures/fresh.py", "ORDER = 1000\n")
+    assert changed() == {"report"}
 
 
 def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networks(project, changed):
@@ -140,33 +163,10 @@ def test_remarks_change_no_item(project, changed):
     assert changed() == set()
 
 
-class Marked(schema.Strict):
-    """Names modules as the sections of params/ do."""
+class Named(schema.Strict):
+    """Names a method as its options do."""
 
     code: Annotated[str, schema.Module("dgreid.methods")] = "fresh"
-    norm: Annotated[str, schema.Module("dgreid.networks.norms")] = "fresh"
-    steps: tuple["Step", ...] = ()
-
-
-class Step(schema.Strict):
-    operation: Annotated[str, schema.Module("dgreid.images.operations")]
-
-
-def test_norms_and_operations_that_a_run_names_count_where_they_are_used(project):
-    for name in ("methods/fresh.py", "networks/norms/fresh.py", "images/operations/fresh.py"):
-        project.source(name, "A = 1\n")
-    image = Marked(norm="batch", steps=[Step(operation="fresh")])
-    run = load_run(["method=erm", "backbone=resnet_tiny", "protocol=miniature"])
-    run = run.model_copy(update={"method": Marked(), "image": image})
-    plain = run.model_copy(update={"method": Marked(norm="batch"), "image": None})
-
-    def added(stage: str) -> set[str]:
-        sources = Sources(project.folder / "src" / "dgreid")
-        with_them, without = (code.executed(stage, each, sources).keys() for each in (run, plain))
-        return with_them - without
-
-    assert added("train") == {"dgreid/networks/norms/fresh.py", "dgreid/images/operations/fresh.py"}
-    assert added("evaluate") == {"dgreid/networks/norms/fresh.py"}
 
 
 def test_a_chain_of_methods_is_followed(project):
@@ -174,7 +174,7 @@ def test_a_chain_of_methods_is_followed(project):
     project.source("methods/middle.py", "from dgreid.methods.erm import ERM\n")
 
     def now() -> dict[str, str]:
-        return code.code("train", Marked(norm="batch"), Sources(project.folder / "src" / "dgreid"))
+        return code.code("train", Named(), Sources(project.folder / "src" / "dgreid"))
 
     before = now()
     assert {f"dgreid/methods/{name}.py" for name in ("fresh", "middle", "erm")} <= before.keys()
@@ -188,14 +188,17 @@ def test_what_is_imported_by_a_name_in_params_is_marked_there(root, selected):
     marks = {
         mark
         for file in source.rglob("*.py")
-        for mark in re.findall(r'Module\("(dgreid[\w.]+)"\)', file.read_text())
+        for mark in re.findall(r'Module\("(dgreid[\w.]+)"', file.read_text())
     }
     assert len(marks) >= 4
     executed = {file for node in selected[1].values() for file in node["code"]}
     for file in executed:
         if "import_module(" in (source / file).read_text():
             package = ".".join(Path(file).parent.parts)
-            assert any(f"{mark}.".startswith(f"{package}.") for mark in marks), file
+            inside = {f"{name.replace('.', '/')}.py" for name in Sources().inside(package)}
+            assert (inside and inside <= executed) or any(
+                f"{mark}.".startswith(f"{package}.") for mark in marks
+            ), file
 
 
 def test_settings_reach_the_items_that_use_them(project, changed):

@@ -8,7 +8,7 @@ names. Comments, docstrings and blank lines do not count.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.imports import Sources
-from dgreid.networks.config import load_backbone
+from dgreid.networks.backbones import load_backbone
 from dgreid.paths import CODE, CODE_KEPT, MATRIX, MEMBERS, SPLITS
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
@@ -88,8 +88,7 @@ def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, di
         for stage in ("train", "evaluate"):
             node = {"settings": chosen(config), "code": executed(stage, config, sources)}
             yield f"{stage}/{name}", node
-    backbones = [load_backbone(name) for name in params.names("backbone")]  # the papers' tables count them
-    yield "report", {"code": code("report", backbones, sources)}
+    yield "report", {"code": _of_report(sources)}
 
 
 def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,10 +117,16 @@ def executed(stage: str, config: RunConfig, sources: Sources | None = None) -> d
     return code(stage, used, sources or Sources())
 
 
-def code(stage: str, configuration: Any, sources: Sources) -> dict[str, str]:
-    """The source files that a stage executes under a configuration, with their digests."""
+def code(stage: str, configuration: Any, sources: Sources, more: Iterable[str] = ()) -> dict[str, str]:
+    """The source files that a stage executes under a configuration, and for `more` modules, with digests."""
     left = [f"dgreid.{name}" for name in NOT_FOLLOWED.get(stage, GROUND)]
-    return sources.digests([f"dgreid.stages.{stage}", *schema.modules(configuration)], left)
+    return sources.digests([f"dgreid.stages.{stage}", *schema.modules(configuration), *more], left)
+
+
+def _of_report(sources: Sources) -> dict[str, str]:
+    """The report draws every figure of a folder, and its papers' tables count every backbone of params/."""
+    backbones = [load_backbone(name) for name in params.names("backbone")]
+    return code("report", backbones, sources, sources.inside("dgreid.reporting.figures"))
 
 
 def _node(stage: str, config: Any, sources: Sources) -> dict[str, Any]:

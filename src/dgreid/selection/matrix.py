@@ -136,7 +136,7 @@ def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """The configuration of one of a selection's runs."""
+    """The configuration of a run from its entry in a selection."""
     words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
     return load_run([*words, *shlex.split(choice.get("changes", ""))])
 

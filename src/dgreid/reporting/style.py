@@ -1,0 +1,192 @@
+"""What all figures share: labels, colours, sizes, and files that are the same bit for bit every time."""
+
+import logging
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import style as matplotlib_style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from dgreid.files import whole
+from dgreid.runs import systems as runs
+
+# Okabe and Ito: colour-blind readers can tell them apart; in grey, line styles and markers do
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+FEW = 15  # lines with at least this many points get no markers
+WIDTH = 6.9  # inches: both columns of a page, so that text has its nominal size on paper
+LOOK = {
+    "figure.dpi": 160,
+    "savefig.dpi": 160,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "figure.titlesize": 8.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "pdf.fonttype": 42,  # whole fonts: publishers refuse Type 3
+}
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it would log every font it embeds
+
+
+class System(NamedTuple):
+    """A method under the same settings: runs that differ only in their seed, seeds rising."""
+
+    label: str  # what distinguishes it from the others in the figure
+    runs: list[Mapping]
+
+    @property
+    def first(self) -> Mapping:
+        """The run with the lowest seed."""
+        return self.runs[0]
+
+
+def systems(metrics: Iterable[Mapping]) -> list[System]:
+    """The runs grouped by method and settings, protocol by protocol, labelled by the settings that differ."""
+    groups: dict[tuple, list[list[Mapping]]] = {}
+    for run in metrics:
+        groups.setdefault((run["data"], run["protocol"]), []).append(run)
+    found = [group for part in groups.values() for group in runs.systems(part).values()]
+    varied = [
+        key
+        for key in ("backbone", "protocol", "recipe", "image", "data")
+        if len({group[0][key] for group in found}) > 1
+    ]
+    return [
+        System(", ".join([runs.title(group[0]), *(group[0][key] for key in varied)]), group)
+        for group in found
+    ]
+
+
+def histories_of(
+    systems: Iterable[System], histories: Mapping[str, pd.DataFrame]
+) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """System, run and seed of every run whose history is here, and the history."""
+    for system in systems:
+        for run in system.runs:
+            history = histories.get(run["run"])
+            if history is not None and len(history):
+                yield {"system": system.label, "run": run["run"], "seed": run["seed"]}, history
+
+
+def panels(
+    count: int, across: int = 2, height: float = 1.9, extra: float = 0.8, **options
+) -> tuple[Figure, list[Axes]]:
+    """A figure of page width with `count` panels, row by row, each `height` inches high.
+
+    Args:
+        extra: inches for title, legend and whatever else all panels share.
+        options: of `Figure.subplots`.
+    """
+    across = min(across, count)
+    down = -(-count // across)
+    width = WIDTH if across > 1 else 0.75 * WIDTH
+    figure = Figure(figsize=(width, extra + height * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, **options)
+    for panel in grid.flat[count:]:
+        panel.remove()
+    return figure, list(grid.flat[:count])
+
+
+def title(figure: Figure, text: str) -> None:
+    """Set the figure's title, in as many lines of similar length as it needs."""
+    most = int(15 * figure.get_figwidth())  # 15 letters per inch
+    even = len(text) // -(-len(text) // most) + 9  # room for a word that does not fit
+    lines = textwrap.wrap(text, min(even, most))
+    figure.suptitle("\n".join(lines))
+    _more_lines(figure, len(lines))
+
+
+def name(panel: Axes, text: str) -> None:
+    """Set a panel's title, in as many lines as it needs."""
+    panel.set_title(textwrap.fill(text, 92 // panel.get_gridspec().ncols))
+
+
+def legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Draw one legend below all panels, each label once, in as many columns as fit."""
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    each = 0.6 + 0.06 * max(map(len, entries))  # inches of the longest entry
+    columns = min(len(entries), max(1, int(figure.get_figwidth() / each)))
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=columns)
+    _more_lines(figure, -(-len(entries) // columns))
+
+
+def _more_lines(figure: Figure, lines: int) -> None:
+    """Make the figure higher for a text of several lines; `panels` leaves room for one."""
+    figure.set_figheight(figure.get_figheight() + 0.15 * (lines - 1))
+
+
+def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: str) -> None:
+    """Draw the mean over seeds against `x` as a line, lowest to highest as a band."""
+    over = frame.groupby(x)[y].agg(["mean", "min", "max"])
+    colour = COLOURS[number % len(COLOURS)]
+    if (over["max"] > over["min"]).any():
+        panel.fill_between(over.index, over["min"], over["max"], color=colour, alpha=0.18, lw=0)
+    look = {"color": colour, "ls": LINES[number % len(LINES)], **marker(number, len(over))}
+    panel.plot(over.index, over["mean"], label=label, **look)
+
+
+def marker(number: int, points: int) -> dict[str, Any]:
+    """A line's marker; none if many points would hide one another."""
+    return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < FEW else {}
+
+
+def spread(values: pd.Series) -> float:
+    """Standard deviation over seeds; zero for one seed."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def wide(values: Iterable[float]) -> bool:
+    """Whether the values need a logarithmic axis: all positive, and spanning more than one decade."""
+    some = np.asarray(list(values), float)
+    return bool(some.min() > 0 and some.max() / some.min() > 10)
+
+
+def logarithmic(panel: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5 of each decade that do not overlap."""
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Use matplotlib's own defaults and ours, whatever the user's settings are."""
+    with matplotlib_style.context(["default", LOOK]):
+        yield
+
+
+def save(figure: Figure, frame: pd.DataFrame, stem: Path) -> None:
+    """Write `stem`.csv, .png and .pdf, without dates and versions: the same numbers give the same bytes."""
+    with whole(f"{stem}.csv") as part:
+        frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    figure.align_labels()
+    figure.draw_without_rendering()  # lays the panels out, once for both files
+    figure.set_layout_engine("none")
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
+        with whole(f"{stem}.{suffix}") as part:
+            figure.savefig(part, format=suffix, metadata=metadata)

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+import tiny_metrics
+from dgreid.errors import UserError
+from dgreid.paths import METRICS
+from dgreid.runs import metrics as results
+
+NODE = tiny_metrics.node("erm", 0, 50.0)
+SCORES = {"rank1": 1.0}
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    METRICS.mkdir(parents=True)
+    return METRICS / "erm-tiny-toy-s0.json"
+
+
+def test_what_evaluate_writes_is_read_as_it_is(path):
+    more = {"made_from": {"configuration": "1"}, "balance": [{"layer": 1}], "later": 1}
+    for name, node in (("b", NODE | more), ("a", NODE)):
+        path.with_stem(name).write_text(json.dumps(node))
+    assert results.every() == [NODE, NODE | more]
+
+
+def test_metrics_that_came_with_the_project_are_read(root):
+    assert {run["run"] for run in results.every()} == {path.stem for path in METRICS.glob("*.json")}
+
+
+@pytest.mark.parametrize("text", [b"", b"no", json.dumps(NODE).encode()[:-40], b"[]", b"1", b'"\xff"'])
+def test_a_file_that_is_no_mapping_is_a_sentence(path, text):
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=r"^reports/metrics/erm-tiny-toy-s0\.json is damaged: evaluate"):
+        results.every()
+
+
+@pytest.mark.parametrize("key", NODE)
+def test_every_key_is_missed(path, key):
+    path.write_text(json.dumps({name: value for name, value in NODE.items() if name != key}))
+    with pytest.raises(UserError, match=rf"is damaged \(at {key}\): evaluate the run again\.$"):
+        results.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"cost": NODE["cost"] | {"seconds": "many"}}, "cost.seconds"),
+        ({"cost": {}}, "cost.seconds"),
+        ({"targets": {"GRID": SCORES}}, "targets.GRID.rank5"),
+        ({"targets": {"GRID": NODE["average"] | {"splits": [SCORES]}}}, "targets.GRID.splits.0.rank5"),
+        ({"average": None}, "average"),
+        ({"seed": "0"}, "seed"),
+        ({"changes": "method.margin=0.5"}, "changes"),
+        ({"balance": {"layer": 1}}, "balance"),
+    ],
+)
+def test_what_stands_at_a_key_is_checked(path, changes, place):
+    path.write_text(json.dumps(NODE | changes))
+    with pytest.raises(UserError, match=rf"is damaged \(at {place}\)"):
+        results.read(path)

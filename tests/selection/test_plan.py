@@ -1,0 +1,273 @@
+import json
+
+import pytest
+import yaml
+
+import tiny_metrics
+import tiny_project
+from dgreid.cli import main as cli
+from dgreid.errors import UserError
+from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
+from dgreid.runs.config import load_run
+from dgreid.runs.run import chosen, task_of
+from dgreid.selection import costs
+from dgreid.selection.plan import budget_of, config_of, expected_training, plan
+from dgreid.stages import train
+
+RUN = ["backbone=resnet_tiny", "seed=0"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with params/ alone: nothing adopted, nothing trained, a machine of a known name."""
+    tiny_project.make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(costs, "machine", lambda: ("cpu", "abacus"))
+    return tmp_path
+
+
+@pytest.fixture
+def made(project):
+    """The same with the protocol `pair` made: 16 people of 4 images, two domains."""
+    for words in ("adopt wide --from source/wide", "adopt other --from source/other"):
+        assert cli.main(words.split()) == 0
+    for words in ("manifest dataset=wide", "manifest dataset=other", "protocol protocol=pair"):
+        assert cli.main(words.split()) == 0
+    return project
+
+
+def run(protocol="pair", method="erm", *words):
+    return load_run([f"method={method}", f"protocol={protocol}", *RUN, *words])
+
+
+def matrix(*runs):
+    groups = ("method", "backbone", "protocol", "recipe", "image")
+    return {
+        "name": "some",
+        "runs": {
+            each.run: {
+                **{group: getattr(each, group).name for group in groups},
+                "seed": each.seed,
+                "changes": "".join(f" {word}" for word in each.changes),
+            }
+            for each in runs
+        },
+    }
+
+
+def protocol(project, name, **changes):
+    path = project / f"params/protocol/{name}.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+
+
+def cost(folder, each, rate, **changes):
+    """What train leaves."""
+    folder.mkdir(parents=True)
+    (folder / "run.yaml").write_text(yaml.safe_dump({"config": chosen(each)}))
+    node = {"images_per_second": rate, "device": "cpu", "threads": 1} | changes
+    (folder / "cost.json").write_text(json.dumps(node))
+
+
+def cells(text, name):
+    """A run's row: its cells."""
+    line = next(line for line in text.splitlines() if line.startswith(name))
+    return [cell for cell in line.split("  ") if cell.strip()]
+
+
+def test_the_papers_selection_is_planned_without_its_data(root):
+    budget = budget_of(load_run(["method=metabin", "backbone=mobilenet_v2_x0_25", "protocol=metabin_dg"]))
+    assert not budget.exact and budget.domains == 5
+    assert (
+        budget.iterations == 186_800 and abs(budget.iterations / 184_900 - 1) < 0.02
+    )  # 1849 per epoch in the paper
+    assert budget.images == 2 * 80 * 186_800 + 9 * 80  # base and meta batches; ten base ones at first
+
+
+def test_iterations_of_a_recipe_are_exact_and_images_those_a_run_counted(root):
+    for method, images in (("erm", 19_200), ("metabin", 38_976)):  # as reports/metrics has them
+        budget = budget_of(load_run([f"method={method}", *RUN, "protocol=miniature"]))
+        assert (budget.iterations, budget.images, budget.exact) == (300, images, True)
+
+
+def test_a_made_protocol_gives_exact_iterations(made):
+    each = run("pair", "erm", "recipe.iterations_per_epoch=null")
+    training = task_of(train.read_training(PROTOCOLS / "pair")[0], each)
+    budget = budget_of(each)
+    assert budget.exact and budget.iterations == training.iterations == 2 * (64 // 32 - 1)
+    assert budget.images == 32 * training.iterations
+
+
+def test_expected_counts_stand_in_for_a_protocol_that_is_not_made(project):
+    each = run("pair", "erm", "recipe.iterations_per_epoch=null")
+    assert expected_training(each) is None and budget_of(each).images is None  # the protocol expects nothing
+    protocol(project, "pair", expect={"ids": 100, "images": 1000})
+    training = expected_training(run("pair", "erm", "recipe.iterations_per_epoch=null"))
+    assert training.iterations_per_epoch == (1000 + 150) // 32 - 1 and training.domains == 2
+    by_camera = [{"dataset": "wide", "domain_by": "camera"}]
+    protocol(project, "pair", sources=by_camera)
+    assert expected_training(run("pair")) is None  # how many cameras nobody says
+    protocol(project, "pair", expect={"ids": 100, "images": 1000, "domains": 6})
+    assert expected_training(run("pair")).domains == 6
+
+
+def test_status_is_what_the_files_say(made):
+    runs = [run("pair", "erm", f"recipe.epochs={epochs}") for epochs in range(1, 6)]
+    done, trained, started, outdated, _ = runs
+    for each in (done, trained, outdated):
+        cost(RUNS / each.run, each, 100.0)
+        (RUNS / each.run / "model.safetensors").touch()
+    (made / "reports/metrics").mkdir(parents=True)
+    for each in (done, outdated):
+        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0)))
+    (RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": chosen(done)}))
+    (CHECKPOINTS / started.run).mkdir(parents=True)
+    (CHECKPOINTS / started.run / "last.pt").touch()
+    text = plan(matrix(*runs))
+    shown = [cells(text, each.run)[1].strip() for each in runs]
+    assert shown == ["done", "trained", "started", "outdated", "to do"]
+    assert text.endswith("3 of 5 runs still have to be trained; 0.00 hours one after the other.")
+    assert plan(matrix(done, trained)).endswith("All 2 runs are trained; 1 still has to be evaluated.")
+    assert plan(matrix(done)).endswith("The run is trained.")
+
+
+@pytest.mark.parametrize("text", ["config: [", "config", "config: x", "config: {seed: 0", "", "\udcff"])
+def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
+    each = run()
+    folder = RUNS / each.run
+    cost(folder, each, 100.0)
+    (folder / "model.safetensors").touch()
+    (folder / "run.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    shown = plan(matrix(each))
+    assert cells(shown, each.run)[1].strip() == "damaged" and "1 of 1 run still has to be trained" in shown
+    assert (
+        f"{each.run} is damaged, so its speed is ignored" in caplog.text
+        and "the speed of 1 is unknown" in shown
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"images_per_second": null}]'])
+def test_damaged_measurements_are_a_sentence_and_stay(made, text):
+    costs.COSTS.write_text(text)
+    with pytest.raises(UserError, match=r"data/costs\.json is damaged: delete it"):
+        plan(matrix(run()))
+    assert costs.COSTS.read_text() == text
+
+
+def test_damaged_metrics_are_a_sentence(made, capsys):
+    (made / "reports/metrics").mkdir(parents=True)
+    (made / "reports/metrics/half.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0))[:400])
+    assert cli.main(["plan", "miniature"]) == 1
+    sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
+    assert capsys.readouterr().err == sentence
+
+
+def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, monkeypatch):
+    each = run("pair", "erm", "recipe.epochs=1000")
+    images = budget_of(each).images
+    assert images == 2 * 1000 * 32
+    others = {
+        "method": (run("pair", "erm_in"), {}),
+        "image": (run("pair", "erm", "image=128x64"), {}),
+        "device": (run(), {"device": "a GPU"}),
+        "threads": (run(), {"threads": 2}),
+    }
+    for name, (other, changes) in others.items():
+        cost(RUNS / name, other, 1.0, **changes)
+    assert "the speed of 1 is unknown, add --measure" in plan(matrix(each))
+    assert cells(plan(matrix(each)), each.run)[-1].strip() == "unknown"
+    for number, rate in enumerate((8.0, 10.0, 90.0)):
+        cost(RUNS / f"same{number}", run("alone"), rate)
+    row = cells(plan(matrix(each)), each.run)
+    assert [cell.strip() for cell in row[-3:]] == ["10.0", "runs", f"{images / 10 / 3600:.2f}"]
+    monkeypatch.setenv("DGREID_THREADS", "2")
+    assert cells(plan(matrix(each)), each.run)[-3].strip() == "1.0"
+
+
+def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
+    (made / "reports/metrics").mkdir(parents=True)
+    node = tiny_metrics.node("erm", 0, 50.0) | {"backbone": "resnet_tiny"}
+    node["cost"] |= {"images_per_second": 5.0, "threads": 1}
+    (made / "reports/metrics/else.json").write_text(json.dumps(node))
+    assert costs.speed(run()) == (5.0, "reports")
+    cost(RUNS / "same", run(), 7.0)
+    assert costs.speed(run()) == (7.0, "runs")
+
+
+def test_measure_times_each_missing_combination_once_and_keeps_it(made, monkeypatch):
+    monkeypatch.setattr(costs, "SECONDS", 0.3)
+    runs = [run("pair", method, f"seed={seed}") for method in ("erm", "metabin") for seed in (0, 1)]
+    text = plan(matrix(*runs), measure=True)
+    kept = json.loads((made / "data/costs.json").read_text())
+    assert [(entry["method"], entry["machine"], entry["threads"]) for entry in kept] == [
+        ("erm", "abacus", 1),
+        ("metabin", "abacus", 1),
+    ]
+    assert all(entry["images_per_second"] > 0 and entry["iterations"] > 0 for entry in kept)
+    assert "unknown" not in text and text.count("measured  ") == 4
+    monkeypatch.setattr(costs, "measure", None)  # would fail if anything were measured again
+    assert plan(matrix(*runs), measure=True) == text
+    monkeypatch.setattr(costs, "machine", lambda: ("cpu", "another"))
+    assert "the speed of 4 is unknown" in plan(matrix(*runs))
+
+
+def test_every_sampler_can_be_measured(project, monkeypatch):
+    monkeypatch.setattr(costs, "SECONDS", 0.0)
+    each = run("pair", "erm", "recipe.batch_size=24")
+    rows = costs.crowd(each, domains=3)
+    assert rows.domain.nunique() == 3 and (rows.groupby("identity").camera.nunique() == 2).all()
+    assert costs.measure(each, domains=3).images_per_second > 0
+
+
+def test_missing_data_are_counted_and_named(project):
+    protocol(project, "pair", sources=[{"dataset": "viper"}, {"dataset": "grid"}])
+    text = plan(matrix(run("pair", "erm")))
+    assert "lacks 2 sets" in text and "protocol pair: lacks viper, grid." in text
+    assert "1 of them waits for data" in text
+
+
+def test_totals_add_up_what_is_to_be_trained(made):
+    cost(RUNS / "same", run(), 2.0)
+    runs = [run("pair", "erm", f"recipe.epochs={epochs}") for epochs in (100, 300)]
+    total = next(line for line in plan(matrix(*runs)).splitlines() if line.startswith("still to train: 2"))
+    assert total.split()[-3:] == ["800", "25,600", f"{25_600 / 2 / 3600:.2f}"]
+    mixed = plan(matrix(*runs, run("pair", "metabin")))
+    assert f"{25_600 / 2 / 3600:.2f} hours one after the other for the runs whose speed is known" in mixed
+    assert "> 3.56" in mixed
+
+
+def test_a_run_that_cannot_be_trained_is_said(project):
+    protocol(project, "alone", expect={"ids": 8})
+    with pytest.raises(UserError, match="lower method"):
+        plan(matrix(run("alone", "metabin")))
+
+
+def test_changed_settings_of_a_selection_are_planned_as_they_are(project):
+    changed = run("pair", "erm", "recipe.epochs=7")
+    assert config_of(matrix(changed)["runs"][changed.run]) == changed
+
+
+def test_the_command_plans_and_leaves_no_trace(project, capsys):
+    node = yaml.safe_load((project / "params/matrices/miniature.yaml").read_text())
+    node["blocks"] = [node["blocks"][0] | {"methods": ["metabin"], "seeds": [0, 1]}]
+    (project / "params/matrices/mine.yaml").write_text(yaml.safe_dump(node))
+    before = (project / "params/matrix.yaml").read_text()
+    assert cli.main(["plan", "mine"]) == 0
+    said = capsys.readouterr().out
+    assert "metabin-resnet_tiny-miniature-s0" in said and "2 of 2 runs still have to be trained" in said
+    assert (project / "params/matrix.yaml").read_text() == before
+    assert not (project / "logs").exists() and not (project / "reports").exists()
+    assert cli.main(["plan"]) == 0  # of params/matrix.yaml
+    capsys.readouterr()
+    for words in (["report", "--matrix", "mine", "--plan"], ["report", "--plan", "--matrix", "mine"]):
+        assert cli.main(words) == 0  # as earlier versions say it
+        assert capsys.readouterr().out == said
+    for words, sentence in (
+        (["plan", "min"], "did you mean 'mine'"),
+        (["report", "--plan", "--matrix", "min"], "did you mean 'mine'"),
+        (["report", "--plan", "--photographs"], "unrecognized arguments: --photographs"),
+        (["report", "--matrix", "mine"], "unrecognized arguments: --matrix mine"),
+        (["plan", "mine", "--matrix", "mine"], "not allowed with"),
+    ):
+        assert cli.main(words) == 1
+        said = capsys.readouterr()
+        assert sentence in said.err and said.err.count("\n") == 1 and not said.out

@@ -1,0 +1,77 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dgreid.sheets import Cell, Column, Line, Sheet, escape, html, latex, line, markdown, signed
+from formats import Outline, check_latex
+
+COLUMNS = (Column("Method", text=True), Column("R-1", "GRID_x"), Column("mAP", "GRID_x"), Column("Time"))
+SHEET = Sheet(
+    "A & B",
+    COLUMNS,
+    (
+        Line((Cell("a|b*"), Cell("64.7", "a", bold=True), Cell("1 ± 2"), Cell("3")), "published"),
+        line(["[c]", "5 %", "", "<i>"]),
+    ),
+    "What 100 % means.",
+    (("a", "Wrong_here."), ("", "A note.")),
+)
+
+
+def test_markdown_repeats_the_group_and_keeps_marks():
+    text = markdown([SHEET, SHEET])
+    lines = text.splitlines()
+    assert lines[0] == "# A & B" and lines.count("## A & B") == 1
+    assert "| Method | GRID_x R-1 | GRID_x mAP | Time |" in lines
+    assert "| --- | ---: | ---: | ---: |" in lines
+    assert r"| a\|b\* | **64.7** [a] | 1 ± 2 | 3 |" in lines
+    assert "- [a] Wrong_here." in lines and "- A note." in lines
+    assert text.endswith("note.\n")
+
+
+def test_html_is_well_formed_and_escaped():
+    text = html([SHEET])
+    assert Outline(text).widths == [4, 4, 4, 4]
+    assert '<th colspan="2">GRID_x</th>' in text
+    assert (
+        '<tr class="published"><td class="text">a|b*</td><td class="first"><b>64.7</b><sup>a</sup></td>'
+        in text
+    )
+    assert "A &amp; B" in text and "&lt;i&gt;" in text and "<i>" not in text
+
+
+def test_latex_is_balanced_escaped_and_plain_ascii():
+    text = latex([SHEET, SHEET])
+    check_latex(text)
+    assert r"\multicolumn{2}{c}{GRID\_x}" in text and r"\cmidrule(lr){2-3}" in text
+    assert r"\textbf{64.7}\textsuperscript{a} & 1 $\pm$ 2" in text
+    assert "\n{}[c] & 5 \\%" in text  # a bare bracket would be the option of the \\ before it
+
+
+@given(st.text("ab \\{}$&%#_^~|<>*±→×✓β", max_size=12))
+def test_any_text_survives_every_format(text):
+    sheet = Sheet(
+        text, (Column(text, text, text=True), Column("x")), (line([text, text]),), text, (("", text),)
+    )
+    check_latex(latex([sheet]))
+    assert Outline(html([sheet])).widths[-1] == 2
+    assert escape(text).isascii()
+    row = markdown([Sheet("", sheet.columns, sheet.lines)]).splitlines()[-1]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3
+
+
+def test_a_row_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="4 columns, but a row of 1"):
+        Sheet("x", COLUMNS, (line(["a"]),))
+
+
+def test_signs():
+    assert [signed(value) for value in (0.44, -1.26, 0.01, -0.01, float("nan"))] == [
+        "+0.4",
+        "-1.3",
+        "0.0",
+        "0.0",
+        "",
+    ]
