@@ -77,7 +77,9 @@ def config(
         backbone=backbones.read(read("backbone", backbone)),
         protocol=read("protocol", protocol) if protocol else CROWD,
         recipe=recipe(**recipes),
-        image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, train=AUGMENTATION),
+        image=ImageConfig(
+            name="tiny", height=HEIGHT, width=WIDTH, train=AUGMENTATION, views={"strong": AUGMENTATION}
+        ),
         seed=seed,
     )
 
