@@ -94,8 +94,8 @@ def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, di
 def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
     if config.miniature:
         layout = config.miniature.layout or config.parser
-        drawn = config.miniature.model_copy(update={"layout": layout})
-        yield f"synthesize/{config.name}", _node("synthesize", drawn, sources)
+        generated = config.miniature.model_copy(update={"layout": layout})
+        yield f"synthesize/{config.name}", _node("synthesize", generated, sources)
     node = _node("manifest", config.model_copy(update={"miniature": None}), sources)
     splits = {str(path): sha256(path) for path in sorted(SPLITS.glob(f"{config.name}-*.json"))}
     yield f"manifest/{config.name}", {**node, "splits": splits}

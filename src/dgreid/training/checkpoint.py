@@ -67,7 +67,7 @@ class Checkpoint:
             torch.save(state, part)
 
     def load(self, method: Method) -> dict[str, Any] | None:
-        """Put method and random states back and return `progress`; None where there is nothing to resume."""
+        """Put method and random states back and return `progress`; None if there is nothing to resume."""
         if not self.path.exists():
             return None
         try:
