@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from dgreid import params, schema
+from dgreid import params
 from dgreid.papers.tables import Description, Row, System
-from dgreid.paths import PARAMS
 from dgreid.reporting.sheets import Cell, Column, Line, Sheet, signed
 from dgreid.runs.systems import plural
 
@@ -50,7 +49,7 @@ def methods() -> dict[str, dict[str, str]]:
     """Title and provenance of every configured method."""
     found = {}
     for name in params.names("method"):
-        node = schema.read_yaml(PARAMS / "method" / f"{name}.yaml")
+        node = params.read("method", name)
         found[name] = {key: str(node.get(key, "")) for key in ("title", "provenance")}
     return found
 
