@@ -4,8 +4,8 @@ A file may take its values from bases of its group and state only what differs, 
 
     defaults: [_metabin, _self_]
 
-A file whose name begins with `_` is a base and no name of the group. Hydra merges mappings key by key, so a base
-holds none: a child could only add to it, never replace it.
+A file whose name begins with `_` is a base and no name of the group. Hydra merges mappings key by key, so a
+base holds none: a child could only add to it, never replace it.
 """
 
 from pathlib import Path
@@ -38,19 +38,19 @@ def read(group: str, name: str) -> dict:
 
 
 def files(group: str, name: str) -> list[Path]:
-    """The files that `read` takes the values of a name from: its bases, in the order they apply, then its own."""
+    """The files that the values of a name come from: its bases, in the order they apply, then its own."""
     return list(_resolved(group, name))
 
 
 def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dict]:
-    """The values of each file, without the `defaults`; `below` are the files that asked for this one as a base."""
+    """The values of each file, without `defaults`; `below` are the files that have this one as a base."""
     path = _path(group, name)
     node = read_yaml(path)
     found: dict[Path, dict] = {}
     for base in _bases(node.pop("defaults", [SELF]), path):
         if base in (*below, name):
             circle = " -> ".join((*below, name, base))
-            raise UserError(f"{path}: {base} is its own base ({circle}); remove one of these from `defaults`.")
+            raise UserError(f"{path}: {base} is its own base ({circle}); remove one from `defaults`.")
         if not _path(group, base).is_file():
             known = (file.stem for file in (PARAMS / group).glob("_*.yaml"))
             raise unknown(f"base in {path}:", base, known)

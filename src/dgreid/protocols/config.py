@@ -13,7 +13,7 @@ class SourceConfig(Strict):
     """One training source of a protocol."""
 
     dataset: str
-    split_set: str | None = Field(None, description="take `role` of split 0 of this set; null: every identity")
+    split_set: str | None = Field(None, description="take `role` of split 0 of this set; null: all")
     role: Literal["train"] = "train"
     domain_by: Literal["dataset", "camera"] = "dataset"
 
@@ -91,7 +91,8 @@ def _target(node: Any, where: str) -> Any:
     """A target whose data set and split set are said as `set: viper:rand10_a2b`, in full."""
     if not isinstance(node, dict) or "set" not in node:
         return node
-    return {key: value for key, value in node.items() if key != "set"} | notation.target(str(node["set"]), where)
+    rest = {key: value for key, value in node.items() if key != "set"}
+    return rest | notation.target(str(node["set"]), where)
 
 
 def _group(name: str) -> tuple[TargetConfig, ...]:

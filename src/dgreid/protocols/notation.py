@@ -11,13 +11,15 @@ import re
 
 from dgreid import params
 from dgreid.errors import UserError, unknown
+from dgreid.paths import SPLITS
 
 FORM = re.compile(r"(?P<dataset>[^\s:]+)(:(?P<split_set>[^\s:]+))?(?P<camera> by camera)?")
-# The split sets that each parser makes. Those of another parser begin with the data set's name and are not checked.
+# The split sets that each parser makes. Those of other parsers begin with the data set's name and are not
+# checked.
 SPLIT_SETS = {
     "caviar4reid": (),
     "cuhk01": (),
-    "cuhk02": (),
+    "cuhk02": ("cuhk02/pair5",),
     "cuhk03": (
         "cuhk03/np_detected",
         "cuhk03/np_labeled",
@@ -50,7 +52,7 @@ def source(text: str, where: str) -> dict[str, str]:
     said = FORM.fullmatch(text)
     if not said:
         raise UserError(
-            f"{where}: source '{text}' is not of the form NAME or NAME:SPLIT_SET, with or without ` by camera`."
+            f"{where}: source '{text}' is not of the form NAME or NAME:SPLIT_SET, perhaps with ` by camera`."
         )
     fields = {"dataset": _dataset(said["dataset"], where)}
     if said["split_set"]:
@@ -66,7 +68,7 @@ def target(text: str, where: str) -> dict[str, str]:
     """
     said = FORM.fullmatch(text)
     if not said or not said["split_set"] or said["camera"]:
-        raise UserError(f"{where}: target '{text}' is not of the form NAME:SPLIT_SET, as viper:rand10_a2b is.")
+        raise UserError(f"{where}: target '{text}' is not of the form NAME:SPLIT_SET, as viper:rand10_a2b.")
     dataset = _dataset(said["dataset"], where)
     return {"dataset": dataset, "split_set": _split_set(dataset, said["split_set"], where)}
 
@@ -84,6 +86,10 @@ def _split_set(dataset: str, name: str, where: str) -> str:
     if parser not in SPLIT_SETS:
         return f"{dataset}/{name}"
     known = {full.split("/")[1]: full for full in SPLIT_SETS[parser]}
+    family = SPLIT_SETS[parser][0].split("/")[0] if known else parser
+    for path in SPLITS.glob(f"{dataset}-*.json"):  # of `dgreid splits import`
+        imported = path.stem.removeprefix(f"{dataset}-")
+        known[imported] = f"{family}/{imported}"
     if name not in known:
         raise unknown(f"split set of {dataset} in {where}:", name, known)
     return known[name]
