@@ -9,7 +9,6 @@ from dgreid.device import threads
 from dgreid.errors import UserError
 from dgreid.images.config import ImageConfig
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks.config import BackboneConfig
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import load_run
@@ -129,7 +128,6 @@ def test_an_unknown_dataset_names_the_nearest(root):
     [
         ("recipe", RecipeConfig, {"name"}),  # in the file or its base
         ("image", ImageConfig, {"name"}),
-        ("backbone", BackboneConfig, {"name", "width", "depth"}),  # one of the two, by architecture
     ],
 )
 def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):

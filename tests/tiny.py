@@ -19,6 +19,7 @@ from dgreid.images.loader import Key, TrainingImages, batches, survey
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks import backbones
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build
@@ -77,7 +78,7 @@ def config(
     """A run of `method`, on the crowd unless a protocol of params/ is named."""
     return RunConfig(
         method=options(method, **(changes or {})),
-        backbone=read("backbone", backbone),
+        backbone=backbones.read(read("backbone", backbone)),
         protocol=read("protocol", protocol) if protocol else CROWD,
         recipe=recipe(**recipes),
         image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, padding=2),

@@ -1,4 +1,4 @@
-"""Which device a process computes on: one job per GPU, without the scheduler having to choose."""
+"""Choose the device that a process computes on: one job per GPU, without help from the scheduler."""
 
 import logging
 import os
@@ -13,13 +13,14 @@ from filelock import FileLock, Timeout
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
-_held: list[FileLock] = []  # for as long as the process lives
+_held: list[FileLock] = []  # until the process ends
 
 
 def claim() -> torch.device:
-    """The first CUDA device that no other dgreid process of this machine holds; the CPU where there is none.
+    """Claim the first CUDA device that no other dgreid process on this machine uses; the CPU without CUDA.
 
-    Where all are held, the first is shared: slower, and perhaps short of memory, but right.
+    If every GPU is taken, the first one is shared: slower, and it may run out of memory, but results are
+    correct.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
@@ -36,13 +37,15 @@ def claim() -> torch.device:
 
 
 def prepare(seed: int) -> torch.device:
-    """Seed everything, ask for deterministic kernels, set the threads; the device to train on."""
+    """Seed all generators, request deterministic kernels, set the threads; returns the device to use."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on CUDA
     device = claim()
     torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32; mixed precision is bfloat16
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, hides nothing here
+    torch.utils.deterministic.fill_uninitialized_memory = (
+        False  # it costs time, and nothing here reads such memory
+    )
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -50,9 +53,12 @@ def prepare(seed: int) -> torch.device:
 
 
 def threads() -> int:
-    """Threads this process may use: DGREID_THREADS, set by the scheduler; one when unset.
+    """Threads this process may use: DGREID_THREADS, which the scheduler sets; 1 by default.
 
-    One by default, so that both front ends give the same bits: sums depend on the thread count.
+    The default is 1 so that DVC and Snakemake give the same bits: sums depend on the number of threads.
+
+    Raises:
+        UserError: DGREID_THREADS is not a positive number.
     """
     value = os.environ.get("DGREID_THREADS", "1")
     if not (value.isdecimal() and int(value)):

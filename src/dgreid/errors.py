@@ -1,15 +1,15 @@
-"""Errors a user can mend: one sentence that says what, where and what to do."""
+"""Errors that a user can fix: one sentence that says what is wrong, where, and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Bad input. The command line prints the sentence alone and exits with 1."""
+    """Bad input. The command line prints only the sentence and exits with status 1."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not among `known`; it proposes the nearest one.
+    """Make the error for a name that is not among `known`; it proposes the nearest one.
 
     >>> print(unknown("method", "metabinn", ["erm", "metabin"]))
     unknown method 'metabinn': did you mean 'metabin'? Known: erm, metabin.

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and their hashes."""
+"""Write files that are either complete or absent, and hash files."""
 
 import hashlib
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
+    """Yield a temporary path beside `path`; it gets the final name only if the block succeeds.
 
-    Works for a file or a folder (create one at the yielded path). An existing target is replaced.
-    A killed process leaves a `.tmp-*` entry, which nothing takes for the result and which the next write of
-    the same target on the same host removes.
+    Works for a file or a folder, which the block creates at the yielded path. An existing target is replaced.
+    A killed process leaves a `.tmp-*` entry, which is never mistaken for the result; the next write of the
+    same target on the same host removes it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def whole(path: Path | str) -> Iterator[Path]:
 
 
 def _sweep(folder: Path, prefix: str) -> None:
-    """Remove what processes of this host that are gone left behind; another host's cannot be asked."""
+    """Remove leftovers of dead processes on this host; processes on other hosts cannot be checked."""
     left = re.compile(re.escape(prefix) + r"(?P<process>\d+)-\w+")
     for entry in sorted(folder.iterdir()):
         if (match := left.fullmatch(entry.name)) and not _is_alive(int(match["process"])):
@@ -44,21 +44,21 @@ def _sweep(folder: Path, prefix: str) -> None:
 
 def _is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)  # signal 0 only asks
+        os.kill(process, 0)  # signal 0 only checks
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return True
     return True
 
 
 def sha256(path: Path | str) -> str:
-    """The SHA-256 of a file, as hex."""
+    """The SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def md5(path: Path | str) -> str:
-    """The MD5 of a file, as hex; only to compare with published checksums."""
+    """The MD5 of a file in hexadecimal; only for comparison with published checksums."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

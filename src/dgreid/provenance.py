@@ -1,19 +1,19 @@
-"""Where and when something was made: the commit of the checkout dgreid runs in, and the date."""
+"""Record where and when something was made: the commit of the checkout that dgreid runs in, and the time."""
 
 import os
 import subprocess
 from datetime import UTC, datetime
 
-# What decides a run; the rest of the tree may differ, as may the selection, which only lists runs.
+# Results depend on these; other files may differ, and so may the selection, which only lists runs.
 SOURCES = ("src", "params", ":(exclude)params/matrix.yaml")
-PATIENCE = 2.0  # seconds; it takes milliseconds where the files are local
+PATIENCE = 2.0  # seconds to wait for git; on a local disk it takes milliseconds
 
 
 def commit() -> str | None:
-    """The short hash of HEAD, with `+` where src/ or params/ differ from it, be it by a new file.
+    """The short hash of HEAD, with `+` if src/ or params/ have uncommitted changes, new files included.
 
-    Files that git ignores do not count, nor does params/matrix.yaml, which `dgreid select` writes.
-    None where there is no git, no commit, or the folder is not the root of a checkout; never an error.
+    Files that git ignores do not count, nor does params/matrix.yaml, which `dgreid select` writes. None if
+    there is no git, no commit, or the folder is not the root of a checkout; never an error.
     """
     head = _git("rev-parse", "--show-cdup", "--short", "HEAD")
     if head is None or head.returncode != 0:
@@ -26,12 +26,12 @@ def commit() -> str | None:
 
 
 def now() -> str:
-    """The time, as `2026-11-21T09:30:00Z`."""
+    """The time in UTC, such as `2026-11-21T09:30:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str] | None:
-    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # runs side by side do not wait for each other
+    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # parallel runs do not wait for each other
     try:
         return subprocess.run(
             ["git", *words], capture_output=True, text=True, timeout=PATIENCE, env=quiet, check=False

@@ -1,6 +1,6 @@
 """Typed mappings: a plain node becomes a model, or one sentence says what is wrong with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -25,10 +25,12 @@ class Strict(BaseModel):
 class Module:
     """Marks a field of params/ that names a module, as `Annotated[str, Module("dgreid.methods")]`.
 
-    What a run executes follows from its configuration by these marks; see `modules`.
+    What a run executes follows from its configuration by these marks; see `modules`. `names` gives the module
+    of a value that is not its name, None for a value that needs none.
     """
 
     package: str
+    names: Mapping[Any, str | None] | None = None
 
 
 def modules(node: Any) -> Iterator[str]:
@@ -37,8 +39,8 @@ def modules(node: Any) -> Iterator[str]:
         for key, field in type(node).model_fields.items():
             value = getattr(node, key)
             for mark in field.metadata:
-                if isinstance(mark, Module) and value is not None:
-                    yield f"{mark.package}.{value}"
+                if isinstance(mark, Module) and (name := (mark.names or {}).get(value, value)):
+                    yield f"{mark.package}.{name}"
             yield from modules(value)
     elif isinstance(node, dict):
         yield from modules(tuple(node.values()))

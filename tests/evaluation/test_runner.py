@@ -16,7 +16,7 @@ class Means(Method):
     """Embeds an image by its mean colour; counts the images it has seen."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(None, None, None)
         self.norm = torch.nn.BatchNorm1d(3)
         self.seen = 0
 

@@ -1,4 +1,7 @@
-"""Every configuration in params/method on small backbones: a new YAML is part of it by being there."""
+"""Every method on small backbones: a new file in params/method is part of it by being there.
+
+Every file trains on one backbone, every code (a module in src/dgreid/methods) on both.
+"""
 
 import pandas as pd
 import pytest
@@ -6,10 +9,8 @@ import torch
 
 import tiny
 from dgreid import methods
-from dgreid.errors import UserError
 from dgreid.images.loader import survey
 from dgreid.methods.base import Method
-from dgreid.networks.neck import BNNeck
 from dgreid.paths import PROTOCOLS
 from dgreid.protocols import read_training
 from dgreid.runs.run import restore, training_images
@@ -20,23 +21,25 @@ from dgreid.training.loop import fit
 torch.set_num_threads(1)
 
 
-@pytest.fixture(params=["resnet_tiny", "mobilenet_v2_x0_25"])
-def backbone(request):
-    return request.param
+def one_per_code() -> list[str]:
+    """The first file in params/method of each code."""
+    first = {}
+    for name in tiny.names("method"):
+        first.setdefault(tiny.options(name).code, name)
+    return sorted(first.values())
 
 
 def pytest_generate_tests(metafunc):
-    if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", tiny.names("method"))
+    if "backbone" in metafunc.fixturenames:
+        pairs = [(name, "resnet_tiny") for name in tiny.names("method")]
+        pairs += [(name, "mobilenet_v2_x0_25") for name in one_per_code()]
+        metafunc.parametrize(("name", "backbone"), pairs)
+    elif "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", one_per_code())
 
 
 def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def frozen_biases(method: Method) -> set[str]:
-    """The biases of BNNecks, all that a method may keep from learning."""
-    return {f"{name}.bias" for name, part in method.named_modules() if isinstance(part, BNNeck)}
 
 
 def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[str]]:
@@ -55,13 +58,14 @@ def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[st
 
 def test_there_are_methods():
     assert {"erm", "metabin", "metabin_paper"} <= set(tiny.names("method"))
+    assert {tiny.options(name).code for name in one_per_code()} == set(methods.names())
 
 
 def test_two_iterations(tmp_path, name, backbone):
     run = tiny.config(name, backbone, epochs=1)
     method, training, load = tiny.set_up(run)
-    frozen = {key for key, parameter in method.named_parameters() if not parameter.requires_grad}
-    assert frozen == frozen_biases(method)
+    frozen = method.frozen()
+    assert frozen <= {key for key, parameter in method.named_parameters() if not parameter.requires_grad}
     before = {key: value.clone() for key, value in method.state_dict().items()}
     history, cost = fit(method, load, training, Checkpoint(tmp_path / "last.pt", ""), 10)
 
@@ -177,15 +181,3 @@ def test_a_method_is_saved_whole(name):
     images = drawn[next(iter(drawn))][0].images
     with torch.no_grad():
         assert torch.equal(method.eval().embed(images), fresh.eval().embed(images))
-
-
-def test_a_method_says_which_other_it_builds_on(tmp_path, monkeypatch):
-    assert methods.foundation("erm") == methods.foundation("metabin") == "__init__"
-    lines = {"erm": "", "one": "from dgreid.methods import erm", "two": "from dgreid.methods.erm import ERM"}
-    for name, line in lines.items():
-        (tmp_path / f"{name}.py").write_text(line)
-    monkeypatch.setattr(methods, "__file__", str(tmp_path / "__init__.py"))
-    assert [methods.foundation(name) for name in lines] == ["__init__", "erm", "erm"]
-    (tmp_path / "both.py").write_text("from dgreid.methods import erm\nfrom dgreid.methods.one import ONE")
-    with pytest.raises(UserError, match=r"both\.py builds on erm and one: build on one"):
-        methods.foundation("both")

@@ -11,8 +11,7 @@ from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.base import Training
 from dgreid.methods.dualnorm import DualNorm, normalise_style
 from dgreid.methods.parts.network import Network
-from dgreid.networks.backbones import build
-from dgreid.networks.config import load_backbone
+from dgreid.networks.backbones import build, load_backbone
 from dgreid.networks.norms import InstanceNorm2d
 
 

@@ -14,9 +14,10 @@ from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.methods import m3l
 from dgreid.methods.base import Training
-from dgreid.methods.parts import network as _shared
+from dgreid.methods.parts import optimise
+from dgreid.networks import backbones
 from dgreid.networks.backbones import build
-from dgreid.networks.config import BackboneConfig
+from dgreid.networks.norms import convert
 
 
 class Backbone(nn.Sequential):
@@ -109,7 +110,7 @@ def test_through_a_detached_step_nothing_comes_back(monkeypatch):
     assert losses["meta_train"].requires_grad and not losses["meta_test"].requires_grad
 
 
-@pytest.mark.parametrize("norm", sorted(_shared.NORMS))
+@pytest.mark.parametrize("norm", convert.names())
 def test_every_norm_passes_second_order_gradients(norm):
     """As many as finite differences of L_mte(Theta - step(Theta + e u)) say, Theta and the draws fixed."""
     recipe = {"weight_decay": 0.0}
@@ -182,7 +183,7 @@ def rates(recipe: str) -> list[float]:
     method, seen = make("m3l_baseline", recipe=tiny.read("recipe", recipe) | {"iterations_per_epoch": 10}), []
     for epoch in range(60):
         for iteration in (10 * epoch, 10 * epoch + 9):  # the same from the first iteration to the last
-            _shared.set_rate(method.optimisers["main"], method.recipe, method.training_set, iteration)
+            optimise.set_rate(method.optimisers["main"], method.recipe, method.task, iteration)
             seen.append({group["lr"] for group in method.optimisers["main"].param_groups})
         assert seen[-1] == seen[-2] and len(seen[-1]) == 1
     return [rate for (rate,) in seen[::2]]
@@ -223,7 +224,7 @@ def test_the_inner_step_is_released_adam_not_textbook_adam():
 
 @pytest.mark.parametrize(("backbone", "tensors"), [("resnet50_m3l", 161), ("ibn_net50_m3l", 187)])
 def test_sizes_of_the_released_networks(backbone, tensors):
-    config = BackboneConfig(**tiny.read("backbone", backbone))
+    config = backbones.read(tiny.read("backbone", backbone))
     network = m3l.Network(build(config), tiny.options("m3l"), 3110)
     weights = list(network.parameters())
     assert (len(weights), sum(w.numel() for w in weights)) == (tensors, 23_512_128)

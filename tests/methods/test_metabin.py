@@ -79,7 +79,7 @@ def test_half_of_the_domains_train_rounded_up(domains, expected):
 
 def test_inner_step_cycles_relative_to_the_gate_rate():
     method = make("metabin")
-    method.training_set = Training(CLASSES, 5, 184900, 1849)
+    method.task = Training(CLASSES, 5, 184900, 1849)
     first = 0.001 + 0.099 / 4622
     assert method.inner_step(0) == pytest.approx(0.1 * first)
     assert method.inner_step(4621) == pytest.approx(0.01)

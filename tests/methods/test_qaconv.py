@@ -18,7 +18,6 @@ from dgreid.methods import qaconv
 from dgreid.methods.base import Training
 from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map_size
 from dgreid.networks import backbones
-from dgreid.networks.config import BackboneConfig
 from dgreid.runs.config import load_run
 from dgreid.runs.run import record, restore
 
@@ -205,7 +204,7 @@ def test_the_last_stage_is_gone():
 
 
 def test_resnet50_ends_with_layer3_at_24x8():
-    network = backbones.build(BackboneConfig(**tiny.read("backbone", "resnet50")))
+    network = backbones.build(backbones.read(tiny.read("backbone", "resnet50")))
     training = Training(5, 2, 4, 2, image=(384, 128))
     method = QAConv(tiny.options("qaconv"), network, tiny.recipe(), training)
     assert method.memory.shape == (5, 128, 24, 8)
@@ -278,7 +277,7 @@ def test_a_saved_run_knows_the_size_of_its_maps(tmp_path):
     facts = record(run, training, {})
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(facts))
     restored, facts = restore(tmp_path)
-    assert "image" not in facts["training"] and restored.training_set.image == (tiny.HEIGHT, tiny.WIDTH)
+    assert "image" not in facts["training"] and restored.task.image == (tiny.HEIGHT, tiny.WIDTH)
     assert torch.equal(restored.memory, method.memory) and restored.memory.any()
     with torch.no_grad():
         scores = [each.eval().similarity(*[each.embed(one.images)] * 2) for each in (method, restored)]

@@ -12,7 +12,6 @@ from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
 from dgreid.methods.base import Training
 from dgreid.methods.snr import SNR, Pooled, Restitution, draw_triplets, dual_causality, stage_weights
 from dgreid.networks import backbones
-from dgreid.networks.config import BackboneConfig
 from dgreid.runs.config import load_run
 
 torch.set_num_threads(1)
@@ -207,7 +206,7 @@ def test_a_module_stands_behind_each_stage():
     expected = last(second(snr(first(images))))
     torch.testing.assert_close(backbone(images), expected)
     assert (snr.norm.num_features, last.norm.num_features) == (4, 6)
-    network = backbones.build(BackboneConfig(**tiny.read("backbone", "resnet50")))
+    network = backbones.build(backbones.read(tiny.read("backbone", "resnet50")))
     whole = SNR(tiny.options("snr"), network, tiny.recipe(), Training(4, 2, 4, 2))
     assert [module.norm.num_features for module in modules(whole)] == [256, 512, 1024, 2048]
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from dgreid.errors import UserError
-from dgreid.networks.config import load_backbone
+from dgreid.networks.backbones import load_backbone
 from dgreid.papers.specification import specify
 
 # the file's name of a network, ours

@@ -13,18 +13,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dgreid.errors import UserError
-from dgreid.networks import weights
-from dgreid.networks.backbones import build
+from dgreid.networks import backbones, weights
+from dgreid.networks.backbones import build, mobilenet_v2
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
-from dgreid.networks.config import BackboneConfig
+from dgreid.networks.norms import ibn
+from dgreid.paths import WEIGHTS
 
 SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
 IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
 
 QUADRATURE = np.polynomial.legendre.leggauss(400)
-TINY = BackboneConfig(name="resnet_tiny", architecture="resnet_tiny", last_stride=2)
-RESNET = BackboneConfig(name="resnet18", architecture="resnet", depth=18, last_stride=2)
-MOBILE = BackboneConfig(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2)
+TINY = backbones.read(dict(name="resnet_tiny", architecture="resnet_tiny", last_stride=2))
+RESNET = backbones.read(dict(name="resnet18", architecture="resnet", depth=18, last_stride=2))
+MOBILE = backbones.read(dict(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2))
 
 
 def randomise_norms(network):
@@ -90,7 +91,7 @@ def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
     density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * math.pi)
     above = math.erfc((6 - mean) / deviation / math.sqrt(2)) / 2
     first, second = ((each * density * z**k).sum() * (high - low) / 2 + 6**k * above for k in (1, 2))
-    got = weights._clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
+    got = mobilenet_v2.clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
     assert got[0].item() == pytest.approx(first, abs=1e-5)
     assert got[1].item() == pytest.approx(second - first**2, abs=1e-5)
 
@@ -99,7 +100,7 @@ def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
 def test_torchvision_resnet_gives_the_same_features(models, tmp_path, depth):
     theirs = randomise_norms(getattr(models, f"resnet{depth}")(weights=None))
     torch.save({"state_dict": theirs.state_dict()}, tmp_path / "r.pth")
-    config = BackboneConfig(name="r", architecture="resnet", depth=depth, last_stride=2)
+    config = backbones.read(dict(name="r", architecture="resnet", depth=depth, last_stride=2))
     ours = build(config, str(tmp_path / "r.pth"))
     same_outputs(ours, nn.Sequential(*list(theirs.children())[:-2]))
 
@@ -107,7 +108,7 @@ def test_torchvision_resnet_gives_the_same_features(models, tmp_path, depth):
 def test_torchreid_layout(tmp_path):
     """A network written down in torchreid's names, in its order of modules."""
     ours = randomise_norms(build(MOBILE))
-    table = {new: old for old, new in weights._torchreid_table().items()}
+    table = {new: old for old, new in mobilenet_v2.torchreid_table().items()}
     theirs = {}
     for name, value in ours.state_dict().items():
         module, _, tensor = name.rpartition(".")
@@ -204,7 +205,7 @@ def test_ibn_weights_do_not_fit_a_plain_resnet_nor_other_widths(tmp_path):
     with pytest.raises(UserError, match=r"layer1\.0\.bn1\.weight missing"):
         build(RESNET, str(tmp_path / "a.pt"))
     state = build(RESNET).state_dict()
-    for tensor in weights.NORM_TENSORS:
+    for tensor in ibn.NORM_TENSORS:
         state[f"layer1.0.bn1.{tensor}"] = torch.ones(96)
     torch.save(state, tmp_path / "wide.pt")
     with pytest.raises(UserError, match=r"layer1\.0\.bn1\.batch\.weight is \(64,\) instead of \(32,\)"):
@@ -255,8 +256,8 @@ def test_imagenet_prefers_a_local_file_and_else_says_where_it_belongs(tmp_path, 
     with pytest.raises(UserError, match="put the file at data/weights/resnet_tiny_imagenet"):
         build(TINY, "imagenet")
     network = build(TINY)
-    weights.FOLDER.mkdir(parents=True)
-    save_file(network.state_dict(), weights.FOLDER / "resnet_tiny_imagenet.safetensors")
+    WEIGHTS.mkdir(parents=True)
+    save_file(network.state_dict(), WEIGHTS / "resnet_tiny_imagenet.safetensors")
     assert torch.equal(build(TINY, "imagenet").conv1.weight, network.conv1.weight)
 
 
@@ -268,7 +269,7 @@ def test_weights_by_torchvisions_name(models, monkeypatch):
         return theirs.state_dict()
 
     monkeypatch.setattr(models.ResNet50_Weights, "get_state_dict", state)
-    config = BackboneConfig(name="r", architecture="resnet", depth=50)
+    config = backbones.read(dict(name="r", architecture="resnet", depth=50))
     network = build(config, "IMAGENET1K_V2")
     assert asked == ["IMAGENET1K_V2"] and torch.equal(network.conv1.weight, theirs.conv1.weight)
     with pytest.raises(UserError, match="did you mean 'IMAGENET1K_V2'"):

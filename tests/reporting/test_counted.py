@@ -7,7 +7,7 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from dgreid.networks.config import load_backbone
+from dgreid.networks.backbones import load_backbone
 from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers

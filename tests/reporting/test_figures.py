@@ -9,7 +9,7 @@ import pytest
 from matplotlib import rc_context
 from PIL import Image
 
-from dgreid.evaluation.balance import layer_row
+from dgreid.networks.norms.gates import layer_row
 from dgreid.reporting import figures
 from dgreid.reporting.figures import bank, cost, course, gradients, losses, style, sweeps
 

@@ -10,7 +10,7 @@ import yaml
 
 import tiny
 from dgreid.errors import UserError
-from dgreid.evaluation.balance import layer_row
+from dgreid.networks.norms.gates import layer_row
 from dgreid.paths import REPORTS
 from dgreid.reporting import sheets
 from dgreid.runs import metrics as results

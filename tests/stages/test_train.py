@@ -70,7 +70,8 @@ def test_a_run_is_complete_and_says_what_it_was(world):
         "cost.json",
     }
     facts = yaml.safe_load((folder / "run.yaml").read_text())
-    assert facts["training"] == {"classes": 16, "domains": 4, "iterations": 4, "iterations_per_epoch": 2}
+    counts = {"classes": 16, "domains": 4, "iterations": 4, "iterations_per_epoch": 2, "images": 48}
+    assert facts["training"] == {**counts, "domain_names": ["d0", "d1", "d2", "d3"]}
     assert facts["data"]["kind"] == "miniature" and facts["data"]["domains"] == ["d0", "d1", "d2", "d3"]
     assert facts["data"]["sha256"] == sha256("data/protocols/tiny/train.parquet")
     assert facts["config"]["method"]["inner_step"] == "relative"

@@ -13,7 +13,7 @@ class Counting(Method):
     """Logs the iteration as its loss; takes two batches of `a` and, every other iteration, one of `b`."""
 
     def __init__(self, bad: int = -1):
-        super().__init__()
+        super().__init__(None, None, None)
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.optimisers = {"main": torch.optim.SGD([self.weight], lr=0.5)}
         self.samplers = {"a": Sampler("pk"), "b": Sampler("pk_per_domain")}

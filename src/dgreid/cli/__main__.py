@@ -1,4 +1,4 @@
-"""`python -m dgreid.cli`."""
+"""Entry point of `python -m dgreid.cli`."""
 
 import sys
 

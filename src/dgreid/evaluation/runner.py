@@ -5,9 +5,10 @@ picks its queries and gallery among the embeddings.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -43,27 +44,58 @@ def run_protocol(
     results = {}
     for name, splits in protocol.targets.items():
         check_splits(name, splits)
-        rows = {}  # data set -> the images some split of this target uses
-        for frame in (frame for pair in splits for frame in pair):
-            for dataset, part in frame.groupby("dataset", observed=True):
-                rows[dataset] = np.union1d(rows.get(dataset, []), part["row"]).astype(np.int64)
-        features = {
-            dataset: embed(method, open_pack(dataset), rows[dataset], device) for dataset in sorted(rows)
-        }
+        used = pd.concat([frame[["dataset", "row", "camera"]] for pair in splits for frame in pair])
+        rows, features = {}, {}  # by data set: the images that some split of this target uses
+        for dataset, part in sorted(used.groupby("dataset", observed=True)):
+            part = part.drop_duplicates("row").sort_values("row")
+            rows[dataset] = part["row"].to_numpy(np.int64)
+            pixels, cameras = open_pack(dataset), part["camera"].to_numpy() if method.adapt else None
+            features[dataset] = embed(method, pixels, rows[dataset], device, cameras)
         results[name] = [search(method, query, gallery, rows, features) for query, gallery in splits]
     return results
 
 
 @torch.inference_mode()
-def embed(method: Method, pixels: Pack, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Embeddings of some rows of a pack, (n, ...) float32."""
+def embed(
+    method: Method,
+    pixels: Pack,
+    rows: np.ndarray,
+    device: torch.device,
+    cameras: np.ndarray | None = None,
+) -> Tensor:
+    """Embeddings of some rows of a pack, (n, ...) float32.
+
+    With their cameras (n,), the method first adapts to each camera's images; see `Method`.
+    """
+    if cameras is None:
+        starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
+        batches = (pixels[rows[start : start + BATCH]] for start in starts)
+        return torch.cat(list(embed_batches(method, batches, device)))
+    places = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
+    found = []
+    for here in places:
+        method.eval()
+        method.adapt(load(pixels[part], device) for part in batched_rows(rows[here]))
+        found.append(embed(method, pixels, rows[here], device))
+    return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(places)))]  # back in order
+
+
+@torch.inference_mode()
+def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+    """Embed pixels in eval mode, batch by batch: (n, H, W, 3) uint8 -> (n, ...) float32 on the device."""
     method.eval()
-    starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
-    parts = [
-        method.embed(normalise(torch.from_numpy(pixels[rows[start : start + BATCH]]).to(device)))
-        for start in starts
-    ]
-    return torch.cat(parts).float()
+    for pixels in batches:
+        yield method.embed(load(pixels, device)).float()
+
+
+def load(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float, normalised, on the device."""
+    return normalise(torch.from_numpy(pixels).to(device))
+
+
+def batched_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows (n,), at most BATCH at a time."""
+    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
 @torch.inference_mode()

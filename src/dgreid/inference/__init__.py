@@ -1,1 +1,1 @@
-"""Using a trained run: embed, search, export."""
+"""Use a trained run: embed, search, export."""

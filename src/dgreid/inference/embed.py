@@ -1,6 +1,6 @@
-"""A trained run applied to person crops: folders of images in, one parquet file of embeddings out.
+"""Embed person crops with a trained run: from a folder of images to one parquet file of embeddings.
 
-Memory holds one batch of images and one row group of embeddings, however many crops there are.
+Memory holds one batch of images and one row group of embeddings, whatever the number of crops.
 """
 
 import json
@@ -19,33 +19,32 @@ from tqdm import tqdm
 from dgreid.datasets.images import open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
+from dgreid.evaluation.runner import BATCH, embed_batches
 from dgreid.files import sha256, whole
-from dgreid.images.augment import normalise
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
 from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
 
-BATCH = 128  # images embedded at a time
-ROW_GROUP = 4 * 2**20  # bytes of embeddings that are written, and later read, together
-CHECKED = 1024  # images looked at together before embedding
-NAMED = 10  # unreadable images that an error names
+ROW_GROUP = 4 * 2**20  # bytes of embeddings in one row group, which are written and read together
+CHECKED = 1024  # images per batch when checking that all are readable
+NAMED = 10  # at most as many unreadable images are named in an error
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class Embedder:
-    """A trained run on its device: crops in, embeddings out.
+    """A trained run on its device, which turns crops into embeddings.
 
     Attributes:
         run: a folder name in data/runs.
-        model: SHA-256 of its model file; two embeddings compare only where it is the same.
-        method: the trained method, whose `similarity` compares what `features` gives.
+        model: SHA-256 of its model file; embeddings of different models cannot be compared.
+        method: the trained method, whose `similarity` compares embeddings.
         image: the size crops are resized to.
-        shape: of one embedding; (d,) for most methods, more numbers where they compare maps.
+        shape: of one embedding; (d,) for most methods, several axes if a method compares maps.
 
     Raises:
-        UserError: no such run, a damaged one, or a method that gives no embedding per image.
+        UserError: no such run, a damaged one, or a method that does not give one embedding per image.
     """
 
     def __init__(self, run: str):
@@ -55,8 +54,9 @@ class Embedder:
         self.run, self.model = run, sha256(folder / "model.safetensors")
         self.method = method.to(self.device)
         self.image = ImageConfig.model_validate(facts["config"]["image"])
-        blank = np.zeros((2, self.image.height, self.image.width, 3), np.uint8)
-        probe = self.features(blank)
+        blank = torch.zeros(2, 3, self.image.height, self.image.width, device=self.device)
+        with torch.inference_mode():
+            probe = self.method.embed(blank)
         if not isinstance(probe, Tensor) or probe.dim() < 2 or len(probe) != len(blank):
             raise UserError(
                 f"run {run}: its method embeds a batch, not image by image, so embeddings cannot be stored; "
@@ -64,14 +64,8 @@ class Embedder:
             )
         self.shape = tuple(probe.shape[1:])
 
-    @torch.inference_mode()
-    def features(self, pixels: np.ndarray) -> Tensor:
-        """(n, H, W, 3) uint8 of the run's size -> (n, *shape) float32 on the device."""
-        features = self.method.embed(normalise(torch.from_numpy(pixels).to(self.device)))
-        return features.float() if isinstance(features, Tensor) else features
-
     def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
-        """Some paths below `folder` and their embeddings (n, *shape), batch by batch, in order.
+        """Embed images batch by batch: yields some of `paths` and their embeddings (n, *shape), in order.
 
         Raises:
             UserError: an image cannot be read, or its embedding is not finite.
@@ -80,9 +74,12 @@ class Embedder:
             ThreadPoolExecutor(threads()) as pool,
             tqdm(total=len(paths), desc="embedding", unit="img", disable=None) as bar,
         ):
-            for some in batched(paths, BATCH):
-                pixels = np.stack(list(pool.map(lambda path: load(folder, path, self.image), some)))
-                features = self.features(pixels)
+            pixels = (
+                np.stack(list(pool.map(lambda path: load(folder, path, self.image), some)))  # (n, H, W, 3)
+                for some in batched(paths, BATCH)
+            )
+            embedded = embed_batches(self.method, pixels, self.device)
+            for some, features in zip(batched(paths, BATCH), embedded, strict=True):
                 broken = ~features.flatten(1).isfinite().all(1)
                 if bool(broken.any()):
                     first = some[int(broken.int().argmax())]
@@ -95,18 +92,21 @@ class Embedder:
 
 
 def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> Path:
-    """Write one row per image below `folder`: its relative path and its embedding.
+    """Write a parquet file with one row per image below `folder`: its relative path and its embedding.
 
     Args:
         run: a folder name in data/runs.
         folder: person crops, at any depth; sorted by path.
         out: a parquet file with columns path (string) and embedding (list of float32, row-major where an
-            embedding has several axes). Its metadata say run, model_sha256, shape (JSON) and folder.
-            Compare embeddings by cosine, unless the method has a similarity of its own. Whole or absent.
-        skip_unreadable: leave images out that cannot be read, with a warning, instead of refusing.
+            embedding has several axes). Its metadata give run, model_sha256, shape (JSON) and folder.
+            Compare embeddings by cosine, unless the method has a similarity of its own.
+        skip_unreadable: leave out images that cannot be read, with a warning, instead of raising an error.
+
+    Returns:
+        `out`, which is written completely or not at all.
 
     Raises:
-        UserError: no such run, no images, or images that cannot be read; then nothing was embedded.
+        UserError: no such run, no images, or images that cannot be read; nothing is embedded then.
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder: give --out the name of a parquet file in it.")
@@ -129,7 +129,7 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
 
 
 def crops(folder: Path) -> list[str]:
-    """The images below `folder` by their relative paths, sorted.
+    """List the images below `folder`: relative paths, sorted.
 
     Raises:
         UserError: not a folder, no images in it, or a name that is not UTF-8.
@@ -152,12 +152,12 @@ def crops(folder: Path) -> list[str]:
 
 
 def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str]:
-    """`paths` without the images that cannot be read; every image is decoded once, before hours of work.
+    """Drop images that cannot be read; each is decoded once now, rather than failing after hours of work.
 
     Args:
-        folder: what `paths` are relative to.
-        paths: of images.
-        skip: leave unreadable images out, with a warning.
+        folder: the folder that `paths` are relative to.
+        paths: images.
+        skip: leave out unreadable images, with a warning.
 
     Raises:
         UserError: some images cannot be read (unless `skip`), or none can.
@@ -179,7 +179,7 @@ def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str
         raise UserError(f"{sentence}; get these files again.")
     if not skip:
         raise UserError(f"{sentence}; get these files again, or leave them out with --skip-unreadable.")
-    log.warning("%s; they are left out.", sentence)
+    log.warning("%s; leaving them out.", sentence)
     left_out = set(bad)
     return [path for path in paths if path not in left_out]
 
@@ -193,14 +193,14 @@ def _is_readable(folder: Path, path: str) -> bool:
 
 
 def batched(items: Sequence, size: int) -> Iterator[Sequence]:
-    """Slices of at most `size` items, in order."""
+    """Cut a sequence into slices of at most `size` items."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _gathered(
     batches: Iterator[tuple[Sequence[str], Tensor]], rows: int
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Batches joined until they have `rows` rows or more: row groups worth reading."""
+    """Join batches until they have at least `rows` rows, so that row groups are large enough to read fast."""
     names: list[str] = []
     parts: list[np.ndarray] = []
     for some, features in batches:

@@ -1,4 +1,4 @@
-"""The embedding network of a run as one ONNX file, for use without this project or torch."""
+"""Export a run's embedding network as one ONNX file, for use without this project or torch."""
 
 import copy
 import json
@@ -21,11 +21,11 @@ from dgreid.schema import reason
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 18
-TOLERANCE = 1e-3  # of the largest number of an embedding: more is another network, not rounding
+TOLERANCE = 1e-3  # of the largest number of an embedding: a larger difference is more than rounding
 
 
 class ImageNetwork(nn.Module):
-    """Pixels to embedding: the normalisation is part of the network, so nobody can get it wrong."""
+    """From pixels to embedding: normalisation is part of the network, so that nobody can get it wrong."""
 
     def __init__(self, method: Method):
         super().__init__()
@@ -37,15 +37,16 @@ class ImageNetwork(nn.Module):
 
 
 def export(run: str, out: Path) -> Path:
-    """Write the embedding network of a run as ONNX, and check it against torch.
+    """Write a run's embedding network as ONNX, and check it against torch.
 
     Input `images`: uint8 (N, height, width, 3), any N, RGB, resized to the run's size (Pillow's bicubic is
-    what it was trained with). Output `embeddings`: float32 (N, ...). The file's metadata say run,
+    what it was trained with). Output `embeddings`: float32 (N, ...). The file's metadata give run,
     model_sha256, height, width, channels (RGB), resize, mean and std (of the normalisation inside, on a
-    scale of 0 to 1) and similarity: cosine, or "method" where cosine is not what the method compares by.
+    scale of 0 to 1) and similarity: "cosine", or "method" if the method compares embeddings in its own way.
 
     Raises:
-        UserError: no such run, packages missing, a network ONNX cannot say, or one that computes otherwise.
+        UserError: no such run, missing packages, a network that ONNX cannot express, or an exported network
+            whose embeddings differ.
     """
     folder = find(run)
     if out.is_dir():
@@ -87,17 +88,17 @@ def _require_packages() -> None:
             import_module(name)
         except ImportError as error:
             raise UserError(
-                f"{name} is not installed: `pip install -e '.[export]'` in the project's folder brings it."
+                f"{name} is not installed: run `pip install -e '.[export]'` in the project's folder."
             ) from error
 
 
 def _program(network: nn.Module, images: Tensor, run: str) -> "torch.onnx.ONNXProgram":
-    """The network as ONNX, for any number of images."""
-    for package in ("onnxscript", "onnx_ir"):  # which tell of every pass over the graph
+    """Translate the network to ONNX, for any number of images."""
+    for package in ("onnxscript", "onnx_ir"):  # they log every pass over the graph
         logging.getLogger(package).setLevel(logging.WARNING)
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own, about its insides
+            warnings.simplefilter("ignore")  # the exporter's, about its own code
             return torch.onnx.export(
                 network,
                 (images,),
@@ -110,11 +111,11 @@ def _program(network: nn.Module, images: Tensor, run: str) -> "torch.onnx.ONNXPr
             )
     except torch.onnx.errors.OnnxExporterError as error:
         why = reason(error.__cause__ or error)
-        raise UserError(f"run {run}: its network cannot be said in ONNX ({why}).") from error
+        raise UserError(f"run {run}: its network cannot be expressed in ONNX ({why}).") from error
 
 
 def _check(path: Path, network: nn.Module, images: Tensor, run: str) -> None:
-    """Compare with torch on noise, for one image and for several."""
+    """Compare the exported network with torch on noise, for one image and for several."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -128,26 +129,26 @@ def _check(path: Path, network: nn.Module, images: Tensor, run: str) -> None:
 
 
 def _difference(given: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a part of the largest number."""
+    """The largest difference, relative to the largest number."""
     return float(np.abs(given - expected).max() / np.abs(expected).max())
 
 
 def _rounding(network: ImageNetwork, images: Tensor, expected: np.ndarray) -> float:
-    """How far the trained network is from itself in double precision: what its own rounding comes to."""
+    """How much the trained network's embeddings change in double precision: its own rounding error."""
     exact = copy.deepcopy(network.method).double()
     with torch.no_grad():
         return _difference(expected, exact.embed(normalise(images).double()).numpy())
 
 
 def _refusal(error: float, rounding: float) -> str:
-    """Why nothing was written: the network amplifies rounding, or the export is another function."""
+    """Say why nothing was written: the network amplifies rounding errors, or its translation is wrong."""
     differs = f"nothing was written, as the exported network differs from the trained one by {error:.1%}"
     if not rounding < error / 10:
         return (
             f"{differs}, and the trained one by {rounding:.1%} between single and double precision: it "
-            "amplifies rounding, as norms with tiny variances do; use `dgreid embed`, or train it otherwise."
+            "amplifies rounding, as norms with tiny variances do; use `dgreid embed`, or change its training."
         )
     return (
-        f"{differs} where rounding explains {rounding:.1g}: its translation is wrong, which another version "
-        "of torch or onnxruntime may mend."
+        f"{differs}, and rounding explains only {rounding:.1g}: its translation is wrong; try another "
+        "version of torch or onnxruntime."
     )

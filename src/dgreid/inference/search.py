@@ -1,7 +1,7 @@
-"""Who is this? Query crops against a gallery of crops, with a trained run: a ranking and a contact sheet.
+"""Rank a gallery of person crops for query crops with a trained run; write the ranking and a contact sheet.
 
-Any method serves: crops are compared by its own `similarity`, some queries with one batch of the gallery
-at a time. Memory holds the queries' embeddings, one batch of the gallery's, and the best of each query.
+Works with any method: crops are compared by the method's `similarity`, some queries with one batch of the
+gallery at a time. Memory holds the queries' embeddings, one gallery batch, and each query's best matches.
 """
 
 import json
@@ -26,9 +26,9 @@ from dgreid.reporting.site.page import environment
 
 log = logging.getLogger(__name__)
 
-QUERIES = 256  # compared at a time
-PER_PAGE = 100  # queries on a page of the contact sheet
-COPIES = "images"  # the folder in `out` for copied images
+QUERIES = 256  # queries compared at a time
+PER_PAGE = 100  # queries on one page of the contact sheet
+COPIES = "images"  # folder in `out` for copied images
 
 
 class Crops(NamedTuple):
@@ -51,17 +51,17 @@ def search(
     """Rank the gallery for every query; write `out`/ranking.csv and the contact sheet `out`/index.html.
 
     ranking.csv has the columns query, rank (from 1), gallery, score (the method's similarity, higher is
-    closer; cosine for most); equal scores keep the gallery's order. The sheet shows the images where they
-    lie, by relative links; files already in `out` are only replaced where they have these names.
+    closer; cosine for most); equal scores keep the gallery's order. The sheet shows the original images by
+    relative links; other files in `out` are kept.
 
     Args:
         run: a folder name in data/runs.
-        query: an image, or a folder of them at any depth. One that is also in the gallery finds itself.
+        query: an image, or a folder of them at any depth. An image that is also in the gallery finds itself.
         gallery: a folder of crops, or the parquet file that `embed` made of one with the same model.
-        out: a folder, made if need be.
+        out: a folder; created if missing.
         top: gallery images per query.
-        copy: put copies of the images shown into `out`/images and link these, so that `out` can travel.
-        skip_unreadable: leave images out that cannot be read, with a warning, instead of refusing.
+        copy: link copies of the images shown, in `out`/images, so that `out` can be moved.
+        skip_unreadable: leave out images that cannot be read, with a warning, instead of raising an error.
 
     Returns:
         The contact sheet's first page.
@@ -70,22 +70,20 @@ def search(
         UserError: no such run, no images, images that cannot be read, or a gallery of another model.
     """
     if top < 1:
-        raise UserError(f"--top {top}: ask for one gallery image per query or more.")
+        raise UserError(f"--top {top}: give 1 or more gallery images per query.")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder.")
     embedder = Embedder(run)
-    wanted = _folder(embedder, query, skip_unreadable)
-    searched = (
-        _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
-    )
-    queries = torch.cat(list(wanted.batches))  # (Nq, *shape)
+    asked = _folder(embedder, query, skip_unreadable)
+    ranked = _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
+    queries = torch.cat(list(asked.batches))  # (Nq, *shape)
     with torch.inference_mode():
-        scores, rows = nearest(embedder.method.similarity, queries, searched.batches, top)
+        scores, rows = nearest(embedder.method.similarity, queries, ranked.batches, top)
     found = pd.DataFrame(
         {
-            "query": [path for path in wanted.paths for _ in range(scores.shape[1])],
-            "rank": list(range(1, scores.shape[1] + 1)) * len(wanted.paths),
-            "gallery": [searched.paths[row] for row in rows.flatten().tolist()],
+            "query": [path for path in asked.paths for _ in range(scores.shape[1])],
+            "rank": list(range(1, scores.shape[1] + 1)) * len(asked.paths),
+            "gallery": [ranked.paths[row] for row in rows.flatten().tolist()],
             "score": scores.flatten().tolist(),
         }
     )
@@ -93,19 +91,19 @@ def search(
     with whole(out / "ranking.csv") as part:
         found.to_csv(part, index=False, float_format="%.6g")
     link = _copier(out) if copy else _linker(out)
-    return _sheet(out, run, found, wanted.folder, searched.folder, len(searched.paths), link)
+    return _sheet(out, run, found, asked.folder, ranked.folder, len(ranked.paths), link)
 
 
 def nearest(
     similarity: Callable[[Tensor, Tensor], Tensor], queries: Tensor, gallery: Iterable[Tensor], top: int
 ) -> tuple[Tensor, Tensor]:
-    """The best `top` gallery rows of every query, best first; equal scores in the gallery's order.
+    """Find the best `top` gallery rows of every query, best first; equal scores keep the gallery's order.
 
     Args:
         similarity: (q, ...), (g, ...) -> (q, g), higher is closer; pairs do not depend on each other.
         queries: (Nq, ...).
-        gallery: batches (n, ...), one after the other.
-        top: at most as many as the gallery has.
+        gallery: batches (n, ...).
+        top: number of rows per query; fewer if the gallery has fewer.
 
     Returns:
         Scores and gallery rows, (Nq, top) each, on the CPU.
@@ -123,7 +121,7 @@ def nearest(
 
 
 def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
-    """An image or a folder of them, embedded when asked for."""
+    """An image, or the images of a folder, embedded as their batches are read."""
     if not path.exists():
         raise UserError(f"{path} does not exist: give an image or a folder of person crops.")
     folder, names = (path.parent, [path.name]) if path.is_file() else (path, crops(path))
@@ -132,7 +130,7 @@ def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
 
 
 def _parquet(embedder: Embedder, path: Path) -> Crops:
-    """A gallery that was embedded before, by the same model."""
+    """A gallery that was embedded earlier with the same model."""
     try:
         file = pq.ParquetFile(path)
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
@@ -146,40 +144,41 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
     if (run, model) != (embedder.run, embedder.model):
         whose = f"with {run}" if run != embedder.run else f"before {run} was trained again"
         raise UserError(
-            f"{path} was embedded {whose}, so it cannot be searched with {embedder.run}: embed the gallery "
+            f"{path} was embedded {whose}, so {embedder.run} cannot search it: embed the gallery "
             f"with `dgreid embed --run {embedder.run}` first, or give its folder."
         )
     _check_below(path, folder, paths, run)
     if not Path(folder).is_dir():
-        log.warning("%s, where the gallery was embedded, is gone: the sheet shows names alone.", folder)
+        log.warning("%s, where the gallery was embedded, is gone: the sheet shows only names.", folder)
     return Crops(Path(folder), paths, _stored(file, shape, embedder.device))
 
 
 def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: str) -> None:
-    """Refuse names that lead out of the folder or to no image: what they name is linked, or copied."""
+    """Refuse names that lead out of the folder or are not of images, as these files are linked or copied."""
     for path in paths:
         name = PurePath(path or "")
         if name.is_absolute() or ".." in name.parts or name.suffix.lower() not in SUFFIXES:
             raise UserError(
-                f"{gallery} names {path!r}, which is no image below {folder}: embed the gallery again with "
-                f"`dgreid embed --run {run}`."
+                f"{gallery} names {path!r}, which is not an image below {folder}: embed the gallery again "
+                f"with `dgreid embed --run {run}`."
             )
 
 
 def _stored(file: pq.ParquetFile, shape: list[int], device: torch.device) -> Iterator[Tensor]:
+    """Read the embeddings of a parquet file batch by batch, (n, *shape) each."""
     for rows in file.iter_batches(BATCH, columns=["embedding"]):
         numbers = rows.column("embedding").flatten().to_numpy().copy()
         yield torch.from_numpy(numbers.reshape(-1, *shape)).to(device)
 
 
 def _linker(out: Path) -> Callable[[Path], str]:
-    """Gives the link from a page in `out` to an image where it lies."""
+    """A function that gives the relative link from a page in `out` to an image."""
     here = out.resolve()
     return lambda file: quote(os.path.relpath(file.resolve(), here))
 
 
 def _copier(out: Path) -> Callable[[Path], str]:
-    """The same, to a copy of the image in `out`."""
+    """The same, but it copies the image into `out` and links the copy."""
 
     def link(file: Path) -> str:
         name = f"{sha256(str(file.resolve()).encode()).hexdigest()[:16]}{file.suffix.lower()}"
@@ -190,7 +189,7 @@ def _copier(out: Path) -> Callable[[Path], str]:
                     shutil.copyfile(file, part)
             except FileNotFoundError as error:
                 raise UserError(
-                    f"{file} is gone, so it cannot be copied: embed the gallery where it is now."
+                    f"{file} is gone, so it cannot be copied: embed the gallery again in its present folder."
                 ) from error
             done.add(name)
         return f"{COPIES}/{name}"
@@ -208,7 +207,7 @@ def _sheet(
     searched: int,
     link: Callable[[Path], str],
 ) -> Path:
-    """Write the contact sheet, some queries a page; returns its first page."""
+    """Write the contact sheet, PER_PAGE queries on each page; returns its first page."""
     template = environment().get_template("search.html")
     groups = list(found.groupby("query", sort=False))
     pages = list(batched(groups, PER_PAGE))

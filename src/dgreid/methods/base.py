@@ -1,7 +1,7 @@
 """The contract between a method and the training loop. There is no trainer to inherit from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -9,14 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgreid.images.batch import Batch, Sampler
-from dgreid.schema import Strict
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.neck import BNNeck
+from dgreid.networks.norms.gates import gate_table, gate_trace
+from dgreid.schema import Module, Strict
 
 
 class MethodOptions(Strict):
     """What every method has; a method's own `Options` adds its switches."""
 
     name: str = Field(description="file stem in params/method, part of the run's name")
-    code: str = Field(description="module in src/dgreid/methods")
+    code: Annotated[str, Module("dgreid.methods")] = Field(description="module in src/dgreid/methods")
     title: str = Field(description="row title in tables")
     provenance: Literal["baseline", "as released", "as written", "reconstruction"]
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
@@ -24,7 +27,7 @@ class MethodOptions(Strict):
     image: str | None = Field(None, exclude=True, description="its own image size, which `image=own` takes")
 
 
-class Training(NamedTuple):
+class Task(NamedTuple):
     """What a method may know of its training set and budget."""
 
     classes: int  # training identities
@@ -33,28 +36,43 @@ class Training(NamedTuple):
     iterations_per_epoch: int
     membership: Tensor | None = None  # (domains, classes) bool: which identities a domain shows; for buffers
     image: tuple[int, int] | None = None  # height and width, for layers as large as a map
+    domain_names: tuple[str, ...] = ()
+    images: int = 0  # of the training set; `Batch.rows` are below it
 
     def given(self, field: str) -> Any:
-        """`membership` or `image`, where a method cannot do without.
+        """`membership`, `image` or another field, for a method that cannot do without.
 
         Raises:
             ValueError: it was left out.
         """
-        if getattr(self, field) is None:
-            raise ValueError(f"this method needs Training.{field}: stages.train.plan gives it")
-        return getattr(self, field)
+        value = getattr(self, field)
+        if value is None or (not isinstance(value, Tensor) and not value):
+            raise ValueError(f"this method needs Task.{field}: dgreid.runs.run.task_of gives it")
+        return value
+
+
+Training = Task  # the name it had first; callers from outside may still use it
 
 
 class Method(nn.Module):
-    """A system: its networks, its optimisation step, its similarity.
+    """A method: its networks, its optimisation step, its similarity.
 
-    A subclass is built as `METHOD(options, backbone, recipe, training)`, where `backbone` is a fresh
-    feature extractor `(N, 3, H, W) -> (N, C, h, w)` with attribute `channels` (C). It sets
-    `optimisers` (name -> optimiser; all are checkpointed) and `samplers` (name -> `Sampler`).
+    A subclass is built as `METHOD(options, backbone, recipe, task)`, where `backbone` is a fresh feature
+    extractor (see `dgreid.networks.backbone`), and starts by `super().__init__(options, recipe, task)`. It
+    sets `optimisers` (name -> optimiser; all are checkpointed) and `samplers` (name -> `Sampler`).
+
+    A method that looks at a target before it embeds it, such as for statistics of the target's cameras,
+    defines `adapt(images)`: it gets the batches (N, 3, H, W) of one camera, then that camera's images are
+    embedded. Every table says of such a run that it sees the target.
     """
 
     optimisers: dict[str, torch.optim.Optimizer]
     samplers: Mapping[str, Sampler]
+    adapt: Callable[[Iterable[Tensor]], None] | None = None
+
+    def __init__(self, options: MethodOptions, recipe: RecipeConfig, task: Task):
+        super().__init__()
+        self.options, self.recipe, self.task = options, recipe, task
 
     def draws(self, iteration: int) -> dict[str, int]:
         """How many batches of each sampler this iteration takes (0-based); one of each by default."""
@@ -63,18 +81,30 @@ class Method(nn.Module):
     def start(self, survey: Callable[[], Iterator[Batch]]) -> None:
         """Look at the training set once before the first iteration, such as to fill a memory.
 
-        Called when a training begins, not when one goes on: what it learns belongs into buffers. `survey()`
-        gives every training image once, in the order of the rows, unaugmented.
+        Called when training starts, not when it resumes; store what you compute in buffers so that it is
+        checkpointed. `survey()` gives every training image once, in the order of the rows, unaugmented.
         """
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One training iteration with all its optimiser steps; returns scalars to log."""
+        """Train for one iteration with all its optimiser steps; returns scalars to log."""
         raise NotImplementedError
 
     def embed(self, images: Tensor) -> Tensor:
-        """Test-time representation, (N, 3, H, W) -> (N, d)."""
-        raise NotImplementedError
+        """Represent images at test time, (N, 3, H, W) -> (N, d); by default `network`'s neck output."""
+        return self.network.embed(images)
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Nq, d), (Ng, d) -> (Nq, Ng), higher is closer. Cosine unless a method says otherwise."""
         return F.normalize(query) @ F.normalize(gallery).T
+
+    def trace(self) -> dict[str, float]:
+        """What each row of the history records beside the losses; by default every layer's gates."""
+        return gate_trace(self)
+
+    def portrait(self) -> dict[str, list]:
+        """What the metrics record of the trained network, lists of rows; by default every layer's gates."""
+        return {"balance": gate_table(self)}
+
+    def frozen(self) -> set[str]:
+        """Names of parameters that training must not move, such as a frozen network's; here BNNeck biases."""
+        return {f"{name}.bias" for name, part in self.named_modules() if isinstance(part, BNNeck)}

@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.backbones.mobilenet_v2 import ConvNorm, MobileNetV2
 from dgreid.networks.backbones.resnet import ResNet
 from dgreid.networks.backbones.resnet_tiny import ResNetTiny
-from dgreid.networks.norms import InstanceNorm2d
+from dgreid.networks.norms.instance import InstanceNorm2d
 
 
 class Options(MethodOptions):
@@ -38,11 +38,10 @@ class Options(MethodOptions):
 class DualNorm(Method):
     """Backbone with additional instance norms, BNNeck and classifier, one step per iteration."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
         normalise_style(backbone)
-        self.network = Network(backbone, "batch", recipe, training.classes)
+        self.network = Network(backbone, "batch", recipe, task.classes)
         parts: dict[str, list] = {"backbone": [], "head": []}
         for name, parameter in self.network.named_parameters():
             parts["backbone" if name.startswith("backbone.") else "head"].append((name, parameter))
@@ -56,7 +55,7 @@ class DualNorm(Method):
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One step down the cross-entropy."""
         for each in self.optimisers.values():
-            set_rate(each, self.recipe, self.training_set, iteration)
+            set_rate(each, self.recipe, self.task, iteration)
         batch = batches["base"][0]
         logits = self.network.logits(self.network(batch.images))  # (N, classes)
         loss = F.cross_entropy(logits, batch.identities, label_smoothing=self.options.label_smoothing)

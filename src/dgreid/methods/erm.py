@@ -11,17 +11,20 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network, base_losses
-from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.config import Norm
+from dgreid.networks.norms.gates import clamp_gates, gates_of
 
 
 class Options(MethodOptions):
     """The baseline's switches."""
 
-    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
     base_sampler: Literal["pk", "pk_per_domain", "across_cameras"] = Field(
         "pk_per_domain",
         description="pk_per_domain: as many identities from each source; pk: from all of them pooled; "
@@ -38,20 +41,24 @@ class Options(MethodOptions):
 class ERM(Method):
     """Backbone, BNNeck and classifier, one optimiser step per iteration."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
-        self.network = Network(backbone, options.norm, recipe, training.classes)
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
+        self.network = Network(backbone, options.norm, recipe, task.classes)
         self.gates = gates_of(self.network)
         weights = [(name, p) for name, p in self.network.named_parameters() if name not in self.gates]
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
+        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
+            raise UserError(
+                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
+                "leave it out, or take a norm with gates such as bin."
+            )
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One step down the base loss."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         losses = base_losses(
             self.network, batches["base"][0], self.options.label_smoothing, self.options.margin
         )
@@ -59,10 +66,6 @@ class ERM(Method):
         descend(sum(losses.values()), *self.optimisers.values())
         clamp_gates(self.gates)
         return {name: loss.detach() for name, loss in losses.items()}
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output."""
-        return self.network.embed(images)
 
 
 METHOD = ERM

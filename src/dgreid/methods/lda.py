@@ -27,14 +27,15 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.parts.bank import bank_table
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
-from dgreid.networks.norms import convert_norms
 from dgreid.networks.norms.anti import AntiNorm2d, towards
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert, share_banks
+from dgreid.networks.norms.convert import convert_norms, plain_norms
 
 EPS = 1e-5  # added to output variances, so that the standard deviation of a dead channel has a gradient
 
@@ -77,25 +78,24 @@ class LDA(Method):
         UserError: a single training domain, which has no other to be moved to; more stages than there are.
     """
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
-        if training.domains < 2:
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
+        if task.domains < 2:
             raise UserError(
-                f"LDA moves every training domain to another, but the protocol has {training.domains}: "
+                f"LDA moves every training domain to another, but the protocol has {task.domains}: "
                 "add sources (domain_by: camera makes every camera a domain)."
             )
-        backbone = with_banks(backbone, training.domains, options)
-        self.network = Network(backbone, "batch", recipe, training.classes)  # A
+        backbone = with_banks(backbone, task.domains, options)
+        self.network = Network(backbone, "batch", recipe, task.classes)  # A
         self.other_expert = None if options.share_weights else without_head(self.network)
         self.expert_neck = BNNeck(backbone.channels)
-        self.expert_classifier = nn.Linear(backbone.channels, training.classes, bias=False)
+        self.expert_classifier = nn.Linear(backbone.channels, task.classes, bias=False)
         nn.init.normal_(self.expert_classifier.weight, std=0.001)
         # what only training needs is not saved
-        self.register_buffer("membership", training.given("membership"), persistent=False)  # (K, classes)
+        self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         # the experts' output statistics, followed over iterations; the first one fills them
-        self.register_buffer("output_mean", torch.zeros(training.domains, backbone.channels))
-        self.register_buffer("output_std", torch.zeros(training.domains, backbone.channels))
+        self.register_buffer("output_mean", torch.zeros(task.domains, backbone.channels))
+        self.register_buffer("output_std", torch.zeros(task.domains, backbone.channels))
         self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler(options.base_sampler)}
 
@@ -106,11 +106,9 @@ class LDA(Method):
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One step down L_E + L_A; the losses are logged before their weights."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         batch = batches["base"][0]
-        parts = [
-            Batch(*(part[batch.domains == k] for part in batch)) for k in range(self.training_set.domains)
-        ]
+        parts = [Batch(*(part[batch.domains == k] for part in batch)) for k in range(self.task.domains)]
         weights = self.draw_weights().to(batch.images.device)
         share = self.warmup(iteration)
         self.optimisers["main"].zero_grad(set_to_none=True)
@@ -198,7 +196,7 @@ class LDA(Method):
 
         Dirichlet(1) is K exponential variables divided by their sum.
         """
-        domains = self.training_set.domains
+        domains = self.task.domains
         drawn = torch.ones(domains)
         if self.options.latent_weights == "dirichlet":
             drawn.exponential_()
@@ -210,17 +208,17 @@ class LDA(Method):
     def draw_partners(self, domain: int, images: int) -> Tensor:
         """The domain j to which each image of `domain` is moved, (images,): any other, equally likely."""
         count = images if self.options.an_partner == "sample" else 1
-        drawn = torch.randint(self.training_set.domains - 1, (count,))
+        drawn = torch.randint(self.task.domains - 1, (count,))
         return (drawn + (drawn >= domain)).expand(images)
+
+    def portrait(self) -> dict[str, list]:
+        """What Network-A's bank has seen of each domain, beside what every method records."""
+        return {**super().portrait(), "bank": bank_table(self.network, self.task.given("domain_names"))}
 
     def warmup(self, iteration: int) -> float:
         """The share of their weights that L_consis and L_align have at `iteration`."""
-        length = self.options.distribution_warmup_epochs * self.training_set.iterations_per_epoch
+        length = self.options.distribution_warmup_epochs * self.task.iterations_per_epoch
         return min(1.0, iteration / length) if length else 1.0
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the output of Network-A's neck."""
-        return self.network.embed(images)
 
 
 def without_head(network: Network) -> Network:
@@ -249,6 +247,8 @@ def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module
             momentum=options.bank_momentum,
         )
         convert_norms(backbone, make, only=lambda name: not name.startswith(kept))
+        if not any(plain_norms(backbone)):  # AN took them all
+            return backbone
     return convert_norms(backbone, partial(BufferBankNorm2d, domains=domains, momentum=options.bank_momentum))
 
 

@@ -28,18 +28,20 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Training
-from dgreid.methods.parts.network import with_norm
+from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.parts.network import pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.config import Norm
 from dgreid.networks.memory import IdentityMemory
 from dgreid.networks.norms.meta_batch import MetaBatchNorm1d, draw, style_of
+from dgreid.networks.norms.modes import differentiate_twice
 
 
 class Options(MethodOptions):
     """M3L's switches; defaults as released."""
 
-    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
     meta: bool = Field(True, description="false: the baseline, all domains alike and no MetaBN")
     meta_grad: Literal["second_only", "maml", "first_order"] = Field(
         "second_only",
@@ -76,16 +78,14 @@ class Output(NamedTuple):
 class Network(nn.Module):
     """Backbone, global average pooling, MetaBN with a trained bias, a memory or a linear classifier.
 
-    A linear classifier sees the un-normalised output of the neck, a memory its direction.
+    A linear classifier takes the neck's output as is; the memory normalises it to unit length.
     """
 
     def __init__(self, backbone: nn.Module, options: Options, classes: int):
         super().__init__()
         channels = backbone.channels
         self.backbone = with_norm(backbone, options.norm)
-        for module in self.backbone.modules():
-            if hasattr(module, "double_differentiable"):  # fused layers, differentiable once
-                module.double_differentiable = options.meta
+        differentiate_twice(self.backbone, options.meta)
         # without an identification loss nothing would train the neck's affine map
         self.neck = MetaBatchNorm1d(channels, affine=options.identification != "none")
         self.classifier: nn.Module | None = None
@@ -105,7 +105,7 @@ class Network(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C)."""
-        return self.backbone(images).mean((2, 3))
+        return pooled(self.backbone, self.backbone(images))
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C) of unit length, after the neck."""
@@ -115,19 +115,18 @@ class Network(nn.Module):
 class M3L(Method):
     """One step of one optimiser per iteration, down meta-train's and meta-test's loss together."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
-        if options.meta and training.domains < 2:
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
+        if options.meta and task.domains < 2:
             raise UserError(
                 f"M3L learns on all domains but one and is tested on that one, but the protocol has "
-                f"{training.domains}: add sources (domain_by: camera makes every camera a domain) or set "
+                f"{task.domains}: add sources (domain_by: camera makes every camera a domain) or set "
                 "method.meta=false."
             )
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss: set method.identification or method.triplet.")
-        self.network = Network(backbone, options, training.classes)
-        self.register_buffer("membership", training.given("membership"), persistent=False)  # (K, classes)
+        self.network = Network(backbone, options, task.classes)
+        self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler("across_cameras")}
 
@@ -145,11 +144,10 @@ class M3L(Method):
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One iteration of algorithm 1, every domain forwarded by itself: batch statistics are its own."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         (batch,) = batches["base"]
         domains = [
-            Batch(*(part[batch.domains == domain] for part in batch))
-            for domain in range(self.training_set.domains)
+            Batch(*(part[batch.domains == domain] for part in batch)) for domain in range(self.task.domains)
         ]
         if self.options.meta:
             losses = self.meta_losses(domains, left_out=int(np.random.choice(len(domains))))
@@ -228,10 +226,6 @@ class M3L(Method):
             features = [self.network.neck(self.network.pool(each.images)) for each in domains]
             identities = torch.cat([each.identities for each in domains])
             self.network.classifier.update(torch.cat(features), identities)
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C) of unit length."""
-        return self.network.embed(images)
 
 
 def inner_step(gradient: Tensor, weight: Tensor, rate: float, decay: float) -> Tensor:

@@ -20,7 +20,7 @@ from torch.func import functional_call
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.episodes import (
     Loss,
     cyclic,
@@ -30,9 +30,11 @@ from dgreid.methods.parts.episodes import (
     weighted_sum,
 )
 from dgreid.methods.parts.network import Network, base_losses
-from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks import norms
+from dgreid.networks.config import Norm
+from dgreid.networks.norms.gates import clamp_gates, gates_of
+from dgreid.networks.norms.modes import hold
 
 MEASURE = 50  # iterations between two looks at each loss's gradient: seldom enough to cost about 1 %
 
@@ -40,7 +42,7 @@ MEASURE = 50  # iterations between two looks at each loss's gradient: seldom eno
 class Options(MethodOptions):
     """MetaBIN's switches; defaults as released."""
 
-    norm: str = Field("bin", description="a norm with a balance: bin | bin_shared")
+    norm: Norm = Field("bin", description="a norm with gates: bin | bin_shared")
     base_sampler: Literal["pk", "pk_per_domain"] = Field(
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
@@ -69,11 +71,10 @@ class Options(MethodOptions):
 class MetaBIN(Method):
     """Two updates per iteration: the base model without its gates, then the gates alone."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
-        self.meta_train_domains = meta_train_share(options.meta_train_domains, training.domains)
-        self.network = Network(backbone, options.norm, recipe, training.classes)
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
+        self.meta_train_domains = meta_train_share(options.meta_train_domains, task.domains)
+        self.network = Network(backbone, options.norm, recipe, task.classes)
         self.gates = gates_of(self.network)  # theta_rho, by name
         if not self.gates:
             raise UserError(f"MetaBIN needs a norm with a balance, method.norm={options.norm} has none.")
@@ -98,11 +99,11 @@ class MetaBIN(Method):
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One iteration of algorithm 1."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         for batch in batches["base"]:
             losses = self.update_base(batch)
         meta_train, meta_test = self.split(batches["meta"][0])
-        if iteration % max(MEASURE, self.training_set.iterations // 100) == 0:
+        if iteration % max(MEASURE, self.task.iterations // 100) == 0:
             losses |= self.gradients(meta_train)
         losses |= self.update_gates(meta_train, meta_test, self.inner_step(iteration))
         for parameter in (*self.weights.values(), *self.gates.values()):
@@ -118,7 +119,7 @@ class MetaBIN(Method):
 
     def split(self, batch: Batch) -> tuple[Batch, Batch]:
         """Meta-train and meta-test batch of this iteration."""
-        return split_domains(batch, self.meta_train_domains, self.training_set.domains)
+        return split_domains(batch, self.meta_train_domains, self.task.domains)
 
     def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
         """Meta-train and meta-test (eq. 6-10), first order, on batch statistics that leave no trace.
@@ -127,7 +128,7 @@ class MetaBIN(Method):
         gates, which start at 1, could not leave the bound.
         """
         self._learn(self.gates)
-        with norms.hold(self.network):
+        with hold(self.network):
             features = self.network(meta_train.images)
             parts = self.meta_losses(features, meta_train, self.options.meta_train_losses)
             train_loss = weighted_sum(parts, self.options.meta_train_losses)  # eq. 8
@@ -154,7 +155,7 @@ class MetaBIN(Method):
         and its norm. A forward and backwards of its own, which leave no trace.
         """
         self._learn(self.gates)
-        with norms.hold(self.network):
+        with hold(self.network):
             features = self.network(meta_train.images)
             losses = self.meta_losses(features, meta_train, self.options.meta_train_losses)
             found = {}
@@ -176,17 +177,13 @@ class MetaBIN(Method):
     def inner_step(self, iteration: int) -> float:
         """beta at this iteration."""
         options = self.options
-        c = cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.training_set)
+        c = cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.task)
         return c * options.gate_learning_rate if options.inner_step == "relative" else c
 
     def balance(self) -> dict[str, Tensor]:
         """Mean gate, and the share of channels that lean towards the instance norm."""
         gates = torch.cat([gate.detach() for gate in self.gates.values()])
         return {"balance": gates.mean(), "instance_share": (gates < 0.5).float().mean()}
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output."""
-        return self.network.embed(images)
 
     def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
         """Ask for the gradients of these parameters alone: the others cost nothing."""

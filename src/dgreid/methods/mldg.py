@@ -18,13 +18,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
 from dgreid.methods.parts.network import Network
-from dgreid.methods.parts.optimise import clamp_gates, descend, gate_optimiser, gates_of, optimiser, set_rate
+from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks import norms
+from dgreid.networks.config import Norm
+from dgreid.networks.norms.gates import clamp_gates, gates_of, straight_through_clamp
+from dgreid.networks.norms.modes import differentiate_twice, hold
 
 BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 
@@ -32,7 +35,7 @@ BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 class Options(MethodOptions):
     """MLDG's switches."""
 
-    norm: str = Field("batch", description="norm layer of the backbone, a name in methods/_shared.py")
+    norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
     base_step: Literal["separate", "none", "joint"] = Field(
         "separate",
         description="separate: before each meta step, on a batch of its own; none: as MLDG was published; "
@@ -59,15 +62,12 @@ class Options(MethodOptions):
 class MLDG(Method):
     """One update of all parameters by the gradient of F + b * G, after a base step or without one."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
-        self.meta_train_domains = meta_train_share(options.meta_train_domains, training.domains)
-        self.network = Network(backbone, options.norm, recipe, training.classes)
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
+        self.meta_train_domains = meta_train_share(options.meta_train_domains, task.domains)
+        self.network = Network(backbone, options.norm, recipe, task.classes)
         if options.order == "second":
-            for module in self.network.modules():
-                if hasattr(module, "double_differentiable"):
-                    module.double_differentiable = True
+            differentiate_twice(self.network)
         self.gates = gates_of(self.network)
         # theta, all that learns, by the names functional_call knows it by
         self.learned = {name: p for name, p in self.named_parameters() if p.requires_grad}
@@ -75,6 +75,11 @@ class MLDG(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
+        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
+            raise UserError(
+                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
+                "leave it out, or take a norm with gates such as bin."
+            )
         self.samplers = {"meta": Sampler("pk_per_domain")}
         if options.base_step == "separate":
             self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}
@@ -86,7 +91,7 @@ class MLDG(Method):
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """A base step where there is one, then the meta step."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         losses = {}
         for batch in batches.get("base", ()):
             losses["base"] = self(batch, self.options.base_losses)
@@ -102,12 +107,12 @@ class MLDG(Method):
         loss would ever update them.
         """
         options, second = self.options, self.options.order == "second"
-        meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.training_set.domains)
-        with nullcontext() if options.base_step == "none" else norms.hold(self.network):
+        meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.task.domains)
+        with nullcontext() if options.base_step == "none" else hold(self.network):
             train_loss = self(meta_train, options.meta_train_losses)  # F
         here = self.gradient(train_loss, self.learned, create_graph=second)  # dF/dtheta
         moved = self.moved(here, ratio)  # theta'
-        with norms.hold(self.network):
+        with hold(self.network):
             test_loss = functional_call(self, moved, (meta_test, options.meta_test_losses))  # G
         # first order: theta' moves as theta does, so that G's gradient at theta' is all there is
         there = self.gradient(options.meta_test_weight * test_loss, self.learned if second else moved)
@@ -148,7 +153,7 @@ class MLDG(Method):
         moved = {}
         for name, parameter in self.learned.items():
             there = parameter - ratio * rates[id(parameter)] * gradient[name]
-            moved[name] = norms.straight_through_clamp(there) if name.endswith(".balance") else there
+            moved[name] = straight_through_clamp(there) if name.endswith(".balance") else there
         if self.options.order == "first":
             moved = {name: there.detach().requires_grad_() for name, there in moved.items()}
         return moved
@@ -156,13 +161,7 @@ class MLDG(Method):
     def ratio(self, iteration: int) -> float:
         """c, the inner step relative to the current rate."""
         options = self.options
-        return cyclic(
-            iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.training_set
-        )
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output."""
-        return self.network.embed(images)
+        return cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.task)
 
 
 METHOD = MLDG

@@ -2,7 +2,7 @@
 
 No image has a feature vector: two images are compared location by location. Every location of one feature
 map is a 1x1 convolution kernel on the other map; the greatest response of each location, from both sides,
-makes the score of the pair. Training classifies images by their scores with a memory that holds the newest
+makes the score of the pair. Task classifies images by their scores with a memory that holds the newest
 feature map of each identity.
 
 This is version 1.0 as released with the ECCV paper, without its temporal lifting and re-ranking. The network
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from dgreid.images.augment import MEAN, STD
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 
@@ -45,18 +45,17 @@ class QAConv(Method):
     The memory is a buffer (classes, C, h, w), 0.1 MB per identity at 384x128, saved with the model.
     """
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
         cut(backbone)
         self.backbone = backbone
         self.neck = nn.Sequential(
             nn.Conv2d(backbone.channels, options.channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(options.channels),  # as released
         )
-        height, width = map_size(backbone, training.given("image"))
+        height, width = map_size(backbone, task.given("image"))
         self.matcher = Matcher(height * width, options.fc_tied)
-        self.register_buffer("memory", torch.zeros(training.classes, options.channels, height, width))
+        self.register_buffer("memory", torch.zeros(task.classes, options.channels, height, width))
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(STD).view(3, 1, 1), persistent=False)
         new = [*self.neck.named_parameters(), *self.matcher.named_parameters()]
@@ -70,7 +69,7 @@ class QAConv(Method):
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """Compare a batch with the memory of every identity, learn, then remember the batch."""
         for each in self.optimisers.values():
-            set_rate(each, self.recipe, self.training_set, iteration)
+            set_rate(each, self.recipe, self.task, iteration)
         batch = batches["base"][0]
         maps = self.embed(batch.images)  # (N, C, h, w)
         logits = self.matcher(self.recall(maps))  # (N, classes)

@@ -20,14 +20,21 @@ class RecipeConfig(Strict):
     )
     learning_rate_factor: float = Field(1.0, gt=0, description="multiplies the method's learning_rate")
     momentum: float = 0.9
+    nesterov: bool = Field(False, description="momentum of SGD looks ahead")
+    amsgrad: bool = Field(False, description="of Adam and AdamW")
     weight_decay: float = 5e-4
+    bias_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
     bias_factor: float = Field(2.0, description="learning rate of biases, relative")
     warmup_epochs: float = 10
-    warmup_factor: float = 0.01
+    warmup_iterations: int | None = Field(None, ge=0, description="in place of warmup_epochs, if given")
+    warmup_factor: float = Field(0.01, description="share of the rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
         "iteration", description="when the rate moves: at every iteration, or only where an epoch begins"
     )
-    milestones: tuple[float, ...] = Field((40, 70), description="epochs at which the rate is divided by ten")
+    decay: Literal["steps", "cosine", "exponential"] = Field("steps", description="after the warm-up")
+    milestones: tuple[float, ...] = Field((40, 70), description="steps: epochs that divide the rate by ten")
+    gamma: float = Field(0.99, gt=0, le=1, description="exponential: what each epoch multiplies the rate by")
+    floor: float = Field(0.0, ge=0, le=1, description="cosine: share of the rate at the end")
     identities_per_domain: int = Field(4, gt=0)
     images_per_identity: int = Field(4, gt=0)
     batch_size: int | None = Field(

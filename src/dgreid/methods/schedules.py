@@ -1,6 +1,46 @@
 """Schedules as pure functions of the iteration: nothing to checkpoint, nothing to restart on resume."""
 
+import math
 from collections.abc import Sequence
+
+from dgreid.methods.recipe import RecipeConfig
+
+
+def rate_share(recipe: RecipeConfig, iteration: int, iterations_per_epoch: int) -> float:
+    """The share of the full learning rate at `iteration` (0-based) under a recipe: warm-up times decay.
+
+    A warm-up counted in iterations moves at each of them; else `recipe.schedule` says when the rate moves.
+    """
+    by_epoch = iteration // iterations_per_epoch * iterations_per_epoch
+    moment = iteration if recipe.schedule == "iteration" else by_epoch
+    warmup = recipe.warmup_epochs * iterations_per_epoch
+    if recipe.warmup_iterations is not None:
+        warmup = recipe.warmup_iterations
+    warmed = warm_up(moment if recipe.warmup_iterations is None else iteration, warmup, recipe.warmup_factor)
+    if recipe.decay == "steps":
+        return warmed * steps(moment, iterations_per_epoch, recipe.milestones)
+    epoch = moment / iterations_per_epoch
+    if recipe.decay == "exponential":
+        return warmed * recipe.gamma**epoch
+    start = math.ceil(warmup / iterations_per_epoch)
+    return warmed * cosine(epoch - start, recipe.epochs - start, recipe.floor)
+
+
+def warm_up(iteration: int, length: float, factor: float) -> float:
+    """A linear rise from `factor` at iteration 0 to 1 at iteration `length`."""
+    rise = iteration / length if iteration < length else 1.0
+    return factor * (1 - rise) + rise
+
+
+def steps(iteration: int, iterations_per_epoch: int, milestones: Sequence[float]) -> float:
+    """A tenth for every milestone (in epochs) that has passed."""
+    return 0.1 ** sum(milestone * iterations_per_epoch <= iteration for milestone in milestones)
+
+
+def cosine(epoch: float, epochs: float, floor: float) -> float:
+    """Half a cosine from 1 at epoch 0 to `floor` at the end; 1 before it starts."""
+    place = min(max(epoch, 0.0), epochs) / epochs if epochs > 0 else 1.0
+    return floor + (1 - floor) * (1 + math.cos(math.pi * place)) / 2
 
 
 def warmed_steps(
@@ -15,10 +55,8 @@ def warmed_steps(
     w(it) * 0.1 ** (milestones passed), w rising from `warmup_factor` to 1 over the warm-up
     (MetaBIN 4.1; it = 0 gives 1e-4 of a base rate .01).
     """
-    warmup = warmup_epochs * iterations_per_epoch
-    rise = iteration / warmup if iteration < warmup else 1.0
-    passed = sum(milestone * iterations_per_epoch <= iteration for milestone in milestones)
-    return (warmup_factor * (1 - rise) + rise) * 0.1**passed
+    warmed = warm_up(iteration, warmup_epochs * iterations_per_epoch, warmup_factor)
+    return warmed * steps(iteration, iterations_per_epoch, milestones)
 
 
 def triangular(step: int, low: float, high: float, period: int) -> float:

@@ -22,11 +22,11 @@ from torch.nn import functional as F
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network, base_losses
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks import norms
+from dgreid.networks.norms.instance import InstanceNorm2d
 
 Distance = Literal["half_cosine", "cosine"]
 
@@ -53,19 +53,18 @@ class Options(MethodOptions):
 class SNR(Method):
     """The strong baseline on a backbone with an SNR module behind each stage."""
 
-    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, training: Training):
-        super().__init__()
-        self.options, self.recipe, self.training_set = options, recipe, training
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        super().__init__(options, recipe, task)
         for name, channels in backbone.stages:
             module = Restitution(channels, options.reduction, options.gate_bias)
             backbone.set_submodule(name, nn.Sequential(backbone.get_submodule(name), module))
-        self.network = Network(backbone, "batch", recipe, training.classes)
+        self.network = Network(backbone, "batch", recipe, task.classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """One step down L_ReID + sum of lambda_b (L+_b + L-_b)."""
-        set_rate(self.optimisers["main"], self.recipe, self.training_set, iteration)
+        set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         batch, options = batches["base"][0], self.options
         losses = base_losses(self.network, batch, options.label_smoothing, options.margin)
         losses["causality"] = self.causality(batch.identities)
@@ -82,10 +81,6 @@ class SNR(Method):
             losses.append(dual_causality(pooled, *draw_triplets(identities), self.options.distance))
         return sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
 
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output."""
-        return self.network.embed(images)
-
 
 class Pooled(NamedTuple):
     """Spatial means of a stage's maps, (N, C) each."""
@@ -100,7 +95,7 @@ class Restitution(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = True):
         super().__init__()
-        self.norm = norms.InstanceNorm2d(channels)
+        self.norm = InstanceNorm2d(channels)
         hidden = max(1, channels // reduction)
         self.squeeze = nn.Linear(channels, hidden, bias=bias)
         self.excite = nn.Linear(hidden, channels, bias=bias)

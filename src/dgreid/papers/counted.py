@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 from dgreid import params
-from dgreid.networks.config import load_backbone
+from dgreid.networks.backbones import load_backbone
 from dgreid.papers.specification import Specification, specify
 
 _specification = cache(specify)  # a network is counted once for all of its measures

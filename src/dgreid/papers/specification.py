@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch.overrides import TorchFunctionMode
 
-from dgreid.networks.backbones import build
-from dgreid.networks.config import BackboneConfig, load_backbone
-from dgreid.networks.norms import BatchInstanceNorm2d, convert_norms
+from dgreid.networks.backbones import build, load_backbone
+from dgreid.networks.config import BackboneOptions
+from dgreid.networks.norms.bin import BatchInstanceNorm2d
+from dgreid.networks.norms.convert import convert_norms
 
 
 class Specification(NamedTuple):
@@ -20,7 +21,7 @@ class Specification(NamedTuple):
     parameters: int  # all of the backbone but the gates
 
 
-def specify(backbone: str | BackboneConfig) -> Specification:
+def specify(backbone: str | BackboneOptions) -> Specification:
     """Count a backbone whose every norm is MetaBIN's batch-instance norm, without allocating it.
 
     `parameters` is what the column All Params prints: convolutions and two affine maps per norm, one for

@@ -18,7 +18,7 @@ from dgreid import methods, params
 from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks.config import BackboneConfig
+from dgreid.networks import backbones
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import ProtocolConfig, load_protocol
 from dgreid.runs.names import name_of
@@ -32,7 +32,7 @@ class RunConfig(Strict):
     """Everything a run depends on but the data."""
 
     method: Any  # the method's own Options, validated by the class its module defines
-    backbone: BackboneConfig
+    backbone: Any  # the architecture's own Options, likewise
     protocol: ProtocolConfig
     recipe: RecipeConfig
     image: ImageConfig
@@ -83,6 +83,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     ]
     code = node["method"].setdefault("code", chosen["method"])
     node["method"] = validate(methods.module(code).Options, node["method"], "method")
+    node["backbone"] = backbones.read(node["backbone"], "backbone")
     return validate(RunConfig, node, "run")
 
 

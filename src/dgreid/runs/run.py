@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from dgreid.errors import UserError, unknown
 from dgreid.images import samplers
 from dgreid.images.loader import TrainingImages
 from dgreid.images.pack import Pack
-from dgreid.methods.base import Method, MethodOptions, Training
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
-from dgreid.networks.config import BackboneConfig
+from dgreid.networks.config import BackboneOptions
 from dgreid.paths import RUNS
 from dgreid.runs.config import RunConfig
 
@@ -39,8 +39,8 @@ def find(run: str) -> Path:
     return RUNS / run
 
 
-def task_of(train: pd.DataFrame, config: RunConfig) -> Training:
-    """Classes, domains and iterations of a training set under the run's recipe."""
+def task_of(train: pd.DataFrame, config: RunConfig, domain_names: Sequence[str] = ()) -> Task:
+    """Classes, domains and iterations of training rows under the run's recipe."""
     recipe = config.recipe
     classes, domains = int(train["identity"].max()) + 1, int(train["domain"].max()) + 1
     batch = recipe.batch_size or domains * recipe.identities_per_domain * recipe.images_per_identity
@@ -51,19 +51,28 @@ def task_of(train: pd.DataFrame, config: RunConfig) -> Training:
     membership[train["domain"], train["identity"]] = True
     iterations = recipe.epochs * per_epoch
     size = config.image.height, config.image.width
-    return Training(classes, domains, iterations, per_epoch, torch.from_numpy(membership), size)
+    return Task(
+        classes,
+        domains,
+        iterations,
+        per_epoch,
+        torch.from_numpy(membership),
+        size,
+        tuple(domain_names),
+        len(train),
+    )
 
 
 def build(
     options: MethodOptions,
-    backbone: BackboneConfig,
+    backbone: BackboneOptions,
     recipe: RecipeConfig,
-    training: Training,
+    task: Task,
     weights: str | None = None,
 ) -> Method:
     """A method as it is before training, on the CPU; `weights` replaces the recipe's."""
-    network = backbones.build(backbone, recipe.weights if weights is None else weights)
-    return methods.module(options.code).METHOD(options, network, recipe, training)
+    network = backbones.build(backbone, recipe.weights if weights is None else weights, task.image)
+    return methods.module(options.code).METHOD(options, network, recipe, task)
 
 
 def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
@@ -79,17 +88,18 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     damaged = "damaged or of another version: train the run again."
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
-        node, training = facts["config"], Training(**facts["training"])
-        training = training._replace(  # membership: what it was is in the model's buffers
-            membership=torch.zeros(training.domains, training.classes, dtype=torch.bool),
+        node, task = facts["config"], Task(**facts["training"])
+        task = task._replace(  # membership: what it was is in the model's buffers
+            membership=torch.zeros(task.domains, task.classes, dtype=torch.bool),
+            domain_names=tuple(task.domain_names),
             image=(node["image"]["height"], node["image"]["width"]),
         )
         options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
-        backbone = BackboneConfig.model_validate(node["backbone"])
+        backbone = backbones.module(node["backbone"]["architecture"]).Options.model_validate(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: its run.yaml is missing, {damaged}") from error
-    method = build(options, backbone, recipe, training, weights="none")
+    method = build(options, backbone, recipe, task, weights="none")
     try:
         method.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: other tensors than asked for
@@ -121,7 +131,7 @@ def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str,
     }
 
 
-def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> dict[str, Any]:
+def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
     """What run.yaml says: all that decides the result, nothing that differs between repetitions.
 
     Of the protocol only what concerns training: targets may change without a new training.
@@ -131,7 +141,9 @@ def record(config: RunConfig, training: Training, data: Mapping[str, Any]) -> di
         "run": config.run,
         "config": node,
         "training": {  # the image size stands in the configuration
-            key: value for key, value in training._asdict().items() if key not in ("membership", "image")
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in task._asdict().items()
+            if key not in ("membership", "image")
         },
         "data": dict(data),
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),

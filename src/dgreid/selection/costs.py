@@ -1,8 +1,8 @@
-"""How fast training is: what runs recorded, and a short measurement where none did.
+"""Training speed: from what runs recorded, or from a short measurement.
 
 A speed, in training images per second, holds for one method, backbone, image size, device and number of
-threads. A recorded "cpu" says nothing about whose, so numbers from reports/metrics may be another machine's;
-measurements kept in data/costs.json name theirs.
+threads. Runs record a CPU only as "cpu", so numbers in reports/metrics may come from another machine;
+measurements stored in data/costs.json name their machine.
 """
 
 import json
@@ -33,19 +33,19 @@ from dgreid.training.loop import keys
 
 log = logging.getLogger(__name__)
 
-SECONDS = 3.0  # of timed iterations, after one to warm up; at least one iteration
-SMALL = 2  # identities per domain and images of each, where whole batches would take longer
+SECONDS = 3.0  # of timed iterations after one warm-up iteration; at least one is timed
+SMALL = 2  # identities per domain, and images of each, in the batches of slow runs
 
 
 class Speed(NamedTuple):
-    """Training images per second, and where the number is from: measured, runs or reports."""
+    """Training images per second, and the source of the number: measured, runs or reports."""
 
     images_per_second: float
     source: str
 
 
 def machine() -> tuple[str, str]:
-    """The device a run would train on, as cost.json names it, and whose it is: GPU or processor."""
+    """The device a run would train on, as cost.json names it, and the name of the GPU or processor."""
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name(0)
         return name, name
@@ -58,7 +58,7 @@ def machine() -> tuple[str, str]:
 
 
 def speed(run: RunConfig) -> Speed | None:
-    """What is known for a run on this device: the latest measurement, else a median of runs or reports."""
+    """The known speed of a run on this device: the latest measurement, else the median of runs or reports."""
     device, processor = machine()
     asked = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
     here = asked | {"device": device, "threads": threads()}
@@ -73,11 +73,11 @@ def speed(run: RunConfig) -> Speed | None:
 
 
 def measure(run: RunConfig, domains: int) -> Speed:
-    """Time a few iterations of a run on random images, and keep the result in data/costs.json.
+    """Time a few iterations of a run on random images, and store the result in data/costs.json.
 
-    Everything is as in training (batches, augmentation, optimiser steps) but for a training set of few
-    identities: their number changes the cost of the classifier alone. Where an iteration with whole batches
-    would take longer than `SECONDS`, batches of `SMALL` x `SMALL` images for each domain stand for them.
+    Everything is as in training (batches, augmentation, optimiser steps), except that the training set has
+    few identities; their number affects only the cost of the classifier. If an iteration with full batches
+    takes longer than `SECONDS`, batches of `SMALL` x `SMALL` images per domain are timed instead.
     """
     few = {"identities_per_domain": SMALL, "images_per_identity": SMALL, "batch_size": None}
     entry = _time(_with_recipe(run, few), domains)
@@ -95,7 +95,7 @@ def measure(run: RunConfig, domains: int) -> Speed:
     }
     if device == "cpu" and entry["load"] > (os.cpu_count() or 1) + 0.5:
         log.warning(
-            "the machine is busy (load %.1f): the speed measured is lower than it could be.", entry["load"]
+            "the machine is busy (load %.1f): the measured speed is lower than on an idle one.", entry["load"]
         )
     with whole(COSTS) as part:
         part.write_text(json.dumps([*_measured(), entry], indent=1) + "\n")
@@ -103,17 +103,19 @@ def measure(run: RunConfig, domains: int) -> Speed:
 
 
 def crowd(run: RunConfig, domains: int) -> pd.DataFrame:
-    """Training rows of few people, enough for every sampler: two cameras, each with a batch's images."""
+    """Training rows of few identities, enough for every sampler: two cameras, each with a batch's images."""
     recipe = run.recipe
     pooled = -(-(recipe.batch_size or 0) // (domains * recipe.images_per_identity))
-    people = 2 * max(recipe.identities_per_domain, pooled, 8)  # 8: a sampler may ask for more than the recipe
-    identity = np.repeat(np.arange(domains * people), 2 * recipe.images_per_identity)
+    identities = 2 * max(
+        recipe.identities_per_domain, pooled, 8
+    )  # 8: a sampler may ask for more than the recipe
+    identity = np.repeat(np.arange(domains * identities), 2 * recipe.images_per_identity)
     rows = {"dataset": "random", "row": np.arange(len(identity)), "identity": identity}
-    return pd.DataFrame({**rows, "domain": identity // people, "camera": np.arange(len(identity)) % 2})
+    return pd.DataFrame({**rows, "domain": identity // identities, "camera": np.arange(len(identity)) % 2})
 
 
 def _with_recipe(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """The run from scratch, with another recipe, in an endless epoch."""
+    """The run with another recipe, without pretrained weights, in one practically endless epoch."""
     recipe = run.recipe.model_copy(update={"weights": "none", "iterations_per_epoch": 10**6, **changes})
     return run.model_copy(update={"recipe": recipe})
 
@@ -125,12 +127,12 @@ def _images_of_an_iteration(run: RunConfig, domains: int) -> int:
 
 
 def batch_sizes(rows: pd.DataFrame, run: RunConfig, method) -> dict[str, int]:
-    """Images of a batch, by sampler."""
+    """Images per batch, by sampler."""
     return {name: len(stream.batch(0)) for name, stream in streams(rows, run, method).items()}
 
 
 def _time(run: RunConfig, domains: int) -> dict[str, Any]:
-    """Images per second of a run's iterations 1 and on; iteration 0 is another in some methods."""
+    """Images per second from iteration 1 on; in some methods iteration 0 does more work."""
     device = _device()
     rows = crowd(run, domains)
     method = build(run.method, run.backbone, run.recipe, task_of(rows, run)).to(device)
@@ -154,7 +156,7 @@ def _time(run: RunConfig, domains: int) -> dict[str, Any]:
         if time.perf_counter() - began > SECONDS:
             break
     rate = seen / (time.perf_counter() - began)
-    source.close()  # and with it the processes that load ahead
+    source.close()  # also ends the processes that load ahead
     return {"images_per_second": round(rate, 2), "iterations": iteration - 1}
 
 
@@ -171,7 +173,7 @@ def _measured() -> list[dict[str, Any]]:
     except ValueError:
         entries = None
     if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):
-        raise UserError(f"{COSTS} is damaged: delete it, its speeds are measured again with --measure.")
+        raise UserError(f"{COSTS} is damaged: delete it, and measure again with `dgreid plan --measure`.")
     return entries
 
 
@@ -191,7 +193,7 @@ def _of_runs() -> list[dict[str, Any]]:
         if _has_speed(entry):
             entries.append(entry)
         else:
-            log.warning("%s is damaged, so its speed is not used; train the run again.", path.parent)
+            log.warning("%s is damaged, so its speed is ignored; train the run again.", path.parent)
     return entries
 
 

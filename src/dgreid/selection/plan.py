@@ -1,6 +1,6 @@
-"""What a selection would take: which runs are to do, whose data are missing, iterations, images, hours.
+"""Plan a selection: which runs still have to be trained, which data are missing, iterations, images, hours.
 
-Nothing is run. A plan reads params/, what is in data/ and reports/metrics, and `dgreid.costs`.
+Nothing is run. A plan reads params/, data/ and reports/metrics, and speeds from `dgreid.selection.costs`.
 """
 
 import shlex
@@ -25,21 +25,22 @@ COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", 
 TRAINED = ("done", "trained")
 RIGHT = ("iterations", "images", "images/s", "hours")
 LEGEND = """\
-done: in reports/metrics, with today's settings where the run is here (changes of code are for `dvc status`);
-trained: to be searched; started: has a checkpoint; outdated: trained with other settings;
+done: in reports/metrics, and the settings are unchanged if the run is here (for code, see `dvc status`);
+trained: still has to be evaluated; started: has a checkpoint; outdated: trained with other settings;
 damaged: its run.yaml cannot be read, train it again.
-iterations and images are those of training; ~ is estimated from the protocol's expected counts, exact once
-`dgreid protocol` made it. hours: on one {device} ({machine}) with {threads}, training alone; images/s from a
-measurement, from data/runs, or from reports/metrics, which on a CPU may be another machine's."""
+iterations and images: of training; ~ marks estimates from the protocol's expected counts, which become exact
+when `dgreid protocol` has made it. hours: training alone, on one {device} ({machine}) with {threads}.
+from: where images/s was found: measured here, in data/runs (runs), or in reports/metrics (reports), which for
+a CPU may be another machine's."""
 
 
 class Budget(NamedTuple):
-    """What a run's training takes."""
+    """The size of a run's training; numbers are None if unknown before the protocol is made."""
 
-    domains: int | None  # None: unknown before the protocol is made, as are the next two
+    domains: int | None
     iterations: int | None
     images: int | None
-    exact: bool  # False: from expected counts, estimated
+    exact: bool  # False: estimated from expected counts
 
 
 class Need(NamedTuple):
@@ -48,35 +49,35 @@ class Need(NamedTuple):
     run: str
     protocol: str
     status: str  # done | trained | started | outdated | damaged | to do
-    data: str  # ready ..., or what is in the way
+    data: str  # ready ..., or what is missing
     budget: Budget
     speed: costs.Speed | None
 
     @property
     def is_trained(self) -> bool:
-        """Whether nothing is left to train."""
+        """Whether the run needs no training."""
         return self.status in TRAINED
 
     @property
     def hours(self) -> float | None:
-        """Of training all of it; None where speed or budget are unknown."""
+        """Hours of training from the start; None if speed or budget are unknown."""
         if self.speed is None or self.budget.images is None:
             return None
         return self.budget.images / self.speed.images_per_second / 3600
 
 
 def plan(matrix: Mapping[str, Any], measure: bool = False) -> str:
-    """A table of the runs of a selection, their totals, and one sentence.
+    """Show the runs of a selection in a table, with their totals and a one-sentence summary.
 
     Args:
-        matrix: as params/matrix.yaml has it; see `dgreid.matrix.compose`.
-        measure: time a few iterations for every speed that is not known of this machine, and keep them.
+        matrix: as in params/matrix.yaml; see `dgreid.selection.matrix.compose`.
+        measure: time a few iterations for every speed that is unknown on this machine, and store it.
 
     Raises:
-        UserError: a run that could not be trained at all, such as a method with too few domains.
+        UserError: a run cannot be trained at all, such as a method with too few domains.
     """
     needs = []
-    data, budgets, speeds = {}, {}, {}  # of what is alike in many runs
+    data, budgets, speeds = {}, {}, {}  # each computed once for all runs that share it
     for name, choice in matrix["runs"].items():
         run = config_of(choice)
         status, protocol = status_of(run), run.protocol.name
@@ -96,13 +97,13 @@ def plan(matrix: Mapping[str, Any], measure: bool = False) -> str:
 
 
 def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
-    """Nothing is known, or only what a CPU of a report did; and the number of domains is known."""
+    """Whether the number of domains is known, but no speed, or only that of a report's CPU."""
     device, _ = costs.machine()
     return bool(budget.domains) and (speed is None or (device == "cpu" and speed.source == "reports"))
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """The configuration of one of a selection's runs."""
+    """The configuration of a run from its entry in a selection."""
     groups = ("method", "backbone", "protocol", "recipe", "image", "seed")
     words = [f"{group}={choice[group]}" for group in groups]
     return load_run([*words, *shlex.split(choice.get("changes", ""))])
@@ -126,7 +127,7 @@ def status_of(run: RunConfig) -> str:
 
 
 def budget_of(run: RunConfig) -> Budget:
-    """Iterations and images of a run's training: exact from its protocol's rows, else from its counts."""
+    """Count iterations and images of a training: from its protocol's rows, else from expected counts."""
     folder = Path(PROTOCOLS / run.protocol.name)
     if (folder / "train.parquet").is_file():
         training, exact = task_of(read_training(folder)[0], run), True
@@ -145,11 +146,11 @@ def budget_of(run: RunConfig) -> Budget:
 
 
 def expected_training(run: RunConfig) -> Training | None:
-    """A training set as a protocol expects it, None where it does not say enough.
+    """Estimate a training set from the counts a protocol expects; None if it does not state enough.
 
-    One pass of the naive identity sampler takes every identity's images in chunks of K, the last one filled
-    up: (K - 1) / 2 more for each identity where remainders are equally frequent. Of MetaBIN's sources, 1849
-    iterations by their real counts, this makes 1868.
+    One pass of the naive identity sampler takes every identity's images in chunks of K and fills up the last
+    one: on average (K - 1) / 2 more images per identity if all remainders are equally frequent. For MetaBIN's
+    sources this gives 1868 iterations per epoch; the true number is 1849.
     """
     expect, recipe = load_protocol(run.protocol.name).expect, run.recipe
     by_dataset = all(source.domain_by == "dataset" for source in run.protocol.sources)
@@ -174,7 +175,7 @@ def expected_training(run: RunConfig) -> Training | None:
 
 
 def render(needs: Sequence[Need]) -> str:
-    """The table, its totals, what data are lacking, a legend and the sentence."""
+    """Render the table, its totals, missing data, the legend and the summary."""
     remaining = [need for need in needs if not need.is_trained]
     rows = [_cells(need) for need in needs]
     exact = all(need.budget.exact for need in remaining)
@@ -215,7 +216,7 @@ def _cells(need: Need) -> tuple[str, ...]:
 
 
 def _lacking(needs: Sequence[Need]) -> dict[str, str]:
-    """Protocol -> what is in the way, in words."""
+    """Protocol -> what is missing, in words."""
     found = {need.protocol: need.data for need in needs if not need.data.startswith("ready")}
     return {f"protocol {name}": data for name, data in sorted(found.items())}
 
@@ -236,22 +237,25 @@ def _total_hours(needs: Sequence[Need]) -> str:
 
 
 def sentence(needs: Sequence[Need]) -> str:
-    """What it comes to."""
+    """Summarise the plan in one sentence."""
     remaining = [need for need in needs if not need.is_trained]
     if not remaining:
-        searched = sum(need.status == "trained" for need in needs)
-        return f"All {len(needs)} runs are trained" + (
-            f", {searched} to be searched yet." if searched else "."
-        )
+        trained = "The run is trained" if len(needs) == 1 else f"All {len(needs)} runs are trained"
+        waiting = sum(need.status == "trained" for need in needs)
+        return f"{trained}; {waiting} still {_has(waiting)} to be evaluated." if waiting else f"{trained}."
     known = [need.hours for need in remaining if need.hours is not None]
     waiting = sum(not need.data.startswith("ready") for need in remaining)
-    parts = [f"{len(remaining)} of {len(needs)} runs are to be trained"]
+    parts = [f"{len(remaining)} of {plural(len(needs), 'run')} still {_has(len(remaining))} to be trained"]
     if waiting:
         parts.append(f"{waiting} of them wait{'s' if waiting == 1 else ''} for data")
     if known:
         about = "" if all(need.budget.exact for need in remaining) else "about "
-        rest = "" if len(known) == len(remaining) else " for those whose speed is known"
+        rest = "" if len(known) == len(remaining) else " for the runs whose speed is known"
         parts.append(f"{about}{_hours(sum(known))} hours one after the other{rest}")
     if slow := sum(need.speed is None for need in remaining):
-        parts.append(f"{slow} not measured, run with --measure")
+        parts.append(f"the speed of {slow} is unknown, add --measure")
     return "; ".join(parts) + "."
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"

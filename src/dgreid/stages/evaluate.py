@@ -11,8 +11,6 @@ from typing import Any
 
 from dgreid.device import prepare
 from dgreid.errors import UserError
-from dgreid.evaluation.balance import balance_table
-from dgreid.evaluation.bank import bank_table
 from dgreid.evaluation.queries import write_queries
 from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
@@ -53,12 +51,13 @@ def evaluate(config: RunConfig) -> Path:
         "image": config.image.name,
         "seed": config.seed,
         **summarise(results, single_match(protocol)),
-        "balance": balance_table(method),
-        "bank": bank_table(getattr(method, "network", method), protocol.domains),  # Network-A's
+        **method.portrait(),
         "cost": cost,
         "made_from": hashes(config, facts),
     }
     node = {key: value for key, value in node.items() if value != []}  # DVC draws no file with an empty list
+    if method.adapt:
+        node["sees_target"] = True  # every table says so
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(json.dumps(node, indent=2) + "\n")

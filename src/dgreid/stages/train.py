@@ -39,8 +39,8 @@ def train(config: RunConfig) -> Path:
     device, commit = prepare(config.seed), provenance.commit()  # of the code that was just loaded
     rows, data = read_training(PROTOCOLS / config.protocol.name)
     data["sha256"] = sha256(PROTOCOLS / config.protocol.name / "train.parquet")
-    training = task_of(rows, config)
-    method = build(config.method, config.backbone, config.recipe, training).to(device)
+    task = task_of(rows, config, data["domains"])
+    method = build(config.method, config.backbone, config.recipe, task).to(device)
 
     images = training_images(rows, config, method)
     start = state_hash(method)  # random, or the weight file that was found
@@ -49,7 +49,7 @@ def train(config: RunConfig) -> Path:
     history, cost = fit(
         method,
         lambda keys: batches(images, keys, device),
-        training,
+        task,
         checkpoint,
         config.recipe.checkpoint_every,
         title=config.run,
@@ -62,12 +62,12 @@ def train(config: RunConfig) -> Path:
         folder.mkdir()
         save_file(state, folder / "model.safetensors")
         history[columns(history)].to_csv(folder / "history.csv", index=False)
-        facts = record(config, training, data | {"initial_weights": start})
+        facts = record(config, task, data | {"initial_weights": start})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         made = {"commit": commit, "date": provenance.now()}  # here, as run.yaml is the same every time
         (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device) | made, indent=2) + "\n")
     checkpoint.remove()
-    log.info("%s: %d iterations, %.1f s", config.run, training.iterations, cost["seconds"])
+    log.info("%s: %d iterations, %.1f s", config.run, task.iterations, cost["seconds"])
     return RUNS / config.run
 
 

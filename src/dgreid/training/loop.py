@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.images.loader import Key
-from dgreid.methods.base import Method, Training
+from dgreid.methods.base import Method, Task
 from dgreid.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ LOOK, LOG = 2, 30  # seconds between two looks at the losses: on a terminal, in 
 def fit(
     method: Method,
     load: Callable[[list[Key]], Iterator[Batch]],
-    training: Training,
+    task: Task,
     checkpoint: Checkpoint,
     checkpoint_every: int,
     title: str = "",
@@ -38,7 +38,7 @@ def fit(
         survey: gives every training image once, for `Method.start`; None: the method has been started.
 
     Returns:
-        The history (one row per `training.iterations` / 100 iterations: mean losses, learning rate) and the
+        The history (one row per `task.iterations` / 100 iterations: mean losses, learning rate) and the
         cost (seconds and images of this and earlier, interrupted attempts).
 
     Raises:
@@ -58,16 +58,16 @@ def fit(
     images, began = progress["images"], time.perf_counter() - progress["seconds"]
     if start:
         log.info("%s: going on from iteration %d.", title, start)
-    period = max(1, training.iterations // ROWS)  # iterations per row
+    period = max(1, task.iterations // ROWS)  # iterations per row
     sums: dict[str, torch.Tensor] = progress.get("sums", {})  # of the row that is being filled
     counts: dict[str, int] = progress.get("counts", {})  # not every iteration logs every scalar
 
-    source = load(keys(method, range(start, training.iterations), taken))
+    source = load(keys(method, range(start, task.iterations), taken))
     method.train()
     bar = tqdm(
-        range(start, training.iterations),
+        range(start, task.iterations),
         initial=start,
-        total=training.iterations,
+        total=task.iterations,
         desc=title,
         unit="it",
         disable=None,
@@ -84,15 +84,15 @@ def fit(
             images += sum(len(batch.images) for batch in drawn)
 
         done = iteration + 1
-        if done % period == 0 or done == training.iterations:
-            history.append(_row(method, sums, counts, done, training))
+        if done % period == 0 or done == task.iterations:
+            history.append(_row(method, sums, counts, done, task))
             sums, counts = {}, {}
         if time.perf_counter() >= next_look:  # reading losses waits for the device: seldom
             next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
             rate = images / (time.perf_counter() - began)
-            _show(bar, losses, rate, f"{title}: iteration {done} of {training.iterations}")
-        if done % checkpoint_every == 0 and done < training.iterations:
-            _require_finite(sums, done, training)
+            _show(bar, losses, rate, f"{title}: iteration {done} of {task.iterations}")
+        if done % checkpoint_every == 0 and done < task.iterations:
+            _require_finite(sums, done, task)
             row = {"sums": sums, "counts": counts}
             seconds = time.perf_counter() - began
             progress = {"iteration": done, "taken": taken, "history": history, **row}
@@ -121,34 +121,26 @@ def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
 
 
 def _row(
-    method: Method, sums: dict[str, torch.Tensor], counts: dict[str, int], done: int, training: Training
+    method: Method, sums: dict[str, torch.Tensor], counts: dict[str, int], done: int, task: Task
 ) -> dict[str, Any]:
-    """One line of the history: the mean of each scalar over the times it was logged, and the balances."""
-    totals = _require_finite(sums, done, training)
+    """One line of the history: each scalar's mean over the times it was logged, and the method's trace."""
+    totals = _require_finite(sums, done, task)
     first = next(iter(method.optimisers.values()))
     return {
         "iteration": done,
-        "epoch": round(done / training.iterations_per_epoch, 4),
+        "epoch": round(done / task.iterations_per_epoch, 4),
         "learning_rate": first.param_groups[0]["lr"],
         **{name: total / counts[name] for name, total in totals.items()},
-        **_balances(method),
+        **method.trace(),
     }
 
 
-def _balances(method: Method) -> dict[str, float]:
-    """Mean and spread over channels of each BIN layer's balance, as they stand (MetaBIN, figure S6)."""
-    gates = [gate.detach() for name, gate in method.named_parameters() if name.endswith(".balance")]
-    means = {f"balance_mean_{layer}": float(gate.mean()) for layer, gate in enumerate(gates, 1)}
-    spreads = {f"balance_std_{layer}": float(gate.std(correction=0)) for layer, gate in enumerate(gates, 1)}
-    return means | spreads
-
-
-def _require_finite(sums: dict[str, torch.Tensor], done: int, training: Training) -> dict[str, float]:
+def _require_finite(sums: dict[str, torch.Tensor], done: int, task: Task) -> dict[str, float]:
     totals = {name: float(total) for name, total in sums.items()}
     for name, total in totals.items():
         if not abs(total) < float("inf"):
             raise UserError(
-                f"the loss '{name}' became {total} by iteration {done} of {training.iterations}: lower "
+                f"the loss '{name}' became {total} by iteration {done} of {task.iterations}: lower "
                 "recipe.learning_rate_factor or method.learning_rate."
             )
     return totals

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from dgreid.errors import UserError
-from dgreid.networks.backbones import architectures, build
+from dgreid.networks import backbones
+from dgreid.networks.backbones import architectures, build, load_backbone
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
-from dgreid.networks.config import BackboneConfig, load_backbone
 from dgreid.networks.norms import IBN, BatchInstanceNorm2d, InstanceNorm2d, convert_norms
 from dgreid.params import names as choices
 
@@ -21,7 +21,7 @@ CONFIGS = {
 
 
 def config(name, **changes):
-    return BackboneConfig(**{"name": name, **CONFIGS[name], **changes})
+    return backbones.read({"name": name, **CONFIGS[name], **changes})
 
 
 def norm_widths(network):
@@ -198,16 +198,16 @@ def test_without_stem_activation_negative_values_go_on(name):
 
 
 def test_variants_that_do_not_exist():
-    with pytest.raises(UserError, match="ibn a is a ResNet's"):
+    with pytest.raises(UserError, match=r"unknown key .*ibn.*Known: architecture, last_stride"):
         build(config("mobilenet_v2_x1_0", ibn="a"))
 
 
 def test_unknown_names():
     assert {"mobilenet_v2", "resnet", "resnet_tiny"} <= set(architectures())
     with pytest.raises(UserError, match="did you mean 'resnet'"):
-        build(BackboneConfig(name="x", architecture="resnett"))
-    with pytest.raises(UserError, match="unknown ResNet depth '51': did you mean '50'"):
-        build(BackboneConfig(name="x", architecture="resnet", depth=51))
+        build(backbones.read(dict(name="x", architecture="resnett")))
+    with pytest.raises(UserError, match="depth: Input should be 18, 34, 50, 101 or 152"):
+        build(backbones.read(dict(name="x", architecture="resnet", depth=51)))
 
 
 def test_shipped_backbones(root):

@@ -1,28 +1,16 @@
-"""What most systems share: the strong re-identification baseline's network, its loss, its optimiser."""
+"""The strong baseline's network and losses (Luo et al. 2019), which most methods start from."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from dgreid.errors import unknown
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks import norms
+from dgreid.networks.backbone import Backbone, average
 from dgreid.networks.neck import BNNeck
-
-NORMS: dict[str, Callable[[int], nn.Module] | None] = {
-    "batch": None,  # what backbones come with
-    "instance": norms.InstanceNorm2d,
-    "instance_shallow": norms.InstanceNorm2d,  # in stem and shallow stages alone, else batch norm
-    "half": norms.HalfInstanceNorm2d,
-    "switchable": norms.SwitchableNorm2d,
-    "switchable_2way": partial(norms.SwitchableNorm2d, components=("in", "bn")),
-    "bin": norms.BatchInstanceNorm2d,  # MetaBIN's, an affine map for each branch
-    "bin_shared": norms.SharedBatchInstanceNorm2d,  # Nam and Kim's, one for both
-}
+from dgreid.networks.norms import convert
 
 
 class Network(nn.Module):
@@ -57,8 +45,8 @@ class Network(nn.Module):
             return self.backbone(images.contiguous(memory_format=self.memory_format))
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, C), averages over positions."""
-        return maps.mean((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))
+        """(N, C, h, w) -> (N, C), as the backbone pools."""
+        return pooled(self.backbone, maps)
 
     def logits(self, features: Tensor) -> Tensor:
         """(N, C) -> (N, classes)."""
@@ -69,13 +57,21 @@ class Network(nn.Module):
         return self.neck(self(images))
 
 
-def with_norm(backbone: nn.Module, norm: str) -> nn.Module:
-    """The backbone with its batch norms converted to those that `NORMS` has under this name."""
-    if norm not in NORMS:
-        raise unknown("method.norm", norm, NORMS)
-    if NORMS[norm]:
-        only = shallow(backbone) if norm == "instance_shallow" else None
-        norms.convert_norms(backbone, NORMS[norm], only)
+def pooled(backbone: nn.Module, maps: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, C): as the backbone pools, by averages if it is a plain module."""
+    return backbone.pool(maps) if isinstance(backbone, Backbone) else average(maps)
+
+
+def with_norm(backbone: nn.Module, name: str) -> nn.Module:
+    """The backbone with its batch norms converted to those of this name in networks/norms.
+
+    Raises:
+        UserError: an unknown name, or a backbone without batch norms to convert.
+    """
+    if name != "batch":
+        norm = convert.module(name)
+        only = shallow(backbone) if getattr(norm, "SHALLOW", False) else None
+        convert.convert_norms(backbone, norm.LAYER, only)
     return backbone
 
 

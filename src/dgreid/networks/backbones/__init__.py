@@ -1,43 +1,78 @@
-"""Feature extractors. A file `backbones/NAME.py` defines `build(config)`; nothing else registers it."""
+"""Feature extractors. A file `backbones/NAME.py` defines `Options` and `build(options, size)`.
+
+Nothing else registers it. Its options are validated when a run is composed; see `dgreid.networks.backbone`
+for what `build` returns.
+"""
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from torch import nn
 
-from dgreid.errors import unknown
-from dgreid.networks.config import BackboneConfig
+from dgreid import params
+from dgreid.errors import UserError, unknown
+from dgreid.networks.backbone import Backbone
+from dgreid.networks.config import BackboneOptions
+from dgreid.networks.weights import load
+from dgreid.schema import validate
+
+Size = tuple[int, int]  # height and width of the images
 
 
 def architectures() -> list[str]:
-    """The modules in this folder that define a backbone."""
+    """The modules in this folder."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 
-def build(config: BackboneConfig, weights: str = "none") -> nn.Module:
-    """A feature extractor (N, 3, H, W) -> (N, C, h, w) with plain batch norms unless `config.ibn` says more.
-
-    Attributes: `channels`, C; `stages`, a tuple of (submodule name, its output channels) in forward order,
-    each fed by the one before, so that a module can be put behind a stage or a stage be replaced, by
-    `set_submodule`; the last stage's output is the network's. `shallow_stages`: how many of them count as
-    shallow where a paper says "shallow layers".
-
-    Args:
-        config: a file of params/backbone.
-        weights: "none" (drawn from torch's global generator), "imagenet", or the path of a .safetensors or
-            .pt file; see `dgreid.networks.weights`.
+def module(architecture: str) -> ModuleType:
+    """The module of an architecture: `.Options` (its switches) and `.build`.
 
     Raises:
-        UserError: an unknown architecture or depth, weights that are missing or do not fit.
+        UserError: there is no such architecture.
     """
-    from dgreid.networks.weights import load  # late: that module knows the backbones
+    if architecture not in architectures():
+        raise unknown("backbone architecture", architecture, architectures())
+    return import_module(f"dgreid.networks.backbones.{architecture}")
 
-    if config.architecture not in architectures():
-        raise unknown("backbone architecture", config.architecture, architectures())
-    network = import_module(f"dgreid.networks.backbones.{config.architecture}").build(config)
-    load(network, config, weights)
-    if config.running_statistics == "fresh":
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_running_stats()
+
+def read(node: dict[str, Any], where: str = "") -> BackboneOptions:
+    """Validate the values of a backbone by its architecture.
+
+    Raises:
+        UserError: an unknown architecture, or an option that means nothing for it.
+    """
+    if "architecture" not in node:
+        raise UserError(f"{where or node.get('name', 'backbone')}: which architecture? {_known()}")
+    return validate(module(node["architecture"]).Options, node, where)
+
+
+def load_backbone(name: str) -> BackboneOptions:
+    """Read params/backbone/NAME.yaml."""
+    return read(params.read("backbone", name))
+
+
+def build(options: BackboneOptions, weights: str = "none", size: Size | None = None) -> Backbone:
+    """A feature extractor (N, 3, H, W) -> (N, C, h, w).
+
+    Args:
+        options: of params/backbone.
+        weights: "none" (random, from torch's global generator), "imagenet", or the path of a .safetensors or
+            .pt file; see `dgreid.networks.weights`.
+        size: of the images, for networks whose parameters depend on it.
+
+    Raises:
+        UserError: weights that are missing or do not fit; an architecture that needs the size without it.
+    """
+    network = module(options.architecture).build(options, size)
+    load(network, weights, options.name)
+    if options.running_statistics == "fresh":
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.reset_running_stats()
     return network
+
+
+def _known() -> str:
+    return f"Set `architecture` to one of: {', '.join(architectures())}."

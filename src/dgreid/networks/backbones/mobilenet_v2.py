@@ -6,10 +6,18 @@ the stage of 160 channels keeps its resolution by default (`last_stride` 1). The
 stand in four layers, as in a ResNet: a layer ends before the next stride. `head` is the last convolution.
 """
 
+import logging
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.errors import UserError
-from dgreid.networks.config import BackboneConfig
+from dgreid.networks.backbone import Backbone, rename
+from dgreid.networks.config import BackboneOptions
+
+log = logging.getLogger(__name__)
 
 # expansion, channels, blocks, stride of the first block (Table 2 of the paper)
 STAGES = (
@@ -25,10 +33,19 @@ LAST_STRIDE_STAGE = 5
 LAYERS = ((0, 1), (2,), (3, 4), (5, 6))  # stages by resolution: 24, 32, 96 and 320 channels at their ends
 
 
-class MobileNetV2(nn.Module):
+class Options(BackboneOptions):
+    """MobileNetV2's switches."""
+
+    width: float = Field(1.0, gt=0, description="channel multiplier")
+    last_stride: Literal[1, 2] = Field(1, description="of the stage of 160 channels")
+    stem_activation: bool = Field(True, description="an activation after the stem's norm")
+
+
+class MobileNetV2(Backbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = int(1280 * width)."""
 
     shallow_stages = 3  # up to 96 channels: where DualNorm removes style
+    weight_hint = "for MobileNetV2 x1.4 that is torchreid's mobilenetv2_1.4.pth, its layout is read"
 
     def __init__(self, width: float = 1.0, last_stride: int = 1, stem_activation: bool = True):
         super().__init__()
@@ -46,6 +63,8 @@ class MobileNetV2(nn.Module):
                     inputs = outputs
             setattr(self, f"layer{layer + 1}", nn.Sequential(*blocks))
             stages.append((f"layer{layer + 1}", inputs))
+        self.weight_name = f"mobilenet_v2_x{f'{width:.2f}'.removesuffix('0').replace('.', '_')}"
+        self.torchvision_name = "mobilenet_v2" if width == 1 else None
         self.channels = int(1280 * width)
         self.head = ConvNorm(inputs, self.channels)
         self.stages = (*stages, ("head", self.channels))
@@ -57,6 +76,22 @@ class MobileNetV2(nn.Module):
         """(N, 3, H, W) -> (N, C, h, w)."""
         x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
         return self.head(x)
+
+    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rename the tensors of a torchvision or torchreid MobileNetV2; others unchanged."""
+        if "features.0.0.weight" in state:
+            table, layout = _torchvision_table(), "torchvision"
+        elif "conv1.conv.weight" in state:
+            table, layout = torchreid_table(), "torchreid"
+        else:
+            return state
+        renamed = rename(state, table)
+        log.info("%d tensors renamed from the %s layout", len(renamed), layout)
+        stem = {"stem.bn.weight", "stem.bn.bias"}  # without them the file does not fit anyway
+        if layout == "torchvision" and stem <= renamed.keys():
+            renamed |= _identity_expansion(self, renamed)
+            log.info("first block: an identity stands for the expansion that torchvision does not have")
+        return renamed
 
 
 class InvertedResidual(nn.Module):
@@ -102,12 +137,82 @@ class ConvNorm(nn.Module):
         return self.activation(self.bn(self.conv(x)))
 
 
-def build(config: BackboneConfig) -> MobileNetV2:
-    """MobileNetV2 of the configured width.
+def _identity_expansion(network: MobileNetV2, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6.
 
-    Raises:
-        UserError: an IBN variant, which is a ResNet's.
+    With running statistics any norm whose affine map undoes them is the identity. In training a norm meets
+    the batch's statistics instead, so its own have to be close to those: the stem's norm puts out Gaussians
+    of mean `bias` and deviation `weight`, about, and ReLU6 clips them. With mean 0 and deviation 1 in their
+    place the first step would cut away what lies below the mean.
     """
-    if config.ibn != "none":
-        raise UserError(f"backbone {config.name}: ibn {config.ibn} is a ResNet's; set it to none.")
-    return MobileNetV2(config.width, config.last_stride, config.stem_activation)
+    channels = network.layer1[0].expand.conv.out_channels
+    mean, variance = clipped_gaussian(state["stem.bn.bias"], state["stem.bn.weight"].abs())
+    scale = (variance + network.layer1[0].expand.bn.eps).sqrt()
+    return {
+        "layer1.0.expand.conv.weight": torch.eye(channels)[:, :, None, None],
+        "layer1.0.expand.bn.weight": scale,
+        "layer1.0.expand.bn.bias": mean,
+        "layer1.0.expand.bn.running_mean": mean,
+        "layer1.0.expand.bn.running_var": variance,
+    }
+
+
+def clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a Gaussian clipped to [0, top], each (C,): what ReLU6 makes of a norm's output."""
+    mean, deviation = mean.double(), deviation.double().clamp_min(1e-12)
+    low, high = -mean / deviation, (top - mean) / deviation
+    above = torch.special.ndtr(-high)
+    inside = 1 - torch.special.ndtr(low) - above
+    at_low, at_high = (torch.exp(-(x**2) / 2) / (2 * torch.pi) ** 0.5 for x in (low, high))
+    first = mean * inside + deviation * (at_low - at_high) + top * above
+    second = (mean**2 + deviation**2) * inside + top**2 * above
+    second += deviation * (mean * (at_low - at_high) - top * at_high)
+    return first.float(), (second - first**2).clamp_min(0).float()
+
+
+def _torchvision_table() -> dict[str, str]:
+    """torchvision's module names -> ours; its first block lacks the expansion."""
+    table = {"features.0.0": "stem.conv", "features.0.1": "stem.bn"}
+    blocks = [name for stage in _block_names() for name in stage]
+    for index, ours in enumerate(blocks):
+        theirs = f"features.{index + 1}.conv"
+        parts = ("depthwise",) if index == 0 else ("expand", "depthwise")
+        for place, part in enumerate(parts):
+            table[f"{theirs}.{place}.0"] = f"{ours}.{part}.conv"
+            table[f"{theirs}.{place}.1"] = f"{ours}.{part}.bn"
+        table[f"{theirs}.{len(parts)}"] = f"{ours}.project.conv"
+        table[f"{theirs}.{len(parts) + 1}"] = f"{ours}.project.bn"
+    head = f"features.{len(blocks) + 1}"
+    return table | {f"{head}.0": "head.conv", f"{head}.1": "head.bn"}
+
+
+def torchreid_table() -> dict[str, str]:
+    """torchreid's module names -> ours: conv1, then one module per stage, then the head."""
+    table = {"conv1.conv": "stem.conv", "conv1.bn": "stem.bn"}
+    for stage, blocks in enumerate(_block_names()):
+        for repeat, ours in enumerate(blocks):
+            theirs = f"conv{stage + 2}.{repeat}"
+            for their, our in (("conv1", "expand"), ("dwconv2", "depthwise")):
+                table[f"{theirs}.{their}.conv"] = f"{ours}.{our}.conv"
+                table[f"{theirs}.{their}.bn"] = f"{ours}.{our}.bn"
+            table[f"{theirs}.conv3.0"] = f"{ours}.project.conv"
+            table[f"{theirs}.conv3.1"] = f"{ours}.project.bn"
+    head = f"conv{len(STAGES) + 2}"
+    return table | {f"{head}.conv": "head.conv", f"{head}.bn": "head.bn"}
+
+
+def _block_names() -> list[list[str]]:
+    """Our names of a MobileNetV2's blocks, a list for each of the paper's seven stages."""
+    names = []
+    for layer, stages in enumerate(LAYERS):
+        first = 0
+        for stage in stages:
+            repeats = STAGES[stage][2]
+            names.append([f"layer{layer + 1}.{first + repeat}" for repeat in range(repeats)])
+            first += repeats
+    return names
+
+
+def build(options: Options, size: tuple[int, int] | None = None) -> MobileNetV2:
+    """MobileNetV2 of the configured width, for images of any size."""
+    return MobileNetV2(options.width, options.last_stride, options.stem_activation)

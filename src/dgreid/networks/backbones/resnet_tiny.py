@@ -1,13 +1,34 @@
 """A ResNet small enough for the miniature benchmark on a CPU: about 22 M multiply-adds at 64x32."""
 
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dgreid.networks.backbones.resnet import BasicBlock, initialise
-from dgreid.networks.config import BackboneConfig
-from dgreid.networks.norms import IBN, InstanceNorm2d
+from dgreid.networks.backbone import Backbone
+from dgreid.networks.blocks import BasicBlock, ibn_net, initialise
+from dgreid.networks.config import BackboneOptions, Ibn
 
 
-class ResNetTiny(nn.Module):
+class Options(BackboneOptions):
+    """The small ResNet's switches."""
+
+    last_stride: Literal[1, 2] = Field(2, description="of the third block")
+    stem_activation: bool = Field(True, description="an activation after the stem's norm")
+    ibn: Ibn = Field("none", description="IBN-Net variant")
+    ibn_weights: Literal["sliced", "fresh"] = Field(
+        "sliced",
+        description="norms of IBN blocks from plain weights: their channels' affine map, or weight 1, bias 0",
+    )
+
+    @model_validator(mode="after")
+    def _every_option_is_read(self) -> Self:
+        if self.ibn == "none" and self.ibn_weights != "sliced":
+            raise ValueError("ibn_weights means nothing without ibn: set ibn to a or b, or leave it out")
+        return self
+
+
+class ResNetTiny(Backbone):
     """(N, 3, H, W) -> (N, 128, H/8, W/8), or H/4, W/4 with `last_stride` 1.
 
     Every block is a stage. What IBN-Net does in its shallow layers happens in blocks 0 and 1.
@@ -15,11 +36,19 @@ class ResNetTiny(nn.Module):
 
     shallow_stages = 2
 
-    def __init__(self, last_stride: int = 2, stem_activation: bool = True, ibn: str = "none"):
+    def __init__(
+        self,
+        last_stride: int = 2,
+        stem_activation: bool = True,
+        ibn: str = "none",
+        ibn_weights: Literal["sliced", "fresh"] = "sliced",
+    ):
         super().__init__()
-        norm = IBN if ibn == "a" else nn.BatchNorm2d
+        self.ibn, self.ibn_weights = ibn, ibn_weights
+        norms = ibn_net() if ibn != "none" else None
+        norm = norms.IBN if ibn == "a" else nn.BatchNorm2d
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = InstanceNorm2d(16) if ibn == "b" else nn.BatchNorm2d(16)
+        self.bn1 = norms.InstanceNorm2d(16) if ibn == "b" else nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True) if stem_activation else nn.Identity()
         self.blocks = nn.Sequential(
             BasicBlock(16, 32, stride=2, norm=norm),
@@ -27,7 +56,8 @@ class ResNetTiny(nn.Module):
             BasicBlock(64, 128, stride=last_stride),
         )
         if ibn == "b":
-            self.blocks[0].output_norm, self.blocks[1].output_norm = InstanceNorm2d(32), InstanceNorm2d(64)
+            self.blocks[0].output_norm = norms.InstanceNorm2d(32)
+            self.blocks[1].output_norm = norms.InstanceNorm2d(64)
         self.channels = 128
         self.stages = (("blocks.0", 32), ("blocks.1", 64), ("blocks.2", 128))
         initialise(self)
@@ -36,7 +66,13 @@ class ResNetTiny(nn.Module):
         """(N, 3, H, W) -> (N, 128, h, w)."""
         return self.blocks(self.relu(self.bn1(self.conv1(x))))
 
+    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Adapt plain or IBN-Net tensors to the configured IBN variant."""
+        if self.ibn == "none":
+            return state
+        return ibn_net().adapt_weights(self, state, self.ibn_weights)
 
-def build(config: BackboneConfig) -> ResNetTiny:
-    """The one size there is; `last_stride` is that of the third block."""
-    return ResNetTiny(config.last_stride, config.stem_activation, config.ibn)
+
+def build(options: Options, size: tuple[int, int] | None = None) -> ResNetTiny:
+    """The one size there is, for images of any size."""
+    return ResNetTiny(**options.model_dump(exclude=set(BackboneOptions.model_fields)))

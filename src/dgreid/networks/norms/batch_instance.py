@@ -1,4 +1,4 @@
-"""Batch-instance normalisation: MetaBIN's layer and the layer of Nam & Kim it comes from."""
+"""What MetaBIN's batch-instance norm and the one of Nam and Kim have in common: statistics and modes."""
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from dgreid.networks.norms.fused import (
 )
 
 
-class _BatchInstance(nn.Module):
-    """Statistics and modes the two layers share; a subclass owns the affine parameters.
+class BatchInstance(nn.Module):
+    """Statistics and modes; a subclass owns the affine parameters.
 
     The batch branch follows `train()` (statistics of the batch, running ones updated), `hold(network)`
     (statistics of the batch, running ones untouched) and `eval()` (running ones). The instance branch always
@@ -67,65 +67,3 @@ class _BatchInstance(nn.Module):
     def extra_repr(self) -> str:
         """Shown by print(network)."""
         return f"{self.channels}, eps={self.eps}, momentum={self.momentum}"
-
-
-class BatchInstanceNorm2d(_BatchInstance):
-    """MetaBIN's layer: y = balance * BN(x) + (1 - balance) * IN(x), per channel (MetaBIN, eq. 2).
-
-    Parameters, (C,) each: `balance` (the gate, initially 1: pure BN; whoever optimises it keeps it in
-    [0, 1]), `batch_weight`, `batch_bias`, `instance_weight`, `instance_bias`. Buffers: `running_mean`,
-    `running_var` of the batch branch. `balance` can be overridden for one forward by
-    `torch.func.functional_call`. Differentiable once, unless `double_differentiable` is set.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
-        super().__init__(channels, eps, momentum)
-        self.batch_weight = nn.Parameter(torch.ones(channels))
-        self.batch_bias = nn.Parameter(torch.zeros(channels))
-        self.instance_weight = nn.Parameter(torch.ones(channels))
-        self.instance_bias = nn.Parameter(torch.zeros(channels))
-
-    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Each branch has its own; the instance branch of a 1x1 map is 0, as released."""
-        bias = self.instance_bias * 0 if one_pixel else self.instance_bias
-        return self.batch_weight, self.batch_bias, self.instance_weight, bias
-
-    @torch.no_grad()
-    def adopt(self, norm: nn.BatchNorm2d) -> None:
-        """Take over a trained batch norm; the instance branch keeps weight 1, bias 0 (as released)."""
-        self.batch_weight.copy_(norm.weight)
-        self.batch_bias.copy_(norm.bias)
-        self.running_mean.copy_(norm.running_mean)
-        self.running_var.copy_(norm.running_var)
-
-
-class SharedBatchInstanceNorm2d(_BatchInstance):
-    """Nam & Kim (NeurIPS 2018): y = weight * (balance * x_B + (1 - balance) * x_I) + bias.
-
-    x_B and x_I are normalised by batch and by instance; one affine map for both. `balance` starts at 1.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
-        super().__init__(channels, eps, momentum)
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The same for both branches; autograd adds their gradients."""
-        return self.weight, self.bias, self.weight, self.bias
-
-    @torch.no_grad()
-    def adopt(self, norm: nn.BatchNorm2d) -> None:
-        """Take over a trained batch norm."""
-        self.weight.copy_(norm.weight)
-        self.bias.copy_(norm.bias)
-        self.running_mean.copy_(norm.running_mean)
-        self.running_var.copy_(norm.running_var)
-
-
-def straight_through_clamp(x: Tensor) -> Tensor:
-    """x clamped to [0, 1], with the gradient of the identity.
-
-    A clamp inside the graph would give gates that sit at a bound, where all of them start, no gradient.
-    """
-    return x.detach().clamp(0, 1) + (x - x.detach())  # the bracket is exactly zero

@@ -17,3 +17,6 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if x.shape[-2:].numel() == 1:
             return x * 0
         return super().forward(x)
+
+
+LAYER = InstanceNorm2d

@@ -76,3 +76,6 @@ class SwitchableNorm2d(nn.Module):
         """Take over the affine map of a trained batch norm; running statistics start at 0 as published."""
         self.weight.copy_(norm.weight)
         self.bias.copy_(norm.bias)
+
+
+LAYER = SwitchableNorm2d

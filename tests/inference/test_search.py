@@ -157,7 +157,7 @@ def test_errors_are_sentences_and_nothing_is_written(project):
         (("mine", project / "nobody", crops), "nobody does not exist"),
         (("mine", who, project / "nowhere"), "nowhere does not exist"),
         (("mine", who, who / "one.png"), "is not a gallery"),
-        (("other", who, path), "was embedded with mine, so it cannot be searched with other"),
+        (("other", who, path), "was embedded with mine, so other cannot search it"),
     ):
         with pytest.raises(UserError, match=sentence):
             search(*words, out)
@@ -183,7 +183,7 @@ def test_a_gallery_that_moved_is_still_searched(project, caplog):
     path = embed("mine", project / "crops", project / "g.parquet")
     (project / "crops").rename(project / "elsewhere")
     search("mine", project / "who", path, project / "out")
-    assert "is gone: the sheet shows names alone" in caplog.text
+    assert "is gone: the sheet shows only names" in caplog.text
     with pytest.raises(UserError, match="is gone, so it cannot be copied"):
         search("mine", project / "who", path, project / "out", copy=True)
 
@@ -199,7 +199,9 @@ def test_a_foreign_gallery_can_name_images_below_its_folder_alone(project, name)
     names = [name and name.format(project), *table["path"].to_pylist()[1:]]
     pq.write_table(table.set_column(0, table.schema.field(0), pa.array(names, pa.string())), path)
     for copy in (False, True):
-        with pytest.raises(UserError, match=r"g\.parquet names .*, which is no image below .*crops: embed"):
+        with pytest.raises(
+            UserError, match=r"g\.parquet names .*, which is not an image below .*crops: embed"
+        ):
             search("mine", project / "who", path, project / "out", copy=copy)
     assert not (project / "out").exists()
 

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import pytest
 import yaml
@@ -78,7 +77,9 @@ def cells(text, name):
 def test_the_papers_selection_is_planned_without_its_data(root):
     budget = budget_of(load_run(["method=metabin", "backbone=mobilenet_v2_x0_25", "protocol=metabin_dg"]))
     assert not budget.exact and budget.domains == 5
-    assert budget.iterations == 186_800 and abs(budget.iterations / 184_900 - 1) < 0.02  # 1849 each, printed
+    assert (
+        budget.iterations == 186_800 and abs(budget.iterations / 184_900 - 1) < 0.02
+    )  # 1849 per epoch in the paper
     assert budget.images == 2 * 80 * 186_800 + 9 * 80  # base and meta batches; ten base ones at first
 
 
@@ -124,9 +125,9 @@ def test_status_is_what_the_files_say(made):
     text = plan(matrix(*runs))
     shown = [cells(text, each.run)[1].strip() for each in runs]
     assert shown == ["done", "trained", "started", "outdated", "to do"]
-    assert text.endswith("3 of 5 runs are to be trained; 0.00 hours one after the other.")
-    assert plan(matrix(done, trained)).endswith("All 2 runs are trained, 1 to be searched yet.")
-    assert plan(matrix(done)).endswith("All 1 runs are trained.")
+    assert text.endswith("3 of 5 runs still have to be trained; 0.00 hours one after the other.")
+    assert plan(matrix(done, trained)).endswith("All 2 runs are trained; 1 still has to be evaluated.")
+    assert plan(matrix(done)).endswith("The run is trained.")
 
 
 @pytest.mark.parametrize("text", ["config: [", "config", "config: x", "config: {seed: 0", "", "\udcff"])
@@ -137,8 +138,11 @@ def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
     (folder / "model.safetensors").touch()
     (folder / "run.yaml").write_bytes(text.encode(errors="surrogateescape"))
     shown = plan(matrix(each))
-    assert cells(shown, each.run)[1].strip() == "damaged" and "1 of 1 runs are to be trained" in shown
-    assert f"{each.run} is damaged, so its speed is not used" in caplog.text and "not measured" in shown
+    assert cells(shown, each.run)[1].strip() == "damaged" and "1 of 1 run still has to be trained" in shown
+    assert (
+        f"{each.run} is damaged, so its speed is ignored" in caplog.text
+        and "the speed of 1 is unknown" in shown
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"images_per_second": null}]'])
@@ -152,7 +156,7 @@ def test_damaged_measurements_are_a_sentence_and_stay(made, text):
 def test_damaged_metrics_are_a_sentence(made, capsys):
     (made / "reports/metrics").mkdir(parents=True)
     (made / "reports/metrics/half.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0))[:400])
-    assert cli.main(["report", "--matrix", "miniature", "--plan"]) == 1
+    assert cli.main(["plan", "miniature"]) == 1
     sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
     assert capsys.readouterr().err == sentence
 
@@ -169,7 +173,7 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
     }
     for name, (other, changes) in others.items():
         cost(RUNS / name, other, 1.0, **changes)
-    assert "1 not measured, run with --measure" in plan(matrix(each))
+    assert "the speed of 1 is unknown, add --measure" in plan(matrix(each))
     assert cells(plan(matrix(each)), each.run)[-1].strip() == "unknown"
     for number, rate in enumerate((8.0, 10.0, 90.0)):
         cost(RUNS / f"same{number}", run("alone"), rate)
@@ -199,11 +203,11 @@ def test_measure_times_each_missing_combination_once_and_keeps_it(made, monkeypa
         ("metabin", "abacus", 1),
     ]
     assert all(entry["images_per_second"] > 0 and entry["iterations"] > 0 for entry in kept)
-    assert "unknown" not in text and text.count("measured  ") == 4 and "not measured" not in text
+    assert "unknown" not in text and text.count("measured  ") == 4
     monkeypatch.setattr(costs, "measure", None)  # would fail if anything were measured again
     assert plan(matrix(*runs), measure=True) == text
     monkeypatch.setattr(costs, "machine", lambda: ("cpu", "another"))
-    assert "4 not measured" in plan(matrix(*runs))
+    assert "the speed of 4 is unknown" in plan(matrix(*runs))
 
 
 def test_every_sampler_can_be_measured(project, monkeypatch):
@@ -227,7 +231,7 @@ def test_totals_add_up_what_is_to_be_trained(made):
     total = next(line for line in plan(matrix(*runs)).splitlines() if line.startswith("still to train: 2"))
     assert total.split()[-3:] == ["800", "25,600", f"{25_600 / 2 / 3600:.2f}"]
     mixed = plan(matrix(*runs, run("pair", "metabin")))
-    assert f"{25_600 / 2 / 3600:.2f} hours one after the other for those whose speed is known" in mixed
+    assert f"{25_600 / 2 / 3600:.2f} hours one after the other for the runs whose speed is known" in mixed
     assert "> 3.56" in mixed
 
 
@@ -243,19 +247,27 @@ def test_changed_settings_of_a_selection_are_planned_as_they_are(project):
 
 
 def test_the_command_plans_and_leaves_no_trace(project, capsys):
-    shutil.copy("params/matrices/miniature.yaml", "params/matrices/mine.yaml")
+    node = yaml.safe_load((project / "params/matrices/miniature.yaml").read_text())
+    node["blocks"] = [node["blocks"][0] | {"methods": ["metabin"], "seeds": [0, 1]}]
+    (project / "params/matrices/mine.yaml").write_text(yaml.safe_dump(node))
     before = (project / "params/matrix.yaml").read_text()
-    assert cli.main(["report", "--matrix", "mine", "--plan"]) == 0
+    assert cli.main(["plan", "mine"]) == 0
     said = capsys.readouterr().out
-    assert "metabin-resnet_tiny-miniature-s0" in said and "12 of 12 runs are to be trained" in said
+    assert "metabin-resnet_tiny-miniature-s0" in said and "2 of 2 runs still have to be trained" in said
     assert (project / "params/matrix.yaml").read_text() == before
     assert not (project / "logs").exists() and not (project / "reports").exists()
-    assert cli.main(["report", "--plan"]) == 0  # of params/matrix.yaml
+    assert cli.main(["plan"]) == 0  # of params/matrix.yaml
+    capsys.readouterr()
+    for words in (["report", "--matrix", "mine", "--plan"], ["report", "--plan", "--matrix", "mine"]):
+        assert cli.main(words) == 0  # as earlier versions say it
+        assert capsys.readouterr().out == said
     for words, sentence in (
-        (["--matrix", "min", "--plan"], "did you mean 'mine'"),
-        (["--matrix", "mine"], "go with --plan"),
-        (["x=1", "--plan"], "takes no keys"),
-        (["--photographs", "--plan"], "give one of them"),
+        (["plan", "min"], "did you mean 'mine'"),
+        (["report", "--plan", "--matrix", "min"], "did you mean 'mine'"),
+        (["report", "--plan", "--photographs"], "unrecognized arguments: --photographs"),
+        (["report", "--matrix", "mine"], "unrecognized arguments: --matrix mine"),
+        (["plan", "mine", "--matrix", "mine"], "not allowed with"),
     ):
-        assert cli.main(["report", *words]) == 1
-        assert sentence in capsys.readouterr().err
+        assert cli.main(words) == 1
+        said = capsys.readouterr()
+        assert sentence in said.err and said.err.count("\n") == 1 and not said.out

@@ -1,7 +1,10 @@
 import errno
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -10,12 +13,61 @@ import tiny_project
 from dgreid.cli import main as cli
 from dgreid.selection import matrix
 
+COMMANDS = {
+    "data:": "adopt download inspect splits",
+    "choose what to run:": "protocols describe select plan",
+    "stages of the pipeline": "synthesize manifest protocol train evaluate report",
+    "use a trained run:": "embed search export",
+    "pictures:": "tsne photographs",
+}
 
-def test_help_shows_examples_and_every_command():
-    done = subprocess.run([sys.executable, "-m", "dgreid.cli", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    for word in ("examples:", "adopt", "select", "train", "evaluate", "report"):
-        assert word in done.stdout
+
+def test_help_lists_every_command_by_family_without_loading_torch():
+    code = (
+        "import sys; from dgreid.cli.main import main; sys.stderr.write(str('torch' in sys.modules)); main()"
+    )
+    words = [sys.executable, "-c", f"{code}", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "False")
+    place = 0
+    for family, names in COMMANDS.items():
+        place = done.stdout.index(f"\n{family}", place)
+        for name in names.split():
+            place = done.stdout.index(f"\n  {name} ", place)
+    assert "examples:\n  dgreid adopt" in done.stdout
+
+
+def test_the_console_script_and_the_module_are_the_same_program(root):
+    script = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]["dgreid"]
+    assert script == "dgreid.cli.main:main"
+    done = subprocess.run([sys.executable, "-m", "dgreid.cli", "trian"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: unknown command 'trian'")
+
+
+@pytest.mark.parametrize("name", " ".join(COMMANDS.values()).split())
+def test_a_commands_help_has_examples_that_it_understands(name, tmp_path, monkeypatch, capsys):
+    """Without data an example cannot succeed, but what stops it is no misspelt word."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    examples = re.findall(rf"^  (dgreid {name} ?.*)$", shown, re.M)
+    assert examples and "example:" in shown
+    monkeypatch.chdir(tmp_path)  # where there is no params/, nothing is done
+    for example in examples:
+        assert cli.main(shlex.split(example)[1:]) == 1
+        assert capsys.readouterr().err.startswith("error: there is no params/ here")
+
+
+def test_examples_that_need_no_data_succeed(root, tmp_path, monkeypatch, capsys):
+    shutil.copytree("params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    for name in ("download", "describe", "plan"):
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        for example in re.findall(rf"^  (dgreid {name}.*)$", capsys.readouterr().out, re.M):
+            if "--measure" not in example:
+                assert cli.main(shlex.split(example)[1:]) == 0, example
 
 
 def test_a_reader_who_has_seen_enough_is_no_error():
@@ -40,7 +92,11 @@ def test_a_reader_who_has_seen_enough_is_no_error():
         (["trian", "method=erm"], "unknown command 'trian': did you mean 'train'"),
         (["train", "method"], "'method' is not of the form key=value"),
         (["manifest", "dataset"], "'dataset' is not of the form key=value"),
-        (["report", "x=1"], "takes no keys"),
+        (["report", "x=1"], "unrecognized arguments: x=1; see `dgreid report --help`"),
+        (["adopt", "grid"], "required: --from; see `dgreid adopt --help`"),
+        (["embed", "--rn", "mine"], "see `dgreid embed --help`"),
+        ([], "required: COMMAND; see `dgreid --help`"),
+        (["photographs", "x"], "unrecognized arguments: x"),
         (["inspect", "vipr"], "did you mean 'viper'"),
         (["splits", "import", "viper", "--from", "/nowhere/splits.json", "--name", "A-B"], "small letters"),
         (["adopt", "grid", "--from", "/nowhere/grid.zip"], "/nowhere/grid.zip"),
@@ -166,3 +222,20 @@ def test_a_set_that_records_no_camera_has_not_zero_of_them(crops, caplog):
         for words in ("adopt hall --from hall", "manifest dataset=hall"):
             assert cli.main(words.split()) == 0
     assert "data/manifests/hall: 32 images, 8 ids, cameras unknown (miniature data)" in caplog.messages
+
+
+def test_photographs_are_a_command_and_were_an_option_of_report(crops, capsys):
+    for words in (["photographs"], ["report", "--photographs"]):
+        assert cli.main(words) == 1
+        assert "s0.json is missing: run `dgreid evaluate" in capsys.readouterr().err
+        assert not (crops / "logs").exists()  # it is no stage
+
+
+def test_stages_that_succeed_are_noted_in_the_execution_log(crops):
+    assert cli.main(["manifest", "dataset=wide"]) == 1  # not adopted yet
+    assert not (crops / "logs").exists()
+    for words in ("adopt wide --from source/wide", "manifest dataset=wide", "protocol protocol=alone"):
+        assert cli.main(words.split()) == 0
+    lines = [line.split("\t") for line in (crops / "logs/executions.tsv").read_text().splitlines()]
+    assert [line[:2] for line in lines] == [["manifest", "dataset=wide"], ["protocol", "protocol=alone"]]
+    assert all(float(seconds) >= 0 and int(process) > 0 for _, _, seconds, process in lines)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgreid.evaluation.bank import bank_statistics, bank_table
+from dgreid.methods.parts.bank import bank_statistics, bank_table
 from dgreid.networks.norms.anti import AntiNorm2d
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d
 

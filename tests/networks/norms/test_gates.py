@@ -2,8 +2,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dgreid.evaluation.balance import balance_table, layer_row
 from dgreid.networks.norms import BatchInstanceNorm2d
+from dgreid.networks.norms.gates import gate_table as balance_table
+from dgreid.networks.norms.gates import layer_row
 
 
 def test_distribution_of_one_layer():

@@ -17,6 +17,7 @@ from dgreid.inference.export import ImageNetwork, export
 from dgreid.methods.erm import ERM
 from dgreid.methods.parts.network import NORMS
 from dgreid.networks.norms import convert_norms
+from dgreid.paths import RUNS
 
 onnx = pytest.importorskip("onnx", reason="the extra dgreid[export] is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra dgreid[export] is not installed")
@@ -55,7 +56,7 @@ def test_onnxruntime_agrees_with_torch(project, norm):
         assert np.abs(given(path, images) - expected).max() < 1e-4
 
 
-def test_every_norm_in_a_mobilenet(project):
+def test_every_norm_in_a_mobilenet(project, monkeypatch):
     """One network whose layers take turns, so that each norm stands behind every kind of convolution.
 
     At 128x64, so that the last maps are 8x4: instance norms of one or two numbers amplify rounding at will.
@@ -63,17 +64,19 @@ def test_every_norm_in_a_mobilenet(project):
     turn = itertools.cycle([NORMS[norm] or nn.BatchNorm2d for norm in ASKED])
     config = tiny.config("erm", backbone="mobilenet_v2_x0_25")
     size = config.image.model_copy(update={"height": 128, "width": 64})
-    method = tiny_run.make("mine", config.model_copy(update={"image": size}))
+    tiny_run.make("mine", config.model_copy(update={"image": size}))
+    method, facts = module.restore(RUNS / "mine")
     convert_norms(method.network.backbone, lambda channels: next(turn)(channels))
     method.train()
     with torch.no_grad():
         method.embed(torch.randn(8, 3, 128, 64) * 2 + 0.3)
     network = ImageNetwork(method.eval())
-    module._program(network, noise(3, 128, 64), "mine").save(project / "model.onnx")
+    monkeypatch.setattr(module, "restore", lambda folder: (method, facts))
+    path = export("mine", project / "model.onnx")
     for count in (1, 4):
         with torch.no_grad():
             expected = network(noise(count, 128, 64)).numpy()
-        assert np.abs(given(project / "model.onnx", noise(count, 128, 64)) - expected).max() < 1e-4
+        assert np.abs(given(path, noise(count, 128, 64)) - expected).max() < 1e-4
 
 
 def test_the_file_says_what_it_is_and_stands_alone(project):
@@ -109,15 +112,15 @@ def test_maps_and_a_similarity_of_ones_own_are_exported_and_said(project, monkey
 
 def test_a_network_that_computes_otherwise_is_not_written(project, monkeypatch):
     tiny_run.make("mine", tiny.config("erm"))
-    original = module._program
+    original = torch.onnx.export
 
-    def another(network, images, run):
+    def another(network, *arguments, **options):
         changed = copy.deepcopy(network)
         with torch.no_grad():
             changed.method.network.neck.weight[0] *= 1.5
-        return original(changed, images, run)
+        return original(changed, *arguments, **options)
 
-    monkeypatch.setattr(module, "_program", another)
+    monkeypatch.setattr(torch.onnx, "export", another)
     with pytest.raises(UserError, match=r"differs from the trained one by \d.* its translation is wrong"):
         export("mine", project / "model.onnx")
     assert not (project / "model.onnx").exists()
@@ -142,7 +145,7 @@ def test_errors_are_sentences(project, monkeypatch):
         export("mine", project)
     by_content = lambda self, images: images[:, :, 0, 0] if images.sum() > 0 else images[:, :, 0, 1]  # noqa: E731
     monkeypatch.setattr(ERM, "embed", by_content)
-    with pytest.raises(UserError, match="cannot be said in ONNX"):
+    with pytest.raises(UserError, match="cannot be expressed in ONNX"):
         export("mine", project / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"onnxruntime is not installed: .*-e '\.\[export\]'"):

@@ -1,0 +1,107 @@
+"""Commands that choose what to run: protocols, describe, select, plan."""
+
+import logging
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dgreid.cli.words import pairs
+from dgreid.errors import UserError
+
+TITLE = "choose what to run"
+
+
+def add_commands(add) -> None:
+    """Add this family's commands to the parser."""
+    protocols = add(
+        "protocols",
+        "list every protocol, and which of its data are here",
+        _protocols,
+        "  dgreid protocols\n  dgreid protocols --ready",
+    )
+    protocols.add_argument("--ready", action="store_true", help="only those whose data are all here")
+
+    describe = add(
+        "describe",
+        "explain every setting of a file in params/, or of a run",
+        _describe,
+        "  dgreid describe method=metabin\n"
+        "  dgreid describe method=erm backbone=resnet_tiny protocol=miniature method.margin=0.5",
+    )
+    describe.add_argument(
+        "keys",
+        nargs="+",
+        metavar="key=value",
+        help="one of method, backbone, protocol, recipe, image, dataset; or a run as `dgreid train` takes it",
+    )
+
+    select = add(
+        "select",
+        "write a selection of runs to params/matrix.yaml",
+        _select,
+        "  dgreid select miniature\n  dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'",
+    )
+    select.add_argument("matrix", metavar="NAME", help="a name in params/matrices")
+    select.add_argument(
+        "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
+    )
+
+    plan = add(
+        "plan",
+        "list what a selection needs and costs; runs nothing",
+        _plan,
+        "  dgreid plan miniature\n"
+        "  dgreid plan miniature --measure\n\n"
+        "`dgreid report --plan [--matrix NAME] [--measure]` of earlier versions is the same command.",
+    )
+    name = plan.add_mutually_exclusive_group()
+    name.add_argument(
+        "matrix", nargs="?", metavar="NAME", help="a name in params/matrices (params/matrix.yaml)"
+    )
+    name.add_argument("--matrix", dest="earlier", metavar="NAME", help="the same, as earlier versions say it")
+    plan.add_argument(
+        "--measure", action="store_true", help="time a few iterations of every run whose speed is unknown"
+    )
+
+
+def _protocols(arguments: Namespace) -> None:
+    from dgreid.protocols.listing import protocols_table
+
+    print(protocols_table(ready=arguments.ready))
+
+
+def _describe(arguments: Namespace) -> None:
+    from dgreid.runs.describe import describe
+
+    print(describe(arguments.keys))
+
+
+def _select(arguments: Namespace) -> None:
+    from dgreid.paths import MATRIX
+    from dgreid.selection.matrix import select
+
+    axes = {key: _value(key, value) for key, value in pairs(arguments.keys).items()}
+    matrix = select(arguments.matrix, axes)
+    logging.info("%s: %d runs, data sets %s", MATRIX, len(matrix["runs"]), ", ".join(matrix["datasets"]))
+    for name, item in matrix["datasets"].items():
+        if name not in matrix["drawn"] and not Path(item["source"]).is_file():
+            logging.info("%s is not here yet: run `dgreid adopt %s --from PATH`.", name, name)
+
+
+def _value(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"{key}={value} is not a value or a list: write for example '{key}=[0,1]'."
+        ) from error
+
+
+def _plan(arguments: Namespace) -> None:
+    from dgreid.selection import matrix
+    from dgreid.selection.plan import plan
+
+    name = arguments.matrix or arguments.earlier
+    print(plan(matrix.compose(name, {}) if name else matrix.read(), measure=arguments.measure))

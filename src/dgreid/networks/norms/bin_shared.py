@@ -1,0 +1,33 @@
+"""Batch-instance normalisation as Nam and Kim have it: one affine map for both branches."""
+
+import torch
+from torch import Tensor, nn
+
+from dgreid.networks.norms.batch_instance import BatchInstance
+
+
+class SharedBatchInstanceNorm2d(BatchInstance):
+    """Nam and Kim (NeurIPS 2018): y = weight * (balance * x_B + (1 - balance) * x_I) + bias.
+
+    x_B and x_I are normalised by batch and by instance; one affine map for both. `balance` starts at 1.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__(channels, eps, momentum)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same for both branches; autograd adds their gradients."""
+        return self.weight, self.bias, self.weight, self.bias
+
+    @torch.no_grad()
+    def adopt(self, norm: nn.BatchNorm2d) -> None:
+        """Take over a trained batch norm."""
+        self.weight.copy_(norm.weight)
+        self.bias.copy_(norm.bias)
+        self.running_mean.copy_(norm.running_mean)
+        self.running_var.copy_(norm.running_var)
+
+
+LAYER = SharedBatchInstanceNorm2d

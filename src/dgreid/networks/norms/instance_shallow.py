@@ -1,0 +1,6 @@
+"""Instance normalisation in the stem and the shallow stages alone; elsewhere batch norms stay."""
+
+from dgreid.networks.norms.instance import InstanceNorm2d
+
+LAYER = InstanceNorm2d
+SHALLOW = True

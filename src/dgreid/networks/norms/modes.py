@@ -1,0 +1,30 @@
+"""Modes of a network's norms: without a trace in running statistics, or twice differentiable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def hold(network: nn.Module) -> Iterator[None]:
+    """Norms in training mode use the statistics of the batch they see, and leave running ones untouched.
+
+    For every norm with running statistics, also plain `BatchNorm1d` and `BatchNorm2d`. Norms in eval mode
+    go on using running statistics.
+    """
+    tracking = [m for m in network.modules() if getattr(m, "track_running_stats", False)]
+    for module in tracking:
+        module.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module in tracking:
+            module.track_running_stats = True
+
+
+def differentiate_twice(network: nn.Module, twice: bool = True) -> None:
+    """Whether gradients of gradients are wanted: fused layers then compute by plain operations."""
+    for module in network.modules():
+        if hasattr(module, "double_differentiable"):
+            module.double_differentiable = twice

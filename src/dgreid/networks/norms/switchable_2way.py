@@ -1,0 +1,7 @@
+"""Switchable normalisation between instance and batch statistics, without the layer's."""
+
+from functools import partial
+
+from dgreid.networks.norms.switchable import SwitchableNorm2d
+
+LAYER = partial(SwitchableNorm2d, components=("in", "bn"))

@@ -1,0 +1,178 @@
+import re
+import shutil
+
+import pytest
+import yaml
+
+from dgreid import params
+from dgreid.cli import main as cli
+
+FILES = {
+    "method/mine": {
+        "code": "metabin",
+        "title": "Mine",
+        "provenance": "reconstruction",
+        "learning_rate": 0.01,
+        "margin": 0.5,
+        "cycle_epochs": 5.0,
+    },
+    "backbone/mine": {"architecture": "resnet_tiny", "last_stride": 2},
+    "recipe/mine": {"epochs": 3, "weights": "none", "milestones": [1]},
+    "image/mine": {"height": 64, "width": 32},
+    "dataset/mine": {
+        "title": "Mine",
+        "parser": "grid",
+        "access": "drawn",
+        "miniature": {"sizes": {"pairs": 8, "distractors": 2}},
+    },
+    "protocol/mine": {
+        "title": "Mine",
+        "recipe": "mine",
+        "image": "mine",
+        "sources": [{"dataset": "viper"}, {"dataset": "grid", "domain_by": "camera"}],
+        "targets": [{"name": "iLIDS", "dataset": "ilids", "split_set": "ilids/rand10"}],
+    },
+}
+
+
+@pytest.fixture
+def project(root, tmp_path, monkeypatch):
+    shutil.copytree("params", tmp_path / "params")
+    for name, node in FILES.items():
+        (tmp_path / f"params/{name}.yaml").write_text(yaml.safe_dump(node))
+    monkeypatch.chdir(tmp_path)
+
+
+def described(capsys, *words: str) -> str:
+    assert cli.main(["describe", *words]) == 0
+    return capsys.readouterr().out
+
+
+def rows(text: str) -> dict[str, tuple[str, str, str]]:
+    """Setting -> value, from, meaning of every table, wrapped lines joined; later tables win."""
+    found, columns, name = {}, None, ""
+    for line in text.splitlines():
+        if line.startswith("setting "):
+            columns = [match.start() for match in re.finditer(r"\S+", line)]
+        elif columns and not line:
+            columns = None
+        elif columns and not line.startswith("---"):
+            name_part, *parts = (
+                line[start:stop].strip() for start, stop in zip(columns, [*columns[1:], None], strict=True)
+            )
+            name = name_part or name
+            old = found.get(name, ("", "", "")) if not name_part else ("", "", "")
+            found[name] = tuple(f"{a} {b}".strip() for a, b in zip(old, parts, strict=True))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        (
+            "method",
+            {
+                "margin": ("0.5", "file", "of the triplet loss (default: 0.3)"),
+                "cycle_epochs": ("5.0", "file", "period of c"),  # the file repeats the default
+                "gate_learning_rate": ("0.1", "default", "gamma, the meta-test step"),
+                "meta_test_losses": ("{triplet: 1.0}", "default", "loss: weight"),
+            },
+        ),
+        (
+            "backbone",
+            {
+                "architecture": ("resnet_tiny", "file", "module in src/dgreid/networks/backbones"),
+                "last_stride": ("2", "file", "(default: 1)"),
+            },
+        ),
+        (
+            "recipe",
+            {
+                "batch_size": (
+                    "null",
+                    "default",
+                    "images of a batch from all sources pooled; null: as many as by domains",
+                ),
+                "milestones": (
+                    "[1.0]",
+                    "file",
+                    "epochs at which the rate is divided by ten (default: [40, 70])",
+                ),
+            },
+        ),
+        (
+            "image",
+            {"height": ("64", "file", ""), "flip": ("0.5", "default", "probability of a horizontal flip")},
+        ),
+        (
+            "dataset",
+            {
+                "home": ('""', "default", "page where the data and their terms are found"),
+                "miniature.spread": ("1.0", "default", "style spread k of the domain prior"),
+                "miniature.sizes": (
+                    "{distractors: 2, pairs: 8}",
+                    "file",
+                    "counts the writer of this layout asks for",
+                ),
+            },
+        ),
+        (
+            "protocol",
+            {
+                "recipe": ("mine", "file", "the budget runs of this protocol take unless told otherwise"),
+                "sources[].dataset": ("viper, grid", "file", ""),
+                "sources[].domain_by": ("dataset, camera", "file", "(default: dataset)"),
+                "targets[].splits": ("null", "default", "use only the first n splits; null: all"),
+            },
+        ),
+    ],
+)
+def test_a_file_is_described_with_values_origins_and_meanings(project, capsys, group, expected):
+    text = described(capsys, f"{group}=mine")
+    assert text.startswith(f"{group} mine (params/{group}/mine.yaml)\n")
+    assert max(map(len, text.splitlines())) <= 100
+    found = rows(text)
+    for name, (value, origin, meaning) in expected.items():
+        assert found[name][:2] == (value, origin), name
+        assert found[name][2] == meaning, name
+
+
+@pytest.mark.parametrize("group", ["method", "backbone", "protocol", "recipe", "image", "dataset"])
+def test_every_shipped_file_can_be_described_and_shows_what_it_sets(root, capsys, group):
+    for name in params.names(group):
+        text = described(capsys, f"{group}={name}")
+        found = {key.split("[")[0].split(".")[0] for key in rows(text)}
+        missing = {key for key, value in params.read(group, name).items() if value not in ([], None)} - found
+        assert missing <= {"name"}, name
+
+
+def test_a_run_is_described_group_by_group(project, capsys):
+    words = ["method=mine", "backbone=mine", "protocol=mine", "image=64x32", "seed=3"]
+    text = described(capsys, *words, "recipe.epochs=7", "method.meta_train_losses.scatter=2")
+    assert re.match(r"run mine-mine-mine-s3-\w{6}, seed 3\n", text)
+    headings = re.findall(r"^(\w+) \S+ \(params/.*\)$", text, re.M)
+    assert headings == ["method", "backbone", "protocol", "recipe", "image"]
+    assert "recipe mine (params/recipe/mine.yaml, proposed by protocol mine)" in text
+    assert "image 64x32 (params/image/64x32.yaml)" in text  # chosen by a word
+    found = rows(text)
+    assert found["epochs"][:2] == ("7", "command")
+    assert found["meta_train_losses"][1] == "command" and "scatter: 2" in found["meta_train_losses"][0]
+    assert found["margin"][:2] == ("0.5", "file") and found["weight_decay"][1] == "default"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["method=metabim"], "unknown method 'metabim': did you mean 'metabin'?"),
+        (["dataset=vipr"], "unknown dataset 'vipr': did you mean 'viper'?"),
+        (["backbon=resnet50"], "unknown group 'backbon': did you mean 'backbone'?"),
+        (["metabin"], "'metabin' is not of the form key=value"),
+        (["method=erm", "recipe=miniature"], "which backbone?"),
+        (["method=erm", "backbone=resnet_tiny", "protocol=miniature", "method.margn=1"], "mean 'margin'?"),
+        ([], "see `dgreid describe --help`"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest_one(root, capsys, words, sentence):
+    assert cli.main(["describe", *words]) == 1
+    said = capsys.readouterr()
+    assert sentence in said.err and said.err.count("\n") == 1 and not said.out
