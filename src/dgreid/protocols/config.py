@@ -13,7 +13,9 @@ class SourceConfig(Strict):
     """One training source of a protocol."""
 
     dataset: str
-    split_set: str | None = Field(None, description="take `role` of split 0 of this set; null: all")
+    split_set: str | None = Field(
+        None, description="take `role` of split 0 of this set; null: every identity"
+    )
     role: Literal["train"] = "train"
     domain_by: Literal["dataset", "camera"] = "dataset"
 
@@ -45,7 +47,7 @@ class ProtocolConfig(Strict):
 
     name: str
     title: str
-    recipe: str = Field(description="the recipe of this protocol's runs, unless a run names another")
+    recipe: str = Field(description="the budget runs of this protocol take unless told otherwise")
     image: str = Field(description="their image size, likewise")
     sources: tuple[SourceConfig, ...] = Field(
         min_length=1, description="in full, or such as market1501:official by camera (protocols/notation.py)"
