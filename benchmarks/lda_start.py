@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from dgreid.device import prepare
 from dgreid.files import whole
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.networks.norms.anti import AntiNorm2d, towards

@@ -18,13 +18,16 @@ import torch
 from PIL import Image
 
 from dgreid.images import pack
-from dgreid.images.augment import MEAN, STD, augment, normalise
+from dgreid.images.augment import augment
 from dgreid.images.config import ImageConfig
-from dgreid.images.samplers import generator
+from dgreid.images.normalise import MEAN, STD, normalise
+from dgreid.images.streams import generator
 
 RESULT = Path(__file__).parent / "results" / "packing.json"
 COUNT, BATCH, ROUNDS = 640, 64, 7
-SIZES = (ImageConfig(name="256x128", height=256, width=128, padding=10),)
+FLIP, PADDING = 0.5, 10
+AUGMENTATION = [{"operation": "flip", "probability": FLIP}, {"operation": "pad_crop", "padding": PADDING}]
+SIZES = (ImageConfig(name="256x128", height=256, width=128, train=AUGMENTATION),)
 
 
 def draw(folder: Path) -> list[str]:
@@ -49,11 +52,11 @@ def per_image(folder: Path, paths: list[str], image: ImageConfig, rng: np.random
     for path in paths:
         with Image.open(folder / path) as file:
             picture = file.convert("RGB").resize((image.width, image.height), Image.Resampling.BICUBIC)
-        if rng.random() < image.flip:
+        if rng.random() < FLIP:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        padded = Image.new("RGB", (image.width + 2 * image.padding, image.height + 2 * image.padding))
-        padded.paste(picture, (image.padding, image.padding))
-        left, top = rng.integers(0, 2 * image.padding + 1, 2)
+        padded = Image.new("RGB", (image.width + 2 * PADDING, image.height + 2 * PADDING))
+        padded.paste(picture, (PADDING, PADDING))
+        left, top = rng.integers(0, 2 * PADDING + 1, 2)
         cut = padded.crop((left, top, left + image.width, top + image.height))
         pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1).contiguous().float().div_(255)
         batch.append(pixels.sub_(mean).div_(std))
@@ -62,7 +65,7 @@ def per_image(folder: Path, paths: list[str], image: ImageConfig, rng: np.random
 
 def packed(store: pack.Pack, rows: np.ndarray, image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
     """The same batch from a pack, (N, 3, H, W)."""
-    return normalise(torch.from_numpy(augment(store[rows], image, rng)))
+    return normalise(torch.from_numpy(augment(store[rows], image.train, rng)))
 
 
 def measure(folder: Path, image: ImageConfig) -> dict:
@@ -72,9 +75,8 @@ def measure(folder: Path, image: ImageConfig) -> dict:
     began = time.process_time()
     store = pack.Pack.open("drawn", image)
     speeds = {"build": [COUNT / (time.process_time() - began)], "per_image": [], "packed": []}
-    still = image.model_copy(update={"flip": 0.0, "padding": 0})
     first = np.arange(BATCH)
-    same = torch.equal(store_pixels(store, first), plain_pixels(folder, paths[:BATCH], still))
+    same = torch.equal(store_pixels(store, first), plain_pixels(folder, paths[:BATCH], image))
     for turn in range(ROUNDS):
         for way in ("per_image", "packed"):
             rng = generator(turn, way)

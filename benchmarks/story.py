@@ -65,7 +65,7 @@ from torch import Tensor
 from dgreid.evaluation.runner import run_protocol, summarise
 from dgreid.evaluation.statistics import paired_difference
 from dgreid.files import whole
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.methods.base import Method
 from dgreid.methods.parts.optimise import gates_of
 from dgreid.miniature.render import World

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.methods.base import Method
 from dgreid.networks.memory import IdentityMemory
 from story_systems import pack, protocol

@@ -127,7 +127,7 @@ def test_an_unknown_dataset_names_the_nearest(root):
     ("group", "model", "spared"),
     [
         ("recipe", RecipeConfig, {"name"}),  # in the file or its base
-        ("image", ImageConfig, {"name"}),
+        ("image", ImageConfig, {"name", "views"}),
     ],
 )
 def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):

@@ -12,23 +12,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from dgreid import methods, params
-from dgreid.images import samplers
 from dgreid.images.batch import Batch
 from dgreid.images.config import ImageConfig
-from dgreid.images.loader import Key, TrainingImages, batches, survey
+from dgreid.images.loader import Key, batches, survey
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import build
+from dgreid.runs.run import build, training_images
 from dgreid.stages.manifest import manifest
 from dgreid.stages.protocol import protocol as assemble
 from dgreid.stages.synthesize import synthesize
 
 HEIGHT, WIDTH = 32, 16
 ROOT = Path(__file__).parents[1]
+AUGMENTATION = [{"operation": "flip", "probability": 0.5}, {"operation": "pad_crop", "padding": 2}]
 CROWD = {"name": "tiny", "title": "", "recipe": "tiny", "image": "tiny", "targets": []}
 CROWD["sources"] = [{"dataset": "crowd"}]
 DRAWN = {  # the sources of protocol miniature: four people each, where the rules allow so few
@@ -81,7 +81,9 @@ def config(
         backbone=backbones.read(read("backbone", backbone)),
         protocol=read("protocol", protocol) if protocol else CROWD,
         recipe=recipe(**recipes),
-        image=ImageConfig(name="tiny", height=HEIGHT, width=WIDTH, padding=2),
+        image=ImageConfig(
+            name="tiny", height=HEIGHT, width=WIDTH, train=AUGMENTATION, views={"strong": AUGMENTATION}
+        ),
         seed=seed,
     )
 
@@ -153,27 +155,13 @@ def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iter
     torch.manual_seed(run.seed)
     np.random.seed(run.seed)
     frame, packs = crowd()
-    identities, domains, cameras = (frame[name].to_numpy() for name in ("identity", "domain", "camera"))
+    identities, domains = (frame[name].to_numpy() for name in ("identity", "domain"))
     each = run.recipe.iterations_per_epoch
     membership = np.zeros((len(set(domains)), len(set(identities))), bool)
     membership[domains, identities] = True
     iterations = run.recipe.epochs * each
     training = Training(*membership.T.shape, iterations, each, torch.from_numpy(membership), (HEIGHT, WIDTH))
     method = build(run.method, run.backbone, run.recipe, training)
-    streams = {
-        name: samplers.make(
-            sampler.kind,
-            identities,
-            domains,
-            cameras,
-            sampler.identities_per_domain or run.recipe.identities_per_domain,
-            run.recipe.images_per_identity,
-            name,
-            run.seed,
-            run.recipe.batch_size,
-        )
-        for name, sampler in method.samplers.items()
-    }
-    images = TrainingImages(frame, packs, run.image, streams, run.seed)
+    images = training_images(frame, run, method, packs)
     method.start(lambda: survey(images, torch.device("cpu")))
     return method, training, lambda keys: batches(images, keys, torch.device("cpu"))

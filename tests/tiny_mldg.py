@@ -25,7 +25,7 @@ def parts(given: Batch, seed: int) -> tuple[Batch, Batch]:
     torch.manual_seed(seed)
     inside = torch.isin(given.domains, torch.randperm(DOMAINS)[:2])
     torch.manual_seed(seed)
-    return tuple(Batch(*(part[chosen] for part in given)) for chosen in (inside, ~inside))
+    return given.select(inside), given.select(~inside)
 
 
 def loss_of(network: nn.Module, given: Batch, names: dict) -> torch.Tensor:

@@ -85,7 +85,7 @@ def broken(folder: Path) -> None:
     (folder / "params/dataset/syntax.yaml").write_text("title: [\n")
     (folder / "params/protocol/list.yaml").write_text("- a\n")
     runs = folder / "data/runs"
-    for name in ("half", "torso", "headless", "scrambled", "stranger"):
+    for name in ("half", "torso", "headless", "scrambled", "stranger", "foreign"):
         shutil.copytree(folder / FOLDER, runs / name)
     model = runs / "half/model.safetensors"
     model.write_bytes(model.read_bytes()[:5000])
@@ -94,6 +94,7 @@ def broken(folder: Path) -> None:
     (runs / "scrambled/run.yaml").write_text("config: [\n")
     facts = (runs / "stranger/run.yaml").read_text()
     (runs / "stranger/run.yaml").write_text(facts.replace("classes: 16", "classes: 15"))
+    (runs / "foreign/run.yaml").write_text(facts.replace("operation: flip", "operation: mirror"))
 
 
 def tree(top: Path) -> dict[str, bytes | None]:
@@ -156,6 +157,7 @@ BAD = {
     "a truncated model": (embed("half"), "runs/half: its model.safetensors is damaged"),
     "a missing model": (embed("torso"), "runs/torso holds no trained model"),
     "a model without its run.yaml": (embed("headless"), "runs/headless: its run.yaml is missing"),
+    "a run of another version": (embed("foreign"), "runs/foreign: its run.yaml is missing, damaged or of"),
     "a broken run.yaml": (embed("scrambled"), "runs/scrambled: its run.yaml is missing, damaged"),
     "a model of another size": (embed("stranger"), "runs/stranger: its model.safetensors is damaged"),
     "an unknown matrix": ("select miniture", "did you mean 'miniature'?"),

@@ -9,32 +9,32 @@ from dgreid.protocols import Protocol
 
 
 @pytest.fixture
-def searched():
+def evaluated():
     """Two targets of two splits with random scores; in one a query has no match."""
     rng = np.random.default_rng(0)
     targets, results = {}, {}
     for target in ("VIPeR", "GRID"):
         targets[target], results[target] = [], []
         for split in range(2):
-            people = np.arange(6) + 10 * split
-            gallery = people.copy()
+            identities = np.arange(6) + 10 * split
+            gallery = identities.copy()
             if (target, split) == ("GRID", 1):
                 gallery[0] = -1
-            names = [f"{person}_a" for person in people]
+            names = [f"{identity}_a" for identity in identities]
             query = pd.DataFrame({"dataset": target.lower(), "image_id": names})
             targets[target].append((query, None))
-            people = people, gallery, np.zeros(6, int), np.ones(6, int)
-            results[target].append(rank_scores(rng.random((6, 6)), *people))
+            labels = identities, gallery, np.zeros(6, int), np.ones(6, int)
+            results[target].append(rank_scores(rng.random((6, 6)), *labels))
     return results, Protocol("toy", "full", pd.DataFrame(), targets, [])
 
 
-def test_every_query_comes_back_with_its_scores(searched, tmp_path):
-    results, protocol = searched
+def test_every_query_comes_back_with_its_scores(evaluated, tmp_path):
+    results, protocol = evaluated
     write_queries(tmp_path / "run.parquet", results, protocol)
     frame = read_queries(tmp_path / "run.parquet")
     assert list(frame.columns) == ["target", "split", "query", "mAP", "rank1"] and len(frame) == 24
-    for target, searches in results.items():
-        for split, result in enumerate(searches):
+    for target, rankings in results.items():
+        for split, result in enumerate(rankings):
             mine = frame[(frame["target"] == target) & (frame["split"] == split)]
             assert mine["query"].iloc[0] == f"{target.lower()}/{10 * split}_a"
             assert mine["mAP"].to_numpy() == pytest.approx(100 * result.average_precision, nan_ok=True)
@@ -42,14 +42,14 @@ def test_every_query_comes_back_with_its_scores(searched, tmp_path):
     assert frame[["mAP", "rank1"]].isna().sum().to_list() == [1, 1]
 
 
-def test_the_same_scores_give_the_same_bytes(searched, tmp_path):
+def test_the_same_scores_give_the_same_bytes(evaluated, tmp_path):
     for name in "ab":
-        write_queries(tmp_path / name, *searched)
+        write_queries(tmp_path / name, *evaluated)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_queries_of_another_evaluation_are_noticed(searched, tmp_path):
-    results, protocol = searched
+def test_queries_of_another_evaluation_are_noticed(evaluated, tmp_path):
+    results, protocol = evaluated
     write_queries(tmp_path / "run.parquet", results, protocol)
     frame, metrics = read_queries(tmp_path / "run.parquet"), summarise(results)
     assert agree(frame, metrics)

@@ -32,8 +32,8 @@ def naive(scores, query_identities, gallery_identities, query_cameras, gallery_c
     return np.array(cmc), np.array(steps), np.array(trapezoids), np.array(penalties)
 
 
-def search(seed, queries, gallery, identities=4, cameras=3, levels=None):
-    """A random search problem; `levels` score values make ties."""
+def random_scores(seed, queries, gallery, identities=4, cameras=3, levels=None):
+    """Random scores and labels; `levels` score values make ties."""
     rng = np.random.default_rng(seed)
     scores = rng.standard_normal((queries, gallery)).astype(np.float32)
     if levels:
@@ -81,7 +81,7 @@ def test_single_match_at_rank_r_gives_half_in_the_trapezoid():
     double=st.booleans(),
 )
 def test_equals_the_definition(seed, queries, gallery, identities, levels, double):
-    scores, who = search(seed, queries, gallery, identities, levels=levels)
+    scores, who = random_scores(seed, queries, gallery, identities, levels=levels)
     scores = scores.astype(np.float64 if double else np.float32)
     result = rank_scores(scores, *who, ranks=(1, 5, 10, 100))
     cmc, steps, trapezoids, penalties = naive(scores, *who, ranks=(1, 5, 10, 100))
@@ -95,7 +95,7 @@ def test_equals_the_definition(seed, queries, gallery, identities, levels, doubl
 @pytest.mark.parametrize("levels", [None, 2, 500])
 def test_gallery_of_many_blocks_equals_the_definition(levels):
     # more columns than one block, so that matches lie left of, in and right of it
-    scores, who = search(3, 20, 3 * counting.BLOCK + 17, identities=40, levels=levels)
+    scores, who = random_scores(3, 20, 3 * counting.BLOCK + 17, identities=40, levels=levels)
     result = rank_scores(scores, *who)
     cmc, steps, trapezoids, penalties = naive(scores, *who, ranks=(1, 5, 10))
     assert_array_equal(result.cmc, cmc)
@@ -112,7 +112,7 @@ def test_a_tie_goes_to_the_lower_gallery_index():
 
 
 def test_order_of_the_gallery_does_not_matter_without_ties():
-    scores, who = search(1, 30, 500, identities=10)
+    scores, who = random_scores(1, 30, 500, identities=10)
     shuffle = np.random.default_rng(5).permutation(500)
     moved = rank_scores(scores[:, shuffle], who[0], who[1][shuffle], who[2], who[3][shuffle])
     assert_array_equal(moved.average_precision, rank_scores(scores, *who).average_precision)
@@ -140,7 +140,7 @@ def test_chunks_and_threads_do_not_change_the_result(monkeypatch):
     rng = np.random.default_rng(0)
     query = rng.integers(-3, 4, (70, 16)).astype(np.float32)  # integers: products are exact
     gallery = rng.integers(-3, 4, (200, 16)).astype(np.float32)
-    _, who = search(0, 70, 200, identities=9)
+    _, who = random_scores(0, 70, 200, identities=9)
     whole = rank(query, gallery, *who, metric="euclidean")
     for chunk, threads in ((1, 1), (7, 2), (64, 3)):
         monkeypatch.setattr(ranking, "CHUNK", chunk)
@@ -153,7 +153,7 @@ def test_chunks_and_threads_do_not_change_the_result(monkeypatch):
 @pytest.mark.parametrize("threads", [2, 4])
 @pytest.mark.parametrize("queries", [1, 3, 257])  # fewer rows than threads; the last chunk has one row
 def test_more_threads_than_rows(monkeypatch, queries, threads):
-    scores, who = search(6, queries, 80)
+    scores, who = random_scores(6, queries, 80)
     monkeypatch.setenv("DGREID_THREADS", "1")
     alone = rank_scores(scores, *who)
     monkeypatch.setenv("DGREID_THREADS", str(threads))
@@ -164,14 +164,14 @@ def test_more_threads_than_rows(monkeypatch, queries, threads):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("person", [0, 1])  # who is in the gallery, or not
+@pytest.mark.parametrize("identity", [0, 1])  # who is in the gallery, or not
 @pytest.mark.parametrize("column", [0, 1, counting.BLOCK - 1, counting.BLOCK, 2 * counting.BLOCK + 8])
-def test_a_score_that_is_not_finite_is_reported_wherever_it_is(value, person, column):
+def test_a_score_that_is_not_finite_is_reported_wherever_it_is(value, identity, column):
     scores = np.zeros((2, 2 * counting.BLOCK + 9))
     scores[1, column] = value
     identities = np.zeros(scores.shape[1], int)
     with pytest.raises(UserError, match="query 1 are NaN or infinite"):
-        rank_scores(scores, [0, person], identities, [0, 0], identities + 1)
+        rank_scores(scores, [0, identity], identities, [0, 0], identities + 1)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -179,7 +179,7 @@ def test_a_score_that_is_not_finite_is_reported_wherever_it_is(value, person, co
 def test_features_equal_explicit_scores(metric, kind):
     rng = np.random.default_rng(4)
     query, gallery = rng.standard_normal((20, 8)), rng.standard_normal((90, 8)) * rng.uniform(1, 9, (90, 1))
-    _, who = search(4, 20, 90, identities=8)
+    _, who = random_scores(4, 20, 90, identities=8)
     if metric == "cosine":
         unit = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
         scores = query / np.linalg.norm(query, axis=1, keepdims=True) @ unit.T

@@ -5,7 +5,7 @@ import torch
 
 from dgreid.errors import UserError
 from dgreid.evaluation import rank, runner
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.methods.base import Method
 from dgreid.protocols import Protocol
 
@@ -36,7 +36,7 @@ def frame(dataset, rows, camera):
             "dataset": dataset,
             "image_id": [f"{dataset}/{row}" for row in rows],
             "row": rows,
-            "identity": [row // 2 for row in rows],  # images 2k and 2k + 1 show person k
+            "identity": [row // 2 for row in rows],  # images 2k and 2k + 1 show identity k
             "camera": camera,
         }
     )
@@ -47,8 +47,8 @@ def protocol():
     rng = np.random.default_rng(0)
     splits = []
     for _ in range(3):
-        people = rng.permutation(20)[:8]
-        splits.append((frame("a", 2 * people, 0), frame("a", 2 * people[::-1] + 1, 1)))
+        identities = rng.permutation(20)[:8]
+        splits.append((frame("a", 2 * identities, 0), frame("a", 2 * identities[::-1] + 1, 1)))
     mixed = pd.concat([frame("a", np.arange(1, 9, 2), 1), frame("b", np.arange(4), 1)], ignore_index=True)
     targets = {"A": splits, "B": [(frame("a", np.arange(0, 8, 2), 0), mixed)]}
     return Protocol("toy", "miniature", pd.DataFrame(), targets, [], {})
@@ -148,9 +148,45 @@ def test_r22_an_impossible_mean_average_precision_is_refused(measure, value):
         runner.check_scores("A", node(**{measure: value}), single=True)
 
 
-def test_r22_real_searches_pass_and_single_matches_are_recognised(protocol, packs):
+def test_r22_real_rankings_pass_and_single_matches_are_recognised(protocol, packs):
     assert runner.single_match(protocol) == {"A"}  # in B two images of the gallery match
     runner.summarise(runner.run_protocol(Means(), protocol, packs.__getitem__, CPU), {"A"})
     query, gallery = protocol.targets["A"][0]
     protocol.targets["A"][0] = query, gallery.assign(camera=[0, *[1] * 7])  # one match is filtered
     assert runner.single_match(protocol) == set()
+
+
+class Centred(Means):
+    """Takes away the mean colour of the camera's images: it sees the target."""
+
+    def __init__(self):
+        super().__init__()
+        self.centre, self.looks = torch.zeros(3), []
+
+    def adapt(self, images):
+        parts = [part.mean(dim=(2, 3)) for part in images]
+        self.looks.append(sum(map(len, parts)))
+        self.centre = torch.cat(parts).mean(0)
+
+    def embed(self, images):
+        return images.mean(dim=(2, 3)) - self.centre
+
+
+def test_a_method_that_adapts_sees_each_camera_by_itself_before_it_embeds_it(packs, monkeypatch):
+    monkeypatch.setattr(runner, "BATCH", 3)
+    method, rows = Centred(), np.array([3, 4, 10, 11, 12, 20, 31])
+    cameras = np.array([1, 0, 1, 1, 0, 1, 1])
+    found = runner.embed(method, packs["a"], rows, CPU, cameras)
+    means = normalise(torch.from_numpy(packs["a"][rows])).mean((2, 3))
+    expected = torch.stack(
+        [mean - means[cameras == camera].mean(0) for mean, camera in zip(means, cameras, strict=True)]
+    )
+    torch.testing.assert_close(found, expected)
+    assert method.looks == [2, 5]  # each camera's images once
+
+
+def test_whole_protocols_are_adapted_to_and_others_are_not(protocol, packs):
+    method = Centred()
+    runner.run_protocol(method, protocol, packs.__getitem__, CPU)
+    assert len(method.looks) == 2 + 2 + 1  # data set a has two cameras for A and for B, data set b one
+    assert Means().adapt is None

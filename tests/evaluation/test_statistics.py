@@ -77,12 +77,12 @@ def test_spread_of_few_values_is_hardly_known():
 
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_the_interval_over_queries_holds_the_truth_as_often_as_it_says(repeats):
-    # a query that five splits search is hard in all five: taken as five, they would cover 63 %
+    # a query of five splits is hard in all five: taken as five, they would cover 63 %
     rng, truth, held, trials = np.random.default_rng(1), 1.0, 0, 400
     units = np.tile(np.arange(150), repeats)
     for trial in range(trials):
-        person = rng.normal(truth, 10, 150)
-        gaps = np.tile(person, repeats) + rng.normal(0, 2, 150 * repeats)
+        query = rng.normal(truth, 10, 150)
+        gaps = np.tile(query, repeats) + rng.normal(0, 2, 150 * repeats)
         low, high = percentile_interval(resample(gaps, units, resamples=500, seed=trial))
         held += low <= truth <= high
     assert abs(held / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)

@@ -80,7 +80,7 @@ def test_an_unreadable_image_leaves_no_pack(drawn, tmp_path):
 SLOW = """
 import sys, time
 from pathlib import Path
-from dgreid.config import ImageConfig
+from dgreid.images.config import ImageConfig
 from dgreid.images import pack
 load = pack.load
 pack.CHUNK, pack.images_root = 2, lambda name: Path(sys.argv[1])

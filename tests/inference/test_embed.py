@@ -12,7 +12,7 @@ import tiny
 import tiny_run
 from dgreid.errors import UserError
 from dgreid.files import sha256
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.inference import embed as embedding
 from dgreid.inference.embed import Embedder, embed
 from dgreid.methods.erm import ERM

@@ -51,7 +51,7 @@ def batch(domains: int = 3, seed: int = 1) -> Batch:
 
 
 def parts(given: Batch) -> list[Batch]:
-    return [Batch(*(part[given.domains == k] for part in given)) for k in given.domains.unique()]
+    return [given.of_domain(k) for k in given.domains.unique()]
 
 
 def at_full_rate(method: m3l.M3L) -> m3l.M3L:
@@ -249,7 +249,7 @@ def test_the_memory_starts_with_every_images_feature_in_evaluation_mode():
     unit = F.normalize(method.network.neck(method.network.pool(given.images)).detach())
     method.train()
     before = {name: value.clone() for name, value in method.state_dict().items() if "centroids" not in name}
-    survey = [Batch(*(part[:5] for part in given)), Batch(*(part[5:] for part in given))]
+    survey = [given.select(places) for places in torch.arange(len(given.images)).tensor_split([5])]
     method.start(lambda: iter(survey))
     expected = torch.stack([F.normalize(unit[given.identities == who].mean(0), dim=0) for who in range(6)])
     torch.testing.assert_close(method.network.classifier.centroids, expected)

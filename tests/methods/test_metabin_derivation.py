@@ -110,7 +110,7 @@ class Reference:
                 p[k] = p[k].detach() - rate * (2 if "bias" in k else 1) * self.momentum[k]
 
         inside = torch.isin(meta.domains, order[:2])
-        (xs, ys, ds), (xt, yt, dt) = ([part[chosen] for part in meta] for chosen in (inside, ~inside))
+        (xs, ys, ds), (xt, yt, dt) = (meta.select(chosen)[:3] for chosen in (inside, ~inside))
         gates = {k: v.detach().requires_grad_() for k, v in gates.items()}
         f = self.features(xs, gates, track=False)
         loss = sum(self.loss(name, f, ys, ds) for name in self.meta_train)

@@ -72,7 +72,7 @@ def test_the_update_of_a_perceptron_by_hand(order):
     given = batch(4)
     given = given._replace(images=given.images[:, :, :1, :1])  # nothing to pool
     p = {k.removeprefix("network."): v.detach().clone().requires_grad_() for k, v in method.learned.items()}
-    (xs, ys, _), (xt, yt, _) = parts(given, 5)
+    (xs, ys, *_), (xt, yt, *_) = parts(given, 5)
     own = torch.autograd.grad(reference_mlp(p, xs[:, :, 0, 0], ys), p.values(), create_graph=True)
     steps = {k: 30 * 0.01 * (2 if "bias" in k else 1) for k in p}
     if order == "first":

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 import tiny
 from dgreid.images import samplers
-from dgreid.images.augment import normalise
-from dgreid.images.batch import Batch
+from dgreid.images.batch import Batch, Sampler
+from dgreid.images.normalise import normalise
 from dgreid.methods import qaconv
 from dgreid.methods.base import Training
 from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map_size
@@ -238,17 +238,18 @@ def test_trained_layers_learn_slower_and_the_rate_falls_once():
         p for each in method.optimisers.values() for group in each.param_groups for p in group["params"]
     ]
     assert {id(p) for p in learned} == {id(p) for p in method.parameters()}
-    assert (run.image.height, run.image.width, run.image.padding, run.image.occlusion) == (384, 128, 0, 0.8)
+    assert (run.image.height, run.image.width) == (384, 128)
+    flip, occlusion = run.image.train  # no crop
+    assert (flip.operation, occlusion.operation, occlusion.greatest_side) == ("flip", "occlusion", 0.8)
 
 
 def test_batches_are_32_images_whatever_the_number_of_sources():
     recipe = load_run(["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=qaconv"]).recipe
     people = np.arange(150) // 2
     for domains in (2, 3, 4):
-        sizes = recipe.identities_per_domain, recipe.images_per_identity
-        stream = samplers.make(
-            "random", people, people % domains, people * 0, *sizes, "base", 0, recipe.batch_size
-        )
+        sizes = samplers.Sizes(recipe.identities_per_domain, recipe.images_per_identity, recipe.batch_size)
+        labels = samplers.Labels(people, people % domains, people * 0)
+        stream = samplers.make(Sampler("random"), labels, sizes, "base", 0)
         rows = [stream.batch(number) for number in range(4)]  # one epoch: 22 images are left over
         assert {len(row) for row in rows} == {32} and len(set(np.concatenate(rows))) == 128
 

@@ -12,7 +12,7 @@ from dgreid.paths import MATRIX, PARAMS
 from dgreid.protocols.config import TargetGroup
 from dgreid.schema import read_yaml, validate
 
-GROUPS = ("dataset", "matrices", "method", "protocol", "recipe", "tables", "targets")
+GROUPS = ("backbone", "dataset", "image", "matrices", "method", "protocol", "recipe", "tables", "targets")
 WIDTH = 120
 
 

@@ -1,9 +1,10 @@
-"""A small selection with made-up scores."""
+"""A small selection with made-up scores, and what the report makes of it."""
 
 import pytest
 
 import tiny_metrics
-from dgreid.papers import tables as papers
+from dgreid.reporting import differences, tables
+from dgreid.reporting.site.material import Material
 
 
 def selection(runs, name="toy", title="A <toy> & its title"):
@@ -18,6 +19,18 @@ def selection(runs, name="toy", title="A <toy> & its title"):
     }
 
 
+def blocks_of(runs):
+    """What the tables of a selection of these runs show, without intervals over queries."""
+    matrix, metrics = selection(runs), {run["run"]: run for run in runs}
+    return tables.blocks(matrix, metrics, differences.differences(matrix, metrics, {}))
+
+
+def material_of(runs, every=None, **more):
+    """What the pages of a selection of these runs show; `every`: the runs in reports/metrics, if more."""
+    metrics = {run["run"]: run for run in runs}
+    return Material(selection(runs), metrics, every or runs, blocks_of(runs), **more)
+
+
 @pytest.fixture
 def make():
     return tiny_metrics.node
@@ -29,6 +42,10 @@ def select():
 
 
 @pytest.fixture
-def known(root):
-    """The papers' printed numbers."""
-    return papers.Reference.read()
+def blocks(root):
+    return blocks_of
+
+
+@pytest.fixture
+def gather():
+    return material_of

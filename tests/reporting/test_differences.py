@@ -5,7 +5,7 @@ import pytest
 from dgreid.errors import UserError
 from dgreid.evaluation.statistics import paired_difference, percentile_interval, resample
 from dgreid.reporting import differences
-from dgreid.reporting.sheets import markdown
+from dgreid.sheets import markdown
 
 
 def compare(select, runs, queries=None, **baselines):
@@ -15,21 +15,24 @@ def compare(select, runs, queries=None, **baselines):
     return differences.differences(matrix, {run["run"]: run for run in runs}, queries or {})
 
 
-def at(frame, method, target, measure="rank1"):
-    found = frame.query("method == @method and target == @target and measure == @measure")
-    assert len(found) == 1
-    return found.iloc[0]
+def compare_in_a_frame(*arguments, **baselines):
+    return differences.frame(compare(*arguments, **baselines))
 
 
-def per_query(seed, shift=0.0, people=40):
-    """Two targets, two splits, half of the people in each; the same people for every seed."""
+def at(gaps, method, target, measure="rank1"):
+    (found,) = [gap for gap in gaps if (gap.method, gap.target, gap.measure) == (method, target, measure)]
+    return found
+
+
+def per_query(seed, shift=0.0, identities=40):
+    """Two targets, two splits, half of the identities in each; the same identities for every seed."""
     rng = np.random.default_rng(seed)
     parts = []
     for target in ("VIPeR", "i_LIDS"):
         for split in (0, 1):
-            chosen = np.random.default_rng(split).permutation(people)[: people // 2]
+            chosen = np.random.default_rng(split).permutation(identities)[: identities // 2]
             score = rng.uniform(0, 80, len(chosen)) + shift
-            names = [f"toy/{person}" for person in chosen]
+            names = [f"toy/{identity}" for identity in chosen]
             columns = {"target": target, "split": split, "query": names, "mAP": score, "rank1": score}
             parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
@@ -68,32 +71,33 @@ def test_the_baseline_is_the_named_one_with_the_same_settings(make, select):
     runs = [
         make(method, 0, score) for method, score in (("erm", 40.0), ("erm_pooled", 30.0), ("metabin", 45.0))
     ]
-    frame = compare(select, runs, metabin="erm_pooled")
-    assert at(frame, "metabin", "VIPeR").difference == 15
-    assert at(frame, "erm_pooled", "VIPeR").difference == -10
-    assert "erm" not in set(frame["method"])
+    gaps = compare(select, runs, metabin="erm_pooled")
+    assert at(gaps, "metabin", "VIPeR").difference == 15
+    assert at(gaps, "erm_pooled", "VIPeR").difference == -10
+    assert "erm" not in {gap.method for gap in gaps}
     other = [make("erm", 0, 40.0) | {"backbone": "another"}, make("metabin", 0, 45.0)]
-    assert compare(select, other).empty
+    assert compare(select, other) == []
 
 
 def test_changes_of_a_method_are_held_against_the_unchanged_baseline(make, select):
     changed = make("metabin", 0, 47.0)
     changed |= {"run": "metabin-tiny-toy-s0-abc", "changes": ["method.margin=0.5"]}
     longer = make("metabin", 0, 60.0) | {"run": "metabin-tiny-toy-s0-def", "changes": ["recipe.epochs=9"]}
-    frame = compare(select, [make("erm", 0, 40.0), changed, longer])
-    assert set(frame["title"]) == {"metabin, margin=0.5"}  # the baseline was not run with the longer recipe
-    assert frame["difference"].eq(7).all()
+    gaps = compare(select, [make("erm", 0, 40.0), changed, longer])
+    # the baseline was not run with the longer recipe
+    assert {(gap.title, gap.difference) for gap in gaps} == {("metabin, margin=0.5", 7.0)}
 
 
 def test_budgets_are_compared_within_themselves_and_named_where_they_differ(make, select):
     runs = [make("erm", 0, 40.0), make("metabin", 0, 45.0), make("bin", 0, 41.0)]
     for method, score in (("erm", 60.0), ("metabin", 63.0)):
         runs.append(make(method, 0, score) | {"run": f"{method}-tiny-toy-s0-abc", "recipe": "long"})
-    frame = compare(select, runs)
-    assert list(frame["title"].unique()) == ["metabin, recipe quick", "bin", "metabin, recipe long"]
-    assert at(frame[frame["recipe"] == "long"], "metabin", "VIPeR").baseline_mean == 60
-    (sheet,) = differences.sheets("A title", frame)
-    assert len(sheet.lines) == 3 * 3  # systems, two targets and their average
+    gaps = compare(select, runs)
+    titles = list(dict.fromkeys(gap.title for gap in gaps))
+    assert titles == ["metabin, recipe quick", "bin", "metabin, recipe long"]
+    assert at([gap for gap in gaps if gap.recipe == "long"], "metabin", "VIPeR").baseline_mean == 60
+    (sheet,) = differences.sheets("A title", gaps)
+    assert len(sheet.lines) == 3 * 3  # titles, two targets and their average
 
 
 def test_splits_are_resampled_as_wholes(make, select):
@@ -108,12 +112,12 @@ def test_splits_are_resampled_as_wholes(make, select):
 def test_queries_are_resampled_as_images_over_splits_and_seeds(make, select):
     runs = [make("erm", 0, 40.0), make("erm", 1, 40.0), make("metabin", 0, 45.0), make("metabin", 1, 45.0)]
     queries = {run["run"]: per_query(i, 10.0 * (run["method"] == "metabin")) for i, run in enumerate(runs)}
-    frame = compare(select, runs, queries)
-    gap = at(frame, "metabin", "VIPeR")
-    people = set(queries[runs[0]["run"]].query("target == 'VIPeR'")["query"])
-    assert gap.queries == len(people)
+    gaps = compare(select, runs, queries)
+    gap = at(gaps, "metabin", "VIPeR")
+    identities = set(queries[runs[0]["run"]].query("target == 'VIPeR'")["query"])
+    assert gap.queries == len(identities)
     assert gap.queries_low < 10 < gap.queries_high
-    average = at(frame, "metabin", "Average")  # two targets drawn apart: narrower by the root of two
+    average = at(gaps, "metabin", "Average")  # two targets drawn apart: narrower by the root of two
     width, one = average.queries_high - average.queries_low, gap.queries_high - gap.queries_low
     assert 0.55 < width / one < 0.9
     again = at(compare(select, runs, queries), "metabin", "VIPeR")
@@ -123,8 +127,8 @@ def test_queries_are_resampled_as_images_over_splits_and_seeds(make, select):
 def test_the_other_way_round_everything_is_negated(make, select):
     runs = [make("erm", 0, 40.0), make("erm", 1, 43.0), make("other", 0, 45.0), make("other", 1, 44.0)]
     queries = {run["run"]: per_query(i) for i, run in enumerate(runs)}
-    forth = compare(select, runs, queries, other="erm")
-    back = compare(select, runs, queries, erm="other", other="other")
+    forth = compare_in_a_frame(select, runs, queries, other="erm")
+    back = compare_in_a_frame(select, runs, queries, erm="other", other="other")
     assert set(forth["method"]) == {"other"} and set(back["method"]) == {"erm"}
     for what in ("seeds", "queries", "splits"):
         assert forth[f"{what}_low"].to_numpy() == pytest.approx(-back[f"{what}_high"].to_numpy(), nan_ok=True)
@@ -150,8 +154,8 @@ def test_queries_without_a_match_are_left_out(make, select):
 
 def test_other_queries_are_refused(make, select):
     runs = [make("erm", 0, 40.0), make("metabin", 0, 45.0)]
-    queries = {runs[0]["run"]: per_query(0), runs[1]["run"]: per_query(0, people=44)}
-    with pytest.raises(UserError, match="searched VIPeR with different queries; evaluate both again"):
+    queries = {runs[0]["run"]: per_query(0), runs[1]["run"]: per_query(0, identities=44)}
+    with pytest.raises(UserError, match="evaluated on VIPeR with different queries; evaluate both again"):
         compare(select, runs, queries)
 
 
@@ -166,6 +170,15 @@ def test_the_sheet_says_the_data_kind_the_intervals_and_their_worth(make, select
 
 
 def test_a_selection_without_baseline_has_an_empty_frame(make, select):
-    frame = compare(select, [make("metabin", 0, 45.0)])
-    assert list(frame.columns) == differences.COLUMNS and frame.empty
-    assert differences.sheets("Toy", frame) == []
+    gaps = compare(select, [make("metabin", 0, 45.0)])
+    frame = differences.frame(gaps)
+    assert gaps == [] and frame.empty and [frame.columns[0], frame.columns[-1]] == ["data", "sentence"]
+    assert differences.sheets("Toy", gaps) == []
+
+
+def test_only_an_interval_that_excludes_zero_has_a_direction(make, select):
+    runs = [make("erm", 0, 40.0), make("erm", 1, 40.0), make("metabin", 0, 41.0), make("metabin", 1, 41.0)]
+    gap = compare(select, runs)[0]
+    nan = float("nan")
+    for low, high, way in ((nan, nan, ""), (0.1, 2.0, "up"), (-2.0, -0.1, "down"), (-2.0, 0.1, "")):
+        assert gap._replace(seeds_low=low, seeds_high=high).way == way

@@ -1,7 +1,10 @@
 import copy
 import hashlib
 import logging
+import re
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +13,8 @@ from matplotlib import rc_context
 from PIL import Image
 
 from dgreid.networks.norms.gates import layer_row
-from dgreid.reporting import figures
-from dgreid.reporting.figures import bank, cost, course, gradients, losses, style, sweeps
+from dgreid.reporting import figures, style
+from dgreid.reporting.figures import bank, cost, course, gradients, losses, sweeps
 
 NAMES = ["balance", "course", "losses", "gradients", "sweeps", "bank", "cost"]
 BALANCE = [
@@ -91,10 +94,28 @@ def test_same_numbers_give_the_same_bytes_without_dates(everything, tmp_path, mo
             assert "Software" not in Image.open(tmp_path / "a" / name).info
 
 
+def test_a_figure_is_one_file_and_its_order_is_its_own(everything, tmp_path, monkeypatch):
+    text = (Path(figures.__file__).parent / "cost.py").read_text()
+    other = re.sub("^ORDER, TITLE = .*", 'ORDER, TITLE = 1.5, "New"', text, flags=re.M)
+    (tmp_path / "another.py").write_text(other)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    try:
+        drawn = figures.draw("Toy", *everything, tmp_path / "toy")
+    finally:
+        sys.modules.pop("dgreid.reporting.figures.another")
+    assert [figure.name for figure in drawn] == [NAMES[0], "another", *NAMES[1:]]
+    assert len({kind.ORDER for kind in figures.kinds().values()}) == len(figures.kinds())
+
+
+def data_of(metrics, histories):
+    systems = style.systems(metrics.values())
+    return {name: kind.data(systems, histories) for name, kind in figures.kinds().items()}
+
+
 @pytest.mark.parametrize("changed", NAMES)
 def test_a_number_stands_in_one_figure(everything, changed):
     metrics, histories = everything
-    before = {kind.NAME: kind.data(style.systems(metrics.values()), histories) for kind in figures.KINDS}
+    before = data_of(metrics, histories)
     first = next(name for name, node in metrics.items() if node["method"] == "metabin")
     column = {"course": "balance_std_2", "losses": "meta_shuffle", "gradients": "gradient_norm_scatter"}
     if changed in column:
@@ -108,7 +129,7 @@ def test_a_number_stands_in_one_figure(everything, changed):
         next(node for node in metrics.values() if "bank" in node)["bank"][0]["mean"] = 0.6
     else:
         metrics[first]["cost"]["seconds"] = 20.0
-    after = {kind.NAME: kind.data(style.systems(metrics.values()), histories) for kind in figures.KINDS}
+    after = data_of(metrics, histories)
     assert [name for name in NAMES if not before[name].equals(after[name])] == [changed]
 
 
@@ -231,6 +252,8 @@ def test_a_long_title_takes_several_lines_in_the_page(across):
 
 def test_cost_compares_methods_on_one_kind_of_device(run):
     found = [run("erm", 0, 40.0), run("metabin", 0, 45.0), run("metabin", 0, 46.0, "method.margin=0.1")]
+    for node in found:
+        node["cost"]["threads"] = 1
     frame = cost.data(style.systems(found), {})
     assert list(frame["run"]) == [
         node["run"] for node in found[:2]

@@ -2,12 +2,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from dgreid.reporting import differences, tables
 from dgreid.reporting.figures import Figure
-from dgreid.reporting.site import overview, page
+from dgreid.reporting.site import overview, page, wording
+from dgreid.reporting.site.material import Paper
 
 VOID = {"meta", "img", "br", "link", "input"}
 FRAGMENT = (
@@ -60,18 +59,12 @@ def runs(make):
 
 
 @pytest.fixture
-def material(root, runs, select):
-    chosen = runs[:4]
-    matrix, metrics = select(chosen), {run["run"]: run for run in chosen}
-    gaps = differences.differences(matrix, metrics, {})
-    return page.Material(
-        matrix,
-        metrics,
+def material(root, runs, gather):
+    return gather(
+        runs[:4],
         runs,
-        tables.blocks(matrix, metrics, gaps),
-        gaps,
-        [page.Paper("metabin_t9", "MetaBIN, Table 9. A <test>", FRAGMENT)],
-        [Figure("balance", "Balance", "What it shows.", Path("reports/figures/toy/balance"))],
+        papers=[Paper("metabin_t9", "MetaBIN, Table 9. A <test>", FRAGMENT)],
+        figures=[Figure("balance", "Balance", "What it shows.", Path("reports/figures/toy/balance"))],
     )
 
 
@@ -122,9 +115,9 @@ def test_no_page_knows_the_time_or_the_machine(material, pages):
 
 def test_the_overview_says_what_ran_on_which_data_at_what_cost(pages):
     text = pages["index.html"]
-    assert "4" in text and "2 systems, seeds 0, 1" in text and "miniature data" in text
+    assert "4" in text and "2 methods, seeds 0, 1" in text and "miniature data" in text
     assert "40 s" in text and "100" in text and "1 MiB" in text  # four runs of ten seconds
-    assert "no number here may be set beside a printed one" in text
+    assert "no number here can be compared with a published one" in text
     assert "erm-tiny-other-s0" not in text  # a run of another selection
 
 
@@ -143,12 +136,8 @@ def test_differences_are_rows_with_their_intervals(pages, material):
     assert "<td>+5.0</td>" in pages["index.html"].replace(' class=""', "").replace(' class="up"', "")
 
 
-def test_without_a_baseline_there_is_no_table_of_differences(root, make, select):
-    run = make("metabin", 0, 45.0)
-    matrix, metrics = select([run]), {run["run"]: run}
-    gaps = differences.differences(matrix, metrics, {})
-    material = page.Material(matrix, metrics, [run], tables.blocks(matrix, metrics, gaps), gaps)
-    text = dict(page.site(material))["index.html"]
+def test_without_a_baseline_there_is_no_table_of_differences(root, make, gather):
+    text = dict(page.site(gather([make("metabin", 0, 45.0)])))["index.html"]
     assert "Against the baseline" not in text and "has nothing that a figure shows" in text
 
 
@@ -194,40 +183,30 @@ def test_what_an_earlier_selection_left_goes(material, tmp_path):
     assert (tmp_path / "index.html").read_text() == dict(page.site(material))["index.html"]
 
 
-def test_only_what_the_seeds_settle_is_coloured():
-    line = pd.Series({"seeds_low": float("nan"), "seeds_high": float("nan")})
-    assert overview.way(line) == ""
-    assert overview.way(pd.Series({"seeds_low": 0.1, "seeds_high": 2.0})) == "up"
-    assert overview.way(pd.Series({"seeds_low": -2.0, "seeds_high": -0.1})) == "down"
-    assert overview.way(pd.Series({"seeds_low": -2.0, "seeds_high": 0.1})) == ""
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (12000, "3 h 20 min")]
 )
 def test_duration(seconds, text):
-    assert overview.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
-def test_of_many_comparisons_the_settled_ones_are_said_first():
-    columns = ["target", "measure", "backbone", "protocol", "sentence", "seeds_low", "seeds_high"]
-    lines = [("Average", "rank1", f"net{n}", "toy", f"s{n}", -1.0 if n < 8 else 1.0, 2.0) for n in range(9)]
-    found = overview.findings(pd.DataFrame([*lines, ("A", "rank1", "n", "toy", "no", 1, 2)], columns=columns))
-    assert [finding["sentence"] for finding in found] == ["s8", "s0", "s1", "s2", "s3", "s4"]
-    assert found[0]["way"] == "up" and found[0]["where"] == "net8, protocol toy"
+def test_of_many_comparisons_the_settled_ones_are_said_first(root, make, gather):
+    made = [make("erm", seed, 40.0) for seed in (0, 1)] + [make("metabin", seed, 41.0) for seed in (0, 1)]
+    gap = next(gap for gap in gather(made).gaps if gap.target == "Average" and gap.measure == "rank1")
+    several = [
+        gap._replace(backbone=f"net{n}", seeds_low=-1.0 if n < 8 else 1.0, seeds_high=2.0) for n in range(9)
+    ]
+    found = overview.findings([*several, gap._replace(target="A", seeds_low=1.0)])
+    assert [gap.backbone for gap, _ in found] == ["net8", "net0", "net1", "net2", "net3", "net4"]
+    assert found[0][0].way == "up" and found[0][1] == "net8, protocol toy"
 
 
-def test_of_many_systems_the_drawing_has_the_highest(root, make, select):
-    runs = [make(f"m{n:02}", 0, float(n)) for n in range(20)]
-    matrix, metrics = select(runs), {run["run"]: run for run in runs}
-    gaps = differences.differences(matrix, metrics, {})
-    content = overview.content(
-        page.Material(matrix, metrics, runs, tables.blocks(matrix, metrics, gaps), gaps)
-    )
+def test_of_many_methods_the_drawing_has_the_highest(root, make, gather):
+    content = overview.content(gather([make(f"m{n:02}", 0, float(n)) for n in range(20)]))
     (block,) = content["blocks"]
     assert (
         block["dots"].count('class="mean"') == 16
         and ">m19<" in block["dots"]
         and ">m03<" not in block["dots"]
     )
-    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 systems"
+    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 methods"

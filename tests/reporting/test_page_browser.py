@@ -3,8 +3,8 @@
 import pytest
 
 from browser import CHROMIUM, Browser
-from dgreid.reporting import differences, tables
 from dgreid.reporting.site import page
+from dgreid.reporting.site.material import Paper
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 SCORES = "#toy table"
@@ -13,10 +13,10 @@ PAPER = """<h2>Paper, Table 1. Toy</h2>
 <thead><tr><th></th><th colspan="2">VIPeR</th><th colspan="2">GRID</th></tr>
 <tr><th class="text">Method</th><th>R-1</th><th>mAP</th><th>R-1</th><th>mAP</th></tr></thead>
 <tbody>
-<tr class="printed"><td>A</td><td>10.0</td><td>9</td><td>1,000</td><td>-</td></tr>
+<tr class="published"><td>A</td><td>10.0</td><td>9</td><td>1,000</td><td>-</td></tr>
 <tr class="measured"><td></td><td>99.0 ± 1.0</td><td>9</td><td>1</td><td>1</td></tr>
 <tr class="difference"><td>-</td><td>+89.0</td><td>0.0</td><td>-999</td><td></td></tr>
-<tr class="printed"><td>B</td><td>9.5</td><td>9</td><td>200</td><td>1</td></tr>
+<tr class="published"><td>B</td><td>9.5</td><td>9</td><td>200</td><td>1</td></tr>
 </tbody></table></div>
 """
 
@@ -28,7 +28,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def reports(root, make, select, tmp_path):
+def reports(root, make, gather, tmp_path):
     """Three systems on two backbones, one of them on full data as well."""
     runs = [
         make(method, seed, score + seed)
@@ -40,11 +40,7 @@ def reports(root, make, select, tmp_path):
         make("another", 0, 30.0) | {"backbone": "big_net", "run": long, "title": "another, " + 9 * "longer "}
     ]
     runs += [make("erm", 0, 12.0, data="full", protocol="other")]
-    matrix, metrics = select(runs), {run["run"]: run for run in runs}
-    gaps = differences.differences(matrix, metrics, {})
-    content = tables.blocks(matrix, metrics, gaps)
-    papers = [page.Paper("paper_t1", "Paper, Table 1. Toy", PAPER)]
-    page.write(page.Material(matrix, metrics, runs, content, gaps, papers), tmp_path)
+    page.write(gather(runs, papers=[Paper("paper_t1", "Paper, Table 1. Toy", PAPER)]), tmp_path)
     return tmp_path
 
 
@@ -158,7 +154,7 @@ def test_a_select_works_by_keys_alone(browser, reports):
     assert column(browser, SCORES, 2) == ["45.5 ± 0.7"]
 
 
-def test_what_was_measured_stays_below_its_printed_row(browser, reports):
+def test_what_was_measured_stays_below_its_published_row(browser, reports):
     browser.open(reports / "site" / "papers" / "paper_t1.html")
     browser.click("thead tr:last-child th:nth-child(2) button")
     assert column(browser, "table", 0) == [
@@ -166,7 +162,7 @@ def test_what_was_measured_stays_below_its_printed_row(browser, reports):
         "",
         "-",
         "B",
-    ]  # by print's 10.0 and 9.5, whatever was measured
+    ]  # by the published 10.0 and 9.5, whatever was measured
     browser.click("thead tr:last-child th:nth-child(2) button")
     assert column(browser, "table", 0) == ["B", "A", "", "-"]
     browser.click("thead tr:last-child th:nth-child(4) button")

@@ -8,10 +8,11 @@ import yaml
 from PIL import Image
 
 from dgreid.errors import UserError
-from dgreid.paths import QUERIES
+from dgreid.paths import PHOTOGRAPHS, PROTOCOLS, QUERIES, RUNS
 from dgreid.protocols.tables import SCHEMA as ROWS
-from dgreid.reporting import differences, photographs, tables
-from dgreid.reporting.site import overview, page, run_page, svg
+from dgreid.reporting import photographs, tables
+from dgreid.reporting.site import overview, page, run_page, svg, wording
+from dgreid.reporting.site.material import Paper
 from dgreid.reporting.summary import summary
 from dgreid.runs import evidence
 from dgreid.runs import systems as runs
@@ -52,7 +53,7 @@ def run(root, make, tmp_path, monkeypatch):
 @pytest.fixture
 def kept(run):
     """The same, with everything."""
-    folder = evidence.RUNS / run["run"]
+    folder = RUNS / run["run"]
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text(yaml.safe_dump(FACTS))
     (folder / "cost.json").write_text(json.dumps(run["cost"]))
@@ -64,22 +65,19 @@ def kept(run):
     rows["part"], rows["dataset"] = ["query", "gallery"], "d"
     rows["path"], rows["row"] = ["07.png", "09.png"], [4, 5]
     rows["image_id"], rows["identity"], rows["camera"] = ["p_07.png", "p_09.png"], [7, 9], [2, 3]
-    folder = evidence.PROTOCOLS / "toy"
+    folder = PROTOCOLS / "toy"
     folder.mkdir(parents=True)
     rows.to_parquet(folder / "targets.parquet")
     return run
 
 
-def rendered(run, select):
-    matrix, metrics = select([run]), {run["run"]: run}
-    gaps = differences.differences(matrix, metrics, {})
-    blocks, kept = tables.blocks(matrix, metrics, gaps), {run["run"]: evidence.read(run)}
-    material = page.Material(matrix, metrics, [run], blocks, gaps, kept=kept)
+def rendered(run, gather):
+    material = gather([run], kept={run["run"]: evidence.read(run)})
     return dict(page.site(material))[f"site/runs/{run['run']}.html"]
 
 
-def test_a_run_with_everything(kept, select):
-    text = rendered(kept, select)
+def test_a_run_with_everything(kept, gather):
+    text = rendered(kept, gather)
     assert "<dt>weights</dt><dd>triplet 1.5</dd>" in text and "<dt>jitter</dt><dd>none</dd>" in text
     assert "<dt>pad</dt><dd>yes</dd>" in text
     for digest in ("c" * 64, "d" * 64, "e" * 64):  # configuration, training rows, images
@@ -90,49 +88,47 @@ def test_a_run_with_everything(kept, select):
     assert "<td>7</td><td>2</td><td>2</td><td>9</td><td>10</td><td>10.0</td>" in text
 
 
-def test_a_run_of_which_only_the_metrics_are_here(run, select):
-    text = rendered(run, select)
+def test_a_run_of_which_only_the_metrics_are_here(run, gather):
+    text = rendered(run, gather)
     assert "history of this training is not here" in text and "What each query scored is not here" in text
     assert "resolved configuration is kept with the trained model, which is not here" in text
     assert "50.0 ± " not in text.replace("50.0 ± 0.0", "")  # these metrics give no deviation over splits
     assert "SHA-256" not in text  # nothing is known, so nothing is said
 
 
-def test_commit_and_date_are_said_where_they_are_recorded(run, select):
-    old = rendered(run, select)
-    assert "neither date nor commit is recorded" in old and "<dt>commit</dt>" not in old
-    assert "A + behind" not in old
+def test_commit_and_date_are_said_where_they_are_recorded(run, gather):
+    old = rendered(run, gather)
+    assert "either date nor commit of this run is recorded" in old and "<dt>commit</dt>" not in old
+    assert "A + after" not in old
     run["cost"] |= {"commit": None, "date": "2026-03-04T05:06:07Z"}  # where there is no git
-    text = rendered(run, select)
+    text = rendered(run, gather)
     assert "<dd>2026-03-04 05:06 UTC</dd>" in text and "Its commit is unknown: " in text
-    assert "neither date" not in text and "A + behind" not in text
+    assert "either date nor" not in text and "A + after" not in text
     run["cost"] |= {"commit": "abc1234", "date": ""}
-    text = rendered(run, select)
-    assert "A + behind the commit" in text and "Its date is not recorded." in text
+    text = rendered(run, gather)
+    assert "A + after the commit" in text and "Its date is not recorded." in text
     run["cost"] |= {"commit": "abc1234+", "date": "2026-03-04T05:06:07Z"}
     run["made_from"] = {"configuration": "1" * 64, "training_rows": "2" * 64, "searched_rows": "3" * 64}
-    text = rendered(run, select)
+    text = rendered(run, gather)
     assert "<dt>commit</dt><dd>abc1234+</dd>" in text and "<dd>2026-03-04 05:06 UTC</dd>" in text
-    assert all(f"<dd>{digit * 64}</dd>" in text for digit in "123") and "neither date" not in text
-    assert "A + behind the commit" in text and "is unknown" not in text and "is not recorded" not in text
+    assert all(f"<dd>{digit * 64}</dd>" in text for digit in "123") and "either date nor" not in text
+    assert "A + after the commit" in text and "is unknown" not in text and "is not recorded" not in text
 
 
-def test_every_number_of_the_overview_leads_to_run_commit_and_data(run, make, select):
+def test_every_number_of_the_overview_leads_to_run_commit_and_data(run, make, gather):
     run["cost"] |= {"commit": "abc1234", "date": "2026-03-04T05:06:07Z"}
     run["made_from"] = {"configuration": "1" * 64, "training_rows": "2" * 64, "searched_rows": "3" * 64}
     other = make("erm", 1, 40.0)  # of before all that was recorded
     other["cost"]["commit"] = None
-    matrix, metrics = select([run, other]), {each["run"]: each for each in (run, other)}
-    gaps = differences.differences(matrix, metrics, {})
-    blocks = tables.blocks(matrix, metrics, gaps)
-    pages = dict(page.site(page.Material(matrix, metrics, [run, other], blocks, gaps)))
+    material = gather([run, other])
+    pages = dict(page.site(material))
     cells = ["abc1234", "2026-03-04 05:06 UTC", *(f"<code>{digit * 12}</code>" for digit in "231")]
     assert "".join(f'<td class="text">{cell}</td>' for cell in cells) in pages["index.html"]
     assert '<td class="text"></td><td class="text"></td><td class="text"><code></code>' in pages["index.html"]
     assert "<small>commit abc1234; not recorded of 1 of 2 runs</small>" in pages["index.html"]
     assert "<dd>2026-03-04<small>" in pages["index.html"]
     assert "2026-03-04 05:06 UTC" in pages["site/runs.html"]
-    lines = tables.frame(blocks)
+    lines = tables.frame(material.blocks)
     assert set(lines.loc[lines["data"] == "miniature", "runs"]) == {f"{run['run']}; {other['run']}"}
     assert set(lines.loc[lines["data"] == "miniature", "commits"]) == {"abc1234; unknown"}
     assert set(lines.loc[lines["data"] == "miniature", "searched_rows"]) == {f"{'3' * 12}; unknown"}
@@ -171,22 +167,22 @@ def test_the_overview_says_how_many_runs_record_nothing(make):
 
 
 def test_names_break_where_a_reader_would_break_them():
-    assert page.breakable("a_b/c-<d>") == "a_<wbr>b/<wbr>c-&lt;d&gt;"
-    assert page.breakable("__a//") == "__<wbr>a//"
+    assert wording.breakable("a_b/c-<d>") == "a_<wbr>b/<wbr>c-&lt;d&gt;"
+    assert wording.breakable("__a//") == "__<wbr>a//"
 
 
 def test_a_papers_table_is_a_page_without_other_files():
     text = page.alone(
-        page.Paper("t", "P, Table 1. About <it>", "<h2>P, Table 1. About &lt;it&gt;</h2>\n<table></table>")
+        Paper("t", "P, Table 1. About <it>", "<h2>P, Table 1. About &lt;it&gt;</h2>\n<table></table>")
     )
     assert text.count("About &lt;it&gt;") == 1 and "<table></table>" in text and "--paper:" in text
     assert "<link" not in text and 'src="' not in text and 'href="' not in text
 
 
-def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, select, caplog):
-    (evidence.RUNS / kept["run"] / "cost.json").write_text(json.dumps(kept["cost"] | {"seconds": 11.0}))
+def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, gather, caplog):
+    (RUNS / kept["run"] / "cost.json").write_text(json.dumps(kept["cost"] | {"seconds": 11.0}))
     kept["targets"]["VIPeR"]["mAP"] += 1
-    text = rendered(kept, select)
+    text = rendered(kept, gather)
     assert "history of this training is not here" in text and "What each query scored is not here" in text
     assert "of another training than the metrics" in caplog.text
 
@@ -195,9 +191,9 @@ def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, select, ca
     ("name", "text"),
     [("run.yaml", "config: ["), ("run.yaml", "- config"), ("cost.json", "{"), ("history.csv", "")],
 )
-def test_a_damaged_training_is_left_out_with_a_warning(kept, select, caplog, name, text):
-    (evidence.RUNS / kept["run"] / name).write_text(text)
-    assert "history of this training is not here" in rendered(kept, select)
+def test_a_damaged_training_is_left_out_with_a_warning(kept, gather, caplog, name, text):
+    (RUNS / kept["run"] / name).write_text(text)
+    assert "history of this training is not here" in rendered(kept, gather)
     assert f"data/runs/{kept['run']} is damaged" in caplog.text and "train the run again" in caplog.text
 
 
@@ -210,14 +206,14 @@ def test_the_hardest_queries_come_first_and_those_without_a_match_not_at_all():
     found = evidence.hardest(queries, known)
     assert list(found) == ["A", "B"]
     assert found["A"]["query"].to_list() == ["y", "x"]
-    assert found["A"].iloc[0][["searches", "best", "worst", "identity"]].to_list() == [2, 3, 5, 3]
+    assert found["A"].iloc[0][["splits", "best", "worst", "identity"]].to_list() == [2, 3, 5, 3]
     assert found["A"]["average_precision"].to_list() == pytest.approx([30, 50])
     assert evidence.hardest(queries, known, count=1)["A"]["query"].to_list() == ["y"]
 
 
-def test_an_unknown_identity_is_left_open(kept, select):
-    (evidence.PROTOCOLS / "toy" / "targets.parquet").unlink()
-    assert "<td></td><td></td><td>2</td><td>9</td>" in rendered(kept, select)
+def test_an_unknown_identity_is_left_open(kept, gather):
+    (PROTOCOLS / "toy" / "targets.parquet").unlink()
+    assert "<td></td><td></td><td>2</td><td>9</td>" in rendered(kept, gather)
 
 
 def test_a_curve_ends_where_its_numbers_do():
@@ -260,7 +256,7 @@ def test_photographs_are_written_for_those_who_ask_and_nowhere_else(kept, tmp_pa
     Image.new("RGB", (4, 8), "red").save(tmp_path / "07.png")
     monkeypatch.setattr(photographs, "images_root", lambda dataset: tmp_path)
     shown = photographs.photographs({kept["run"]: kept})
-    assert shown == photographs.FOLDER / "index.html"
+    assert shown == PHOTOGRAPHS / "index.html"
     assert sorted(path.name for path in shown.parent.iterdir()) == ["d-4.png", "index.html"]
     text = shown.read_text()
     assert text.count('<img src="d-4.png"') == len(kept["targets"])  # the easy query is in no protocol here
@@ -270,7 +266,7 @@ def test_photographs_are_written_for_those_who_ask_and_nowhere_else(kept, tmp_pa
 def test_without_queries_there_are_no_photographs(run):
     with pytest.raises(UserError, match="no run of the selection keeps what its queries scored"):
         photographs.photographs({run["run"]: run})
-    assert not photographs.FOLDER.exists()
+    assert not PHOTOGRAPHS.exists()
 
 
 def test_git_ignores_the_photographs(root):

@@ -9,11 +9,10 @@ import pytest
 import yaml
 
 import tiny
+from dgreid import sheets
 from dgreid.errors import UserError
 from dgreid.networks.norms.gates import layer_row
-from dgreid.paths import REPORTS
-from dgreid.reporting import sheets
-from dgreid.runs import metrics as results
+from dgreid.paths import METRICS, QUERIES, REPORTS
 from dgreid.runs.config import load_run
 from dgreid.stages import report
 
@@ -64,8 +63,8 @@ def project(root, tmp_path, monkeypatch):
             "balance": [layer_row(1, "stem", np.full(4, 0.25))] if made.method.name == "metabin" else [],
             "cost": {"seconds": 1, "images_per_second": 1, "peak_memory_bytes": 1, "parameters": 1},
         }
-        results.METRICS.mkdir(parents=True, exist_ok=True)
-        (results.METRICS / f"{run}.json").write_text(json.dumps(node))
+        METRICS.mkdir(parents=True, exist_ok=True)
+        (METRICS / f"{run}.json").write_text(json.dumps(node))
         choices[run] = {"method": made.method.name, "code": made.method.code, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
@@ -99,7 +98,7 @@ def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(project):
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
-    (results.METRICS / "erm-resnet_tiny-miniature-s0.json").unlink()
+    (METRICS / "erm-resnet_tiny-miniature-s0.json").unlink()
     with pytest.raises(
         UserError,
         match=r"erm-resnet_tiny-miniature-s0.json is missing: run `dgreid evaluate method=erm .*seed=0`",
@@ -109,14 +108,14 @@ def test_missing_metrics_name_the_run_and_the_command(project):
 
 @pytest.mark.parametrize("run", ["erm-resnet_tiny-miniature-s0", "of-another-selection"])
 def test_damaged_metrics_are_a_sentence_and_nothing_is_written(project, run):
-    (results.METRICS / f"{run}.json").write_text('{"run": ')
+    (METRICS / f"{run}.json").write_text('{"run": ')
     with pytest.raises(UserError, match=rf"reports/metrics/{run}\.json is damaged: evaluate the run again"):
         report.report(project)
     assert {name.split("/")[0] for name in written()} == {"metrics"}
 
 
 def change(run, **values):
-    path = results.METRICS / f"{run}.json"
+    path = METRICS / f"{run}.json"
     node = json.loads(path.read_text())
     node["targets"]["VIPeR"] |= values
     path.write_text(json.dumps(node))
@@ -140,7 +139,7 @@ def test_runs_of_other_selections_are_in_the_papers_tables_alone(project):
     del project["runs"]["erm-resnet_tiny-miniature-s0"]
     report.report(project)
     assert "BN baseline" not in (REPORTS / "tables" / "toy.md").read_text()
-    beside = (REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with print")[1]
+    beside = (REPORTS / "papers" / "metabin_t5.md").read_text().split("Not comparable with the paper")[1]
     assert "BN baseline, resnet_tiny, miniature data" in beside
 
 
@@ -148,9 +147,9 @@ def test_queries_of_another_evaluation_are_left_out_with_a_warning(project, capl
     for run in project["runs"]:
         split = pd.DataFrame({"split": [0, 0, 1, 1], "query": ["a", "b", "a", "c"], "first_hit": 1})
         split["average_precision"] = [0.4, 0.5, 0.3, 0.6]  # a mean of 45 %, as TARGET has
-        report.QUERIES.mkdir(parents=True, exist_ok=True)
+        QUERIES.mkdir(parents=True, exist_ok=True)
         frame = pd.concat([split.assign(target=name) for name in SEARCHED])
-        frame.to_parquet(report.QUERIES / f"{run}.parquet")
+        frame.to_parquet(QUERIES / f"{run}.parquet")
     report.report(project)
     path = REPORTS / "tables" / "toy-differences.csv"
     assert pd.read_csv(path)["queries"].to_list() == [3, 3, 3, 3, 0] * 2  # an average has no count

@@ -30,7 +30,7 @@ def add_commands(add) -> None:
 
 
 def _tsne(arguments: Namespace) -> None:
-    from dgreid.reporting.figures.tsne import tsne
+    from dgreid.reporting.tsne import tsne
 
     stem = tsne(arguments.trained, arguments.target, arguments.together, arguments.seed, arguments.perplexity)
     logging.info("%s.png, .pdf and .csv: written.", stem)
@@ -38,8 +38,8 @@ def _tsne(arguments: Namespace) -> None:
 
 def _photographs(arguments: Namespace) -> None:
     from dgreid.reporting.photographs import photographs
+    from dgreid.runs.metrics import read_metrics
     from dgreid.selection import matrix
-    from dgreid.stages.report import read_metrics
 
     runs = matrix.read()["runs"]
     page = photographs({run: read_metrics(run, choice) for run, choice in runs.items()})

@@ -1,4 +1,4 @@
-"""Measuring a model on unseen data: ranking, the protocol runner, statistics."""
+"""Evaluating a model on unseen data: ranking, the protocol runner, statistics."""
 
 from dgreid.evaluation.ranking import Ranking, rank, rank_scores
 

@@ -1,7 +1,7 @@
-"""The compiled part of ranking: positions of a query's matches by counting, and the measures they give.
+"""The compiled part of ranking: the positions of a query's matches by counting, and the measures that follow.
 
-The gallery passes through the first-level cache block by block, while the next query's row is fetched from
-memory: the scores are larger than any cache, and waiting for them would cost as much as the counting.
+The gallery passes through the first-level cache block by block while the next query's row is fetched from
+memory: the scores are larger than any cache, and waiting for them would take as long as the counting.
 """
 
 import numba
@@ -16,7 +16,7 @@ BLOCK = 1024  # gallery columns per pass: a piece of a row that stays in the fir
 
 @intrinsic
 def _prefetch(context, array, index):
-    """Ask for the cache line of array[index] without waiting for it; changes no value."""
+    """Fetch the cache line of array[index] without waiting for it; changes no value."""
 
     def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -32,13 +32,13 @@ def _prefetch(context, array, index):
 
 @numba.njit(nogil=True, cache=True)
 def rank_chunk(scores, low, high, cameras, order, order_cameras, first, measures):
-    """Positions and measures of some queries, written into `first` (n,) and `measures` (3, n).
+    """Write positions and measures of some queries into `first` (n,) and `measures` (3, n).
 
     Args:
         scores: (n, Ng), higher is closer; n may be 0.
-        low, high: (n,) where in `order` the gallery images of the query's identity begin and end.
+        low, high: (n,) start and end of the gallery images of the query's identity in `order`.
         cameras: (n,) of the queries.
-        order: (Ng,) gallery indices grouped by identity, rising inside one; order_cameras: theirs.
+        order: (Ng,) gallery indices grouped by identity, rising within one; order_cameras: their cameras.
         first: position of the first match from 1; untouched without a match, -1 if a score is not finite.
         measures: average precision, the trapezoid one, inverse negative penalty.
     """
@@ -89,10 +89,10 @@ def _count_closer(row, ahead, indices, level, below, counts, one):
     """counts[k] = #{j : s_j > s_g} + #{j < g : s_j = s_g} with g = indices[k], which rise.
 
     One comparison per image and index: left of g, `s >= s_g` counts, right of it `s > s_g`; the former
-    is `s > x` with x the next smaller number (`below`). Only inside g's own block equal scores are
-    looked for. level, below, counts have room for a multiple of four, not 0; +inf fills up the last four.
-    `ahead`, the row that is needed next, is fetched between the passes, a few lines at a time: more at
-    once than the processor keeps in flight would be waited for. False if a score is NaN or infinite.
+    is `s > x` with x the next smaller number (`below`). Equal scores are looked for only within g's own
+    block. level, below, counts have room for a multiple of four, not 0; +inf fills the last four. `ahead`,
+    the row that is needed next, is fetched between the passes, a few lines at a time: the processor would
+    wait for more than it can keep in flight. Returns False if a score is NaN or infinite.
     """
     n = indices.size
     size = max(4, (n + 3) // 4 * 4)
@@ -133,10 +133,10 @@ def _count_equal(piece, level):
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _count_above_eight(piece, limit, counts, k, one):
-    """Add #{j : piece_j > limit} to each of eight counts from the k-th; 32-bit sums, to become SIMD.
+    """Add #{j : piece_j > limit} to each of eight counts from the k-th; 32-bit sums, so that SIMD is used.
 
     `one` is 1, but the compiler must not know: it then adds under the comparison's mask, two
-    instructions per vector and limit; a known 1 makes it turn the mask into numbers first.
+    instructions per vector and limit; with a constant 1 it converts the mask into numbers first.
     Returns a sum of x * 0, which is 0 unless a score is NaN or infinite; its terms may be reordered.
     """
     zero = np.int32(0)
@@ -168,7 +168,7 @@ def _count_above_eight(piece, limit, counts, k, one):
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _count_above_four(piece, limit, counts, k, one):
-    """The same for four counts: a query has few matches, and empty places cost time."""
+    """The same for four counts: a query has few matches, and unused places cost time."""
     zero = np.int32(0)
     spoilt = nothing = piece.dtype.type(0)
     t0, t1, t2, t3 = limit[k], limit[k + 1], limit[k + 2], limit[k + 3]

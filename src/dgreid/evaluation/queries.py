@@ -1,4 +1,4 @@
-"""What every single query scored, kept beside the metrics: the paired bootstrap of two methods needs it."""
+"""What every single query scored, kept next to the metrics for the paired bootstrap of two methods."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from dgreid.evaluation.ranking import Ranking
 from dgreid.files import whole
 from dgreid.protocols import Protocol
 
-ROUNDING = 0.001  # percent; metrics keep four places, average precisions here seven digits
+ROUNDING = 0.001  # percent; metrics have four places, average precisions here seven digits
 SCHEMA = pa.schema(
     [
         ("target", pa.dictionary(pa.int8(), pa.string())),
         ("split", pa.int16()),
         ("query", pa.string()),  # dataset/image_id: the same image is the same query in every split and run
-        ("average_precision", pa.float32()),  # share, by the step definition; null where there is no match
-        ("first_hit", pa.int32()),  # position of the first match, from 1; 0 where there is none
+        ("average_precision", pa.float32()),  # share, by the step definition; null without a match
+        ("first_hit", pa.int32()),  # position of the first match, from 1; 0 without one
     ]
 )
 
@@ -27,8 +27,8 @@ SCHEMA = pa.schema(
 def write_queries(path: Path, results: Mapping[str, list[Ranking]], protocol: Protocol) -> None:
     """Write one row per target, split and query, in the protocol's order; the same scores, the same bytes."""
     frames = []
-    for target, searches in results.items():
-        for split, (result, (query, _)) in enumerate(zip(searches, protocol.targets[target], strict=True)):
+    for target, rankings in results.items():
+        for split, (result, (query, _)) in enumerate(zip(rankings, protocol.targets[target], strict=True)):
             names = query["dataset"].astype(str) + "/" + query["image_id"].astype(str)
             scores = {"average_precision": result.average_precision, "first_hit": result.first_hit}
             frames.append(
@@ -40,14 +40,14 @@ def write_queries(path: Path, results: Mapping[str, list[Ranking]], protocol: Pr
 
 
 def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
-    """Whether the queries are those a run's metrics were made of: files may be of different evaluations."""
+    """Whether the queries belong to a run's metrics: the files may be of different evaluations."""
     means = frame.groupby(["target", "split"])["mAP"].mean().groupby("target").mean()
     shown = {name: node["mAP"] for name, node in metrics["targets"].items()}
     return set(means.index) == set(shown) and all(abs(means[name] - shown[name]) < ROUNDING for name in shown)
 
 
 def read_queries(path: Path) -> pd.DataFrame:
-    """Columns target, split, query, mAP and rank1 in percent; NaN where a query has no match."""
+    """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match."""
     frame = pd.read_parquet(path)
     found = frame["first_hit"] > 0
     return pd.DataFrame(

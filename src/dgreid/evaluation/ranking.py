@@ -2,12 +2,12 @@
 
 A query is ranked against every gallery image except those of the same identity *and* camera. Only the
 positions of its few matches matter, and a position is a count: how many gallery images are closer, plus
-how many at the same distance have a lower gallery index. So nothing is sorted but the matches, and no
-more than `CHUNK` rows of the query x gallery matrix exist at a time.
+how many at the same distance have a lower gallery index. So only the matches are sorted, and no more than
+`CHUNK` rows of the query x gallery matrix exist at a time.
 
 Queries without a match are left out of the means. Ties go to the lower gallery index (a stable sort).
-A negative identity never matches, neither as query nor as gallery image: it is how distractors are
-written. Junk images (Market-1501's -1) do not belong in a gallery; manifests drop them.
+A negative identity marks a distractor: it never matches, neither as query nor as gallery image. Junk
+images (Market-1501's -1) do not belong in a gallery; manifests drop them.
 """
 
 import itertools
@@ -29,16 +29,16 @@ METRICS = ("cosine", "euclidean")
 
 @dataclass(frozen=True)
 class Ranking:
-    """What one search gives; all shares lie in [0, 1].
+    """The ranking of some queries against a gallery; all shares lie in [0, 1].
 
     Attributes:
         ranks: the k of CMC, such as (1, 5, 10).
         cmc: (len(ranks),) share of valid queries with a match among the first k.
-        average_precision: (Nq,) mean precision at the matches, NaN where a query has no match.
+        average_precision: (Nq,) mean precision at the matches, NaN for a query without a match.
         average_precision_trapezoid: (Nq,) area under the precision-recall line, as in Market-1501's
             official evaluation: (1/n) sum of (precision before + precision at the match) / 2.
         inverse_negative_penalty: (Nq,) matches / position of the last one (Ye et al. 2021), NaN as above.
-        first_hit: (Nq,) position of the first match, from 1; 0 where a query has no match.
+        first_hit: (Nq,) position of the first match, from 1; 0 for a query without a match.
     """
 
     ranks: tuple[int, ...]
@@ -65,7 +65,7 @@ class Ranking:
 
     @property
     def mean_inverse_negative_penalty(self) -> float:
-        """Mean INP over valid queries; equals mAP where every query has one match."""
+        """Mean INP over valid queries; equals mAP if every query has one match."""
         return float(np.mean(self.inverse_negative_penalty[self.valid]))
 
 
@@ -79,7 +79,7 @@ def rank(
     metric: str = "cosine",
     ranks: Sequence[int] = (1, 5, 10),
 ) -> Ranking:
-    """Search a gallery by feature vectors.
+    """Rank a gallery by feature vectors.
 
     Args:
         query_features: (Nq, d) array or tensor; float64 is kept, everything else becomes float32.
@@ -106,15 +106,15 @@ def rank(
     buffer = torch.empty(min(CHUNK, len(query)), len(gallery), dtype=dtype, device=gallery.device)
 
     def scores(start: int, stop: int) -> torch.Tensor:
-        # a query's own length only scales or shifts its row, which changes no order
+        # a query's own length only scales or shifts its row, which keeps the order
         rows = buffer[: stop - start]
         torch.matmul(query[start:stop], gallery.T, out=rows)
         if metric == "cosine":
             return rows.div_(length.clamp_min(1e-12))
         return rows.sub_(length.square() / 2)  # |q - g|² = |q|² - 2 (q·g - |g|²/2)
 
-    people = (query_identities, gallery_identities, query_cameras, gallery_cameras)
-    return rank_rows(scores, (len(query), len(gallery)), *people, ranks=ranks)
+    labels = (query_identities, gallery_identities, query_cameras, gallery_cameras)
+    return rank_rows(scores, (len(query), len(gallery)), *labels, ranks=ranks)
 
 
 def rank_scores(
@@ -125,11 +125,11 @@ def rank_scores(
     gallery_cameras,
     ranks: Sequence[int] = (1, 5, 10),
 ) -> Ranking:
-    """Search by a similarity matrix (Nq, Ng), higher is closer; the rest as in `rank`."""
+    """Rank by a similarity matrix (Nq, Ng), higher is closer; the rest as in `rank`."""
     if np.ndim(scores) != 2:
         raise UserError(f"ranking: scores must be (queries, gallery), got shape {tuple(np.shape(scores))}.")
-    people = (query_identities, gallery_identities, query_cameras, gallery_cameras)
-    return rank_rows(lambda start, stop: scores[start:stop], np.shape(scores), *people, ranks=ranks)
+    labels = (query_identities, gallery_identities, query_cameras, gallery_cameras)
+    return rank_rows(lambda start, stop: scores[start:stop], np.shape(scores), *labels, ranks=ranks)
 
 
 def rank_rows(
@@ -141,9 +141,9 @@ def rank_rows(
     gallery_cameras,
     ranks: Sequence[int] = (1, 5, 10),
 ) -> Ranking:
-    """Search by scores made on demand: `score_rows(start, stop)` gives (stop - start, Ng).
+    """Rank by scores computed on demand: `score_rows(start, stop)` returns (stop - start, Ng).
 
-    For similarities that are not a product of features; the rows may live in one reused buffer.
+    For similarities that are not a product of features; the rows may share one reused buffer.
     """
     queries, size = map(int, shape)
     query_identities = _labels(query_identities, queries, "query identities")
@@ -154,7 +154,7 @@ def rank_rows(
     if not ranks or min(ranks) < 1:
         raise UserError(f"ranking: ranks must be 1 or more, got {ranks}.")
 
-    order = np.argsort(gallery_identities, kind="stable")  # indices rise inside an identity
+    order = np.argsort(gallery_identities, kind="stable")  # indices rise within an identity
     grouped = gallery_identities[order]
     order_cameras = gallery_cameras[order]
     low = np.searchsorted(grouped, query_identities, side="left")
@@ -171,17 +171,17 @@ def rank_rows(
             edges = np.linspace(start, stop, workers + 1).astype(int)
             jobs = []
             for a, b in itertools.pairwise(edges):
-                people = (low[a:b], high[a:b], query_cameras[a:b], order, order_cameras)
-                part = (rows[a - start : b - start], *people, first[a:b], measures[:, a:b])
+                labels = (low[a:b], high[a:b], query_cameras[a:b], order, order_cameras)
+                part = (rows[a - start : b - start], *labels, first[a:b], measures[:, a:b])
                 if b < stop:
                     jobs.append(pool.submit(rank_chunk, *part))
                 else:
-                    rank_chunk(*part)  # the last part here: a thread alone would only be waited for
+                    rank_chunk(*part)  # the last part in this thread, which would only wait otherwise
             for job in jobs:
-                job.result()  # the buffer is free again only now
+                job.result()  # only now may the buffer be reused
             if (first[start:stop] < 0).any():
                 row = start + int(np.argmax(first[start:stop] < 0))
-                raise UserError(f"ranking: scores of query {row} are NaN or infinite; look at its features.")
+                raise UserError(f"ranking: scores of query {row} are NaN or infinite; check its features.")
     if not first.any():
         raise UserError("ranking: no query has a match in the gallery; check identities and cameras.")
     hits = np.sort(first[first > 0])
@@ -211,7 +211,7 @@ def _features(values, what: str) -> torch.Tensor:
     finite = torch.isfinite(tensor.sum(dim=1))
     if not bool(finite.all()):
         row = int((~finite).int().argmax())
-        raise UserError(f"ranking: {what} features of row {row} are NaN or infinite; look at that image.")
+        raise UserError(f"ranking: {what} features of row {row} are NaN or infinite; check that image.")
     return tensor
 
 

@@ -1,7 +1,7 @@
-"""A trained method on every target and split of a protocol.
+"""Evaluates a trained method on every target and split of a protocol.
 
-Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then
-picks its queries and gallery among the embeddings.
+Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then takes
+the embeddings of its queries and gallery.
 """
 
 import logging
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dgreid.errors import UserError
 from dgreid.evaluation.ranking import Ranking, rank, rank_rows
 from dgreid.evaluation.statistics import over_splits, single_match_bounds
-from dgreid.images.augment import normalise
+from dgreid.images.normalise import normalise
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.protocols import Protocol
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
-ENOUGH = 20  # queries with which two different splits do not score the same by chance
+CHANCE = 20  # with this many queries, different splits do not score the same by chance
 ROUNDING = 1e-3  # of percentages kept with four digits
 MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 
@@ -33,12 +33,12 @@ MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 def run_protocol(
     method: Method, protocol: Protocol, open_pack: Callable[[str], Pack], device: torch.device
 ) -> dict[str, list[Ranking]]:
-    """Search every split of every target; per target a list over splits.
+    """Rank every split of every target; per target a list over splits.
 
     Args:
         method: the trained method, on `device`.
-        protocol: whose targets are searched.
-        open_pack: gives the pixels of a data set, `pack[rows] -> (n, H, W, 3)` uint8.
+        protocol: whose targets are evaluated.
+        open_pack: returns the pixels of a data set, `pack[rows] -> (n, H, W, 3)` uint8.
         device: where images are embedded and compared.
     """
     results = {}
@@ -51,7 +51,7 @@ def run_protocol(
             rows[dataset] = part["row"].to_numpy(np.int64)
             pixels, cameras = open_pack(dataset), part["camera"].to_numpy() if method.adapt else None
             features[dataset] = embed(method, pixels, rows[dataset], device, cameras)
-        results[name] = [search(method, query, gallery, rows, features) for query, gallery in splits]
+        results[name] = [rank_split(method, query, gallery, rows, features) for query, gallery in splits]
     return results
 
 
@@ -99,21 +99,21 @@ def batched_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def search(
+def rank_split(
     method: Method, query, gallery, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]
 ) -> Ranking:
     """Rank one split: `query` and `gallery` are rows of a protocol; features[d][i] belongs to rows[d][i]."""
     q, g = pick(query, rows, features), pick(gallery, rows, features)  # (Nq, ...), (Ng, ...)
-    people = (
+    labels = (
         query["identity"].to_numpy(),
         gallery["identity"].to_numpy(),
         query["camera"].to_numpy(),
         gallery["camera"].to_numpy(),
     )
     if type(method).similarity is Method.similarity:  # cosine: a product of features
-        return rank(q, g, *people, ranks=RANKS)
+        return rank(q, g, *labels, ranks=RANKS)
     return rank_rows(
-        lambda start, stop: method.similarity(q[start:stop], g), (len(q), len(g)), *people, ranks=RANKS
+        lambda start, stop: method.similarity(q[start:stop], g), (len(q), len(g)), *labels, ranks=RANKS
     )
 
 
@@ -130,13 +130,13 @@ def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) 
 
 
 def check_splits(target: str, splits: list[tuple]) -> None:
-    """Refuse a target whose splits repeat each other: their spread would say nothing.
+    """Refuse a target whose splits repeat each other: their spread would mean nothing.
 
     Raises:
         UserError: two splits have the same query and gallery images, or there is no split.
     """
     if not splits:
-        raise UserError(f"target {target} has no splits; build the protocol again.")
+        raise UserError(f"target {target} has no splits; make the protocol again.")
     seen: dict[tuple, int] = {}
     for number, pair in enumerate(splits):
         images = tuple(tuple(sorted(frame["image_id"])) for frame in pair)
@@ -161,7 +161,7 @@ def _has_one_match(query, gallery) -> bool:
 
 
 def check_scores(target: str, node: dict, single: bool) -> None:
-    """R19, R22: scores of different splits differ, and mAP is one that its ranks allow.
+    """Check rules R19 and R22: scores of different splits differ, and mAP is one that its ranks allow.
 
     Args:
         target: its name, for the message.
@@ -169,12 +169,12 @@ def check_scores(target: str, node: dict, single: bool) -> None:
         single: every query has one match.
 
     Raises:
-        UserError: the numbers contradict each other, so the search or the protocol is broken.
+        UserError: the numbers contradict each other, so the evaluation or the protocol is wrong.
     """
     splits = node["splits"]
     same = len(splits) > 1 and not any(node[f"{measure}_std"] for measure in MEASURES)
-    if same and 0 < node["mAP"] < 100:  # all or nothing found: equal without being the same
-        if node["queries"] >= ENOUGH:
+    if same and 0 < node["mAP"] < 100:  # with all or nothing found, different splits score the same
+        if node["queries"] >= CHANCE:
             raise UserError(
                 f"target {target}: all {len(splits)} splits score exactly the same, so they are one split "
                 "repeated; make its manifest and protocol again."
@@ -192,7 +192,7 @@ def check_scores(target: str, node: dict, single: bool) -> None:
 
 
 def scores(result: Ranking) -> dict[str, float]:
-    """The measures of one search, in percent."""
+    """The measures of one ranking, in percent."""
     shares = (
         *result.cmc,
         result.mean_average_precision,
@@ -203,10 +203,10 @@ def scores(result: Ranking) -> dict[str, float]:
 
 
 def summarise(results: Mapping[str, list[Ranking]], single: Collection[str] = ()) -> dict[str, dict]:
-    """Percentages as reports/metrics has them: `targets`, each with its splits, and their `average`.
+    """Percentages as reports/metrics stores them: `targets`, each with its splits, and their `average`.
 
     A target's score is the mean over its splits, `*_std` the population standard deviation (ddof 0); the
-    average is the unweighted mean over targets. Splits are a list, which `dvc metrics` leaves out.
+    average is the unweighted mean over targets. Splits are a list, which `dvc metrics` ignores.
 
     Args:
         results: of `run_protocol`.
@@ -216,9 +216,9 @@ def summarise(results: Mapping[str, list[Ranking]], single: Collection[str] = ()
         UserError: numbers that contradict each other, see `check_scores`.
     """
     targets = {}
-    for name, searches in results.items():
-        splits = [scores(result) for result in searches]
-        node: dict = {"queries": len(searches[0].first_hit)}
+    for name, rankings in results.items():
+        splits = [scores(result) for result in rankings]
+        node: dict = {"queries": len(rankings[0].first_hit)}
         for measure in MEASURES:
             spread = over_splits([split[measure] for split in splits])
             node[measure] = round(spread.mean, 4)

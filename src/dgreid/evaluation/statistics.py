@@ -1,7 +1,7 @@
 """Means, spreads and paired differences of scores; all scores are percentages.
 
-Three things vary, and an interval is of one of them: the training (seeds: `paired_difference`), the people
-searched (queries: `resample`), and how a data set is halved (splits: `resample` too).
+Three things vary, and an interval covers one of them: the training (seeds: `paired_difference`), the query
+images (`resample`), and how a data set is split (`resample` too).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 1000  # the ends of a 95 % interval then move by about 2 % of its width from seed to seed
+RESAMPLES = 1000  # from seed to seed, the ends of a 95 % interval then move by about 2 % of its width
 DRAWN_AT_ONCE = 2_000_000  # indices, 16 MB
 
 
@@ -22,7 +22,7 @@ class Spread(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Mean of paired differences with its confidence interval; the ends are NaN where there is none."""
+    """Mean of paired differences with its confidence interval; the ends are NaN if there is none."""
 
     mean: float
     low: float
@@ -31,25 +31,25 @@ class Difference(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The lowest and the highest value something can have."""
+    """The lowest and the highest value that something can have."""
 
     low: float
     high: float
 
 
 def single_match_bounds(rank1: float, rank5: float, rank10: float, definition: str = "step") -> Bounds:
-    """What Rank-1, 5 and 10 allow mAP to be where every query has one match (rule R22); all in percent.
+    """The mAP that Rank-1, 5 and 10 allow if every query has one match (rule R22); all in percent.
 
     A match at position r scores 1/r by the step definition and, for r > 1, 1/(2r) by the trapezoid one.
-    Between two ranks nothing is known of the positions, so the best and the worst are taken; matches
-    after the tenth may be as late as one likes.
+    Between two ranks the positions are unknown, so the best and the worst ones are taken; matches after the
+    tenth may be arbitrarily late.
 
     Args:
         rank1, rank5, rank10: shares of queries whose match is among the first 1, 5, 10, non-decreasing.
         definition: step or trapezoid.
 
     Raises:
-        ValueError: another definition, or shares that fall.
+        ValueError: another definition, or decreasing shares.
     """
     if definition not in ("step", "trapezoid"):
         raise ValueError(f"average precision is step or trapezoid, not {definition!r}")
@@ -76,11 +76,11 @@ def over_seeds(scores: Sequence[float]) -> Spread:
 def paired_difference(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference:
     """Mean of first - second, pair by pair, with Student's t interval.
 
-    The interval takes the pairs as independent. Scores on overlapping random splits are not quite, so it is
-    rather too narrow.
+    The interval assumes independent pairs. Scores on overlapping random splits are not quite independent, so
+    theirs is too narrow.
 
     Raises:
-        ValueError: the two have different lengths, or none.
+        ValueError: the two have different lengths, or are empty.
     """
     gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if gaps.ndim != 1 or len(first) != len(second) or not len(gaps):
@@ -96,10 +96,10 @@ def paired_difference(first: Sequence[float], second: Sequence[float], level: fl
 
 
 def spread_factors(count: int, level: float = 0.95) -> Bounds:
-    """How far the true standard deviation may be from that of `count` values, as factors of it.
+    """How far the true standard deviation may be from that of `count` values, as factors.
 
-    From the chi-squared distribution of a normal sample's variance: 3 values leave 0.5 to 6.3, 10 leave 0.7
-    to 1.8. Infinite for fewer than two.
+    From the chi-squared distribution of a normal sample's variance: 3 values give 0.5 to 6.3, 10 give 0.7 to
+    1.8. Infinite for fewer than two.
     """
     if count < 2:
         return Bounds(0.0, float("inf"))
@@ -115,20 +115,20 @@ def resample(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Bootstrap distribution of a weighted mean of paired gaps, drawing whole units, (resamples,).
+    """Bootstrap distribution (resamples,) of a weighted mean of paired gaps, drawn by whole units.
 
-    A query image that several splits or seeds search is one unit: its gaps come and go together, because
-    what makes it hard is the same every time. Reordering the gaps changes nothing; negating them negates it.
+    A query image that is part of several splits or seeds is one unit: its gaps are drawn together, because it
+    is equally hard every time. Reordering the gaps changes nothing; negating them negates the distribution.
 
     Args:
-        gaps: (n,) differences of two methods on the same query, or split; NaN (no match) is left out.
-        units: (n,) what each gap belongs to, such as the query's image.
-        weights: (n,) or none for equal ones; 1 / size of the split makes the mean one of split means.
+        gaps: (n,) differences of two methods on the same query, or split; NaN (no match) is ignored.
+        units: (n,) the unit of each gap, such as the query's image.
+        weights: (n,), or None for equal ones; 1 / size of the split gives the mean over split means.
         resamples: how many draws.
         seed: of the draws; the same seed gives the same distribution.
 
     Raises:
-        ValueError: lengths differ, or no gap is left.
+        ValueError: the lengths differ, or every gap is NaN.
     """
     gaps, units = np.asarray(gaps, dtype=float), np.asarray(units)
     weights = np.ones(len(gaps)) if weights is None else np.asarray(weights, dtype=float)

@@ -8,18 +8,53 @@ from torch import Tensor
 class Batch(NamedTuple):
     """One batch on the training device."""
 
-    images: Tensor  # (N, 3, H, W) float, normalised
+    images: Tensor  # (N, 3, H, W) float, normalised; the first view
     identities: Tensor  # (N,) long, label among the training identities of all sources
     domains: Tensor  # (N,) long, 0..D-1
+    views: tuple[Tensor, ...] = ()  # (N, 3, H, W) each: all views of the sampler, in its order
+    rows: Tensor | None = None  # (N,) long, which training images these are, 0-based
+
+    def select(self, chosen: Tensor) -> "Batch":
+        """The part of a batch at a mask (N,) bool or at indices (n,) long, in every view."""
+        images = self.images[chosen]
+        return Batch(
+            images,
+            self.identities[chosen],
+            self.domains[chosen],
+            tuple(images if view is self.images else view[chosen] for view in self.views),
+            None if self.rows is None else self.rows[chosen],
+        )
+
+    def of_domain(self, domain: int) -> "Batch":
+        """The part of a batch that is of one domain."""
+        return self.select(self.domains == domain)
+
+    @property
+    def size(self) -> int:
+        """How many images a network is shown: N of each view."""
+        return len(self.images) * max(1, len(self.views))
 
 
 class Sampler(NamedTuple):
-    """A batch a method asks for; sizes come from the recipe.
+    """The batches that a method asks for: which images, and in which views.
 
-    kind: `pk` draws identities from all sources pooled, `pk_per_domain` the same number from each domain,
-    `across_cameras` too but with an identity's images from different cameras, `random` any images.
-    Batches of the two per-domain kinds are laid out domain by domain.
+    Kinds, and what `identities` (P) and `images_per_identity` (K) are to each of D domains:
+
+    | kind              | a batch                                                   | if P is None          |
+    |-------------------|-----------------------------------------------------------|-----------------------|
+    | random            | P x K images from all sources pooled                      | recipe's P x K x D, * |
+    | random_per_domain | P x K images of each domain                               | the recipe's          |
+    | pk                | P identities from all sources pooled, K images of each    | recipe's P x D, *     |
+    | pk_per_domain     | P identities of each domain, K images of each             | the recipe's          |
+    | pk_one_domain     | P identities of one domain, K images of each              | the recipe's          |
+    | across_cameras    | as pk_per_domain, an identity's images from other cameras | the recipe's          |
+
+    * or as many as make `recipe.batch_size` images, if the recipe has one. Batches of the kinds that take
+    something of each domain are laid out domain by domain. If K is None, it is the recipe's.
     """
 
     kind: str
-    identities_per_domain: int | None = None  # in place of the recipe's
+    identities: int | None = None
+    images_per_identity: int | None = None
+    order: str = "turns"  # of pk_one_domain: the domains in turns, or each batch's domain at random: uniform
+    views: tuple[str, ...] = ("train",)  # of the image configuration; each of the same images

@@ -1,8 +1,16 @@
 """The schema of params/image."""
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, SerializeAsAny, field_validator
+
+from dgreid.errors import UserError
+from dgreid.images.operations import Operation, read
 from dgreid.schema import Strict
+
+TRAIN = "train"  # the view that every image configuration has
+
+Steps = tuple[SerializeAsAny[Operation], ...]
 
 
 class ImageConfig(Strict):
@@ -11,11 +19,31 @@ class ImageConfig(Strict):
     name: str
     height: int = Field(gt=0)
     width: int = Field(gt=0)
-    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
-    padding: int = Field(10, ge=0, description="zero padding before the random crop, pixels")
-    color_jitter: tuple[float, float, float, float] | None = Field(
-        None, description="brightness, contrast, saturation, hue"
+    train: Steps = Field((), description="operations in their order, such as {operation: flip}")
+    views: dict[str, Steps] = Field(
+        {}, description="further augmentations of the same images, by name, for methods that compare views"
     )
-    occlusion: float = Field(
-        0, ge=0, le=1, description="a white square's greatest side, relative to the image's shorter one"
-    )
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _read_train(cls, nodes: Any) -> Any:
+        return _steps(nodes, "image.train")
+
+    @field_validator("views", mode="before")
+    @classmethod
+    def _read_views(cls, views: Any) -> Any:
+        if not isinstance(views, dict):
+            return views  # pydantic says what is wrong
+        if TRAIN in views:
+            raise UserError(f"image.views.{TRAIN}: the view '{TRAIN}' is the list image.{TRAIN}; rename one.")
+        return {name: _steps(nodes, f"image.views.{name}") for name, nodes in views.items()}
+
+    def operations(self, view: str) -> Steps:
+        """The operations of a view: of `train` or one of `views`."""
+        return self.train if view == TRAIN else self.views[view]
+
+
+def _steps(nodes: Any, where: str) -> Any:
+    if not isinstance(nodes, list | tuple):
+        return nodes  # pydantic says what is wrong
+    return tuple(read(node, f"{where}.{number}") for number, node in enumerate(nodes))

@@ -1,6 +1,7 @@
-"""From training rows to batches on the device, in the background where the device is a GPU."""
+"""From training rows to batches on the device, in the background if the device is a GPU."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,29 +10,50 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dgreid.device import threads
-from dgreid.images.augment import augment, normalise
+from dgreid.errors import UserError
+from dgreid.images.augment import augment
 from dgreid.images.batch import Batch
-from dgreid.images.config import ImageConfig
+from dgreid.images.config import TRAIN, ImageConfig
+from dgreid.images.normalise import normalise
 from dgreid.images.pack import Pack
-from dgreid.images.samplers import Stream, generator
+from dgreid.images.samplers import AnyStream
+from dgreid.images.streams import generator
 
 Key = tuple[str, int]  # (stream name, batch number)
-Pixels = tuple[Tensor, Tensor, Tensor]  # images (N, H, W, 3) uint8, identities (N,), domains (N,)
-
 
 SURVEY = 256  # images looked at together before training
 
 
+class Pixels(NamedTuple):
+    """A batch before it is on the device and normalised."""
+
+    views: Sequence[Tensor]  # (N, H, W, 3) uint8 each
+    identities: Tensor  # (N,) long
+    domains: Tensor  # (N,) long
+    rows: Tensor  # (N,) long
+
+
 class TrainingImages(Dataset):
-    """Augmented uint8 batches by key: the same key gives the same bytes in any process, in any order."""
+    """Augmented uint8 batches by key: the same key gives the same bytes in any process, in any order.
+
+    Args:
+        train: the training set, one row per image.
+        packs: the pixels of each data set.
+        streams: rows of `train`, by name.
+        views: the views of each stream, `train` alone if it is not named.
+
+    Raises:
+        UserError: a stream asks for a view that the image configuration lacks.
+    """
 
     def __init__(
         self,
         train: pd.DataFrame,
         packs: Mapping[str, Pack],
         image: ImageConfig,
-        streams: Mapping[str, Stream],
+        streams: Mapping[str, AnyStream],
         seed: int,
+        views: Mapping[str, Sequence[str]] | None = None,
     ):
         self.datasets = sorted(packs)
         self.packs = [packs[name] for name in self.datasets]
@@ -42,13 +64,29 @@ class TrainingImages(Dataset):
         self.identities = torch.from_numpy(train["identity"].to_numpy(np.int64, copy=True))
         self.domains = torch.from_numpy(train["domain"].to_numpy(np.int64, copy=True))
         self.image, self.streams, self.seed = image, streams, seed
+        self.views = {name: (TRAIN,) for name in streams} | dict(views or {})
+        for name, asked in self.views.items():
+            for view in asked:
+                if view != TRAIN and view not in image.views:
+                    raise UserError(
+                        f"the method's sampler '{name}' asks for the view '{view}', but image {image.name} "
+                        f"has {', '.join((TRAIN, *image.views))}: choose another image=NAME, or add that "
+                        f"view to `views` of params/image/{image.name}.yaml."
+                    )
 
     def __getitem__(self, key: Key) -> Pixels:
-        """The batch of a key."""
+        """The batch of a key; its pixels are read once for all views."""
         name, number = key
         rows = self.streams[name].batch(number)
-        images = augment(self.gather(rows), self.image, generator(self.seed, name, "augment", number))
-        return torch.from_numpy(images), self.identities[rows], self.domains[rows]
+        stored = self.gather(rows)
+        views = tuple(self._view(stored, view, name, number) for view in self.views[name])
+        places = torch.from_numpy(rows)
+        return Pixels(views, self.identities[places], self.domains[places], places)
+
+    def _view(self, stored: np.ndarray, view: str, name: str, number: int) -> Tensor:
+        place = (number,) if view == TRAIN else (view, number)  # a view has random numbers of its own
+        rng = generator(self.seed, name, "augment", *place)
+        return torch.from_numpy(augment(stored, self.image.operations(view), rng))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """The stored pixels of training rows, (n, H, W, 3) uint8."""
@@ -66,7 +104,7 @@ def batches(
 
     Args:
         workers: processes that prepare batches ahead; 0: this one does it, when asked. None: 0 on a CPU,
-            where the cores are busy training, `config.threads()` beside a GPU.
+            whose cores are busy training, `device.threads()` beside a GPU.
     """
     if workers is None:
         workers = threads() if device.type == "cuda" else 0
@@ -89,9 +127,11 @@ def survey(images: TrainingImages, device: torch.device) -> Iterator[Batch]:
     """Every training image once, in the order of the rows, unaugmented, on `device`."""
     for rows in torch.arange(len(images.identities)).split(SURVEY):
         pixels = torch.from_numpy(images.gather(rows.numpy()))
-        yield _on(device, (pixels, images.identities[rows], images.domains[rows]))
+        yield _on(device, Pixels((pixels,), images.identities[rows], images.domains[rows], rows))
 
 
 def _on(device: torch.device, pixels: Pixels) -> Batch:
-    images, identities, domains = (part.to(device, non_blocking=True) for part in pixels)
-    return Batch(normalise(images), identities, domains)
+    views, *labels = pixels
+    normalised = tuple(normalise(view.to(device, non_blocking=True)) for view in views)
+    identities, domains, rows = (label.to(device, non_blocking=True) for label in labels)
+    return Batch(normalised[0], identities, domains, normalised, rows)

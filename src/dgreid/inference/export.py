@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
-from dgreid.images.augment import MEAN, STD, normalise
 from dgreid.images.config import ImageConfig
+from dgreid.images.normalise import MEAN, STD, normalise
 from dgreid.methods.base import Method
 from dgreid.runs.run import find, restore
 from dgreid.schema import reason

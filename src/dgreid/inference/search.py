@@ -22,7 +22,7 @@ from torch import Tensor
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.inference.embed import BATCH, SUFFIXES, Embedder, batched, crops, readable
-from dgreid.reporting.site.page import environment
+from dgreid.reporting.site.environment import environment
 
 log = logging.getLogger(__name__)
 

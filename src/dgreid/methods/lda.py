@@ -108,7 +108,7 @@ class LDA(Method):
         """One step down L_E + L_A; the losses are logged before their weights."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         batch = batches["base"][0]
-        parts = [Batch(*(part[batch.domains == k] for part in batch)) for k in range(self.task.domains)]
+        parts = [batch.of_domain(k) for k in range(self.task.domains)]
         weights = self.draw_weights().to(batch.images.device)
         share = self.warmup(iteration)
         self.optimisers["main"].zero_grad(set_to_none=True)

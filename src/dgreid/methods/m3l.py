@@ -146,9 +146,7 @@ class M3L(Method):
         """One iteration of algorithm 1, every domain forwarded by itself: batch statistics are its own."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         (batch,) = batches["base"]
-        domains = [
-            Batch(*(part[batch.domains == domain] for part in batch)) for domain in range(self.task.domains)
-        ]
+        domains = [batch.of_domain(domain) for domain in range(self.task.domains)]
         if self.options.meta:
             losses = self.meta_losses(domains, left_out=int(np.random.choice(len(domains))))
         else:

@@ -18,8 +18,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.images.augment import MEAN, STD
 from dgreid.images.batch import Batch, Sampler
+from dgreid.images.normalise import MEAN, STD
 from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig

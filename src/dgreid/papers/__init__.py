@@ -1,1 +1,1 @@
-"""The papers' own tables: their published numbers, and what was measured beside them."""
+"""The papers' own tables: their published numbers, and what this project's runs measure there."""

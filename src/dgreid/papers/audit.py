@@ -1,24 +1,50 @@
-"""Whether the printed numbers agree with each other: what recomputation finds, to be held against the marks.
+"""Whether the published numbers agree with each other: every contradiction that recomputation finds.
 
-Each check gives the places (document, table, row, target, metric) it objects to. The tests hold them
-against data/reference/marks.csv in both directions: nothing unexplained, nothing excused that is right.
+Each check returns the places (document, table, row, target, metric) of the numbers that contradict others. A
+contradiction that data/reference/marks.csv explains is a misprint of the paper; any other is most likely a
+typing error in data/reference, and the report warns of it.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
 from dgreid.evaluation.statistics import single_match_bounds
+from dgreid.papers import reference
 from dgreid.papers.reference import PLACE
 
-ROUNDING = 0.06  # of a mean of cells that are themselves rounded to 0.1; the largest sound deviation is 0.05
-PER_BACKBONE = {("metabin", "T1"), ("m3l", "T3")}  # tables that print bold once per backbone
+ROUNDING = 0.06  # of a mean of cells that are themselves rounded to 0.1; correct ones are off by 0.05 at most
+PER_BACKBONE = {("metabin", "T1"), ("m3l", "T3")}  # tables with bold numbers per backbone
 SINGLE_MATCH = {"metabin_dg", "lda_p1", "lda_p1_with_duke"}  # one match per query on all four targets
 SCORES = ("rank1", "rank5", "rank10", "mAP")
 
 
+def unexplained(folder: Path | None = None) -> list[str]:
+    """A sentence for every published number that contradicts others without a mark that explains it.
+
+    Args:
+        folder: instead of data/reference.
+    """
+    cells = reference.results(folder)
+    marks = reference.marks(cells, folder)
+    explained = set(marks[[*PLACE, "kind"]].itertuples(index=False, name=None))
+    return [
+        f"data/reference/paper_results.csv: {' '.join(place)} {CHECKS[kind][1]}; compare it with the paper, "
+        "and explain a misprint in marks.csv."
+        for *place, kind in findings(cells).itertuples(index=False, name=None)
+        if (*place, kind) not in explained
+    ]
+
+
+def findings(cells: pd.DataFrame) -> pd.DataFrame:
+    """PLACE and kind, one of CHECKS, of every contradiction."""
+    parts = [check(cells)[PLACE].assign(kind=kind) for kind, (check, _) in CHECKS.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
 def averages(cells: pd.DataFrame) -> pd.DataFrame:
-    """Every printed average that has printed cells: PLACE, printed, mean and difference (printed - mean)."""
+    """PLACE, printed, mean and difference (printed - mean) of every average whose cells are published too."""
     scores = cells[cells["metric"].isin(SCORES)]
     keys = ["document", "table", "row", "metric", "protocol"]
     mean = scores[scores["target"] != "average"].groupby(keys)["number"].mean().rename("mean")
@@ -36,7 +62,7 @@ def wrong_averages(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def falling_ranks(cells: pd.DataFrame) -> pd.DataFrame:
-    """Rank-1, 5, 10 that do not rise; the lower rank is named."""
+    """Rank-1, 5 or 10 above the next higher rank; the lower rank is named."""
     wide = _by_measure(cells)
     found = [
         wide[wide[low] > wide[high]].reset_index()[PLACE[:-1]].assign(metric=low)
@@ -46,28 +72,28 @@ def falling_ranks(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def impossible_precisions(cells: pd.DataFrame) -> pd.DataFrame:
-    """mAP outside what its ranks allow where every query has one match: a swapped column would be here."""
+    """mAP outside what its ranks allow if every query has one match; this finds swapped columns."""
     wide = bounded(cells)
     low, high = wide["low"] - 0.1, wide["high"] + 0.1  # all are rounded
     return wide[(wide["mAP"] < low) | (wide["mAP"] > high)].assign(metric="mAP")[PLACE]
 
 
 def bounded(cells: pd.DataFrame) -> pd.DataFrame:
-    """Every mAP with one match per query, beside the low and the high that its ranks allow."""
+    """Every mAP with one match per query, with the lowest and highest value that its ranks allow."""
     mine = cells[cells["protocol"].isin(SINGLE_MATCH) & ~cells["target"].isin(["average", ""])]
     wide = _by_measure(mine).dropna(subset=["rank1", "mAP"]).reset_index()
 
     def allowed(row: pd.Series) -> tuple[float, float]:
         if row[["rank5", "rank10"]].notna().all():
             return tuple(single_match_bounds(row["rank1"], row["rank5"], row["rank10"]))
-        return row["rank1"], (row["rank1"] + 100) / 2  # the others at best second, at worst anywhere
+        return row["rank1"], (row["rank1"] + 100) / 2  # the others second at best, anywhere at worst
 
     wide[["low", "high"]] = [allowed(row) for _, row in wide.iterrows()]
     return wide
 
 
 def hollow_bold(cells: pd.DataFrame) -> pd.DataFrame:
-    """Bold numbers that are not the only best of their column (of their backbone, where bold is per one)."""
+    """Bold numbers that are not the only best of their column (per backbone in tables that do it so)."""
     scores = cells[cells["metric"].isin(SCORES)].copy()
     per = scores[["document", "table"]].apply(tuple, axis=1).isin(PER_BACKBONE)
     scores["family"] = scores["backbone"].str.split("_").str[0].where(per, "")
@@ -92,7 +118,7 @@ def repeated_rows(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_sums(cells: pd.DataFrame, what: str) -> tuple[float, float]:
-    """M3L, Table 2: the printed size of D+M+C3, and what the three other sums and the printed D imply.
+    """M3L, Table 2: the published size of D+M+C3, and what the three other sums and the published D imply.
 
     Args:
         cells: of `reference.results`.
@@ -108,18 +134,18 @@ def source_sums(cells: pd.DataFrame, what: str) -> tuple[float, float]:
 
 
 def wrong_sums(cells: pd.DataFrame) -> pd.DataFrame:
-    """The size of D+M+C3 where it is not the sum of its parts."""
+    """The size of D+M+C3 if it is not the sum of its parts."""
     found = []
     for what in ("ids", "images"):
-        printed, implied = source_sums(cells, what)
+        published, implied = source_sums(cells, what)
         lines = cells[(cells["document"] == "m3l") & (cells["table"] == "T2") & (cells["metric"] == what)]
-        if printed != implied:
+        if published != implied:
             found.append(lines[lines["sources"] == "D+M+C3"][PLACE])
     return pd.concat(found) if found else cells.iloc[:0][PLACE]
 
 
 def odd_ratios(cells: pd.DataFrame) -> pd.DataFrame:
-    """LDA, Protocols 2 and 3: CUHK03 cells whose Rank-1 / mAP is unlike that of all other rows."""
+    """LDA, Protocols 2 and 3: CUHK03 cells whose Rank-1 / mAP differs from that of all other rows."""
     mine = cells[(cells["table"] == "P23") & (cells["target"] == "cuhk03")]
     wide = _by_measure(mine).reset_index()
     odd = wide[(wide["rank1"] / wide["mAP"]).sub(1).abs() > 0.1]
@@ -140,26 +166,20 @@ def wrong_gains(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_measure(cells: pd.DataFrame) -> pd.DataFrame:
-    """One line per place but the measure, one column per score; NaN where it is not printed."""
+    """One line per document, table, row and target, one column per score; NaN if it is not published."""
     scores = cells[cells["metric"].isin(SCORES)]
     wide = scores.pivot(index=PLACE[:-1], columns="metric", values="number")
     return wide.reindex(columns=SCORES)
 
 
-# what a finding is called in marks.csv; the checks without a kind must find nothing
-CHECKS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "average": wrong_averages,
-    "count": wrong_sums,
-    "bold": hollow_bold,
-    "repeat": repeated_rows,
-    "ratio": odd_ratios,
-    "ranks": falling_ranks,
-    "bounds": impossible_precisions,
-    "gain": wrong_gains,
+# kind, as in marks.csv -> the check, and what is wrong with a number that it finds
+CHECKS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "average": (wrong_averages, "is not the mean of its row"),
+    "count": (wrong_sums, "is not the sum of its sources"),
+    "bold": (hollow_bold, "is bold, but not the only best of its column"),
+    "repeat": (repeated_rows, "is in a row that repeats another"),
+    "ratio": (odd_ratios, "has another ratio of Rank-1 to mAP than the other rows"),
+    "ranks": (falling_ranks, "is above the next higher rank"),
+    "bounds": (impossible_precisions, "is impossible with its ranks and one match per query"),
+    "gain": (wrong_gains, "is not the difference to the row above"),
 }
-
-
-def findings(cells: pd.DataFrame) -> pd.DataFrame:
-    """PLACE and kind of everything the checks object to."""
-    parts = [check(cells)[PLACE].assign(kind=kind) for kind, check in CHECKS.items()]
-    return pd.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""What the papers' tables say about a network, counted from the code: no run and no data are needed."""
+"""What the papers' tables say about a network, counted from the code without a run or data."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +7,7 @@ from dgreid import params
 from dgreid.networks.backbones import load_backbone
 from dgreid.papers.specification import Specification, specify
 
-_specification = cache(specify)  # a network is counted once for all of its measures
+_specification = cache(specify)  # a network is counted once for all its measures
 PROVENANCE, TITLE = "from the code", "every norm a batch-instance norm"  # of a counted line
 MEASURES: dict[str, Callable[[Specification], float]] = {  # as data/reference names the columns
     "dim": lambda network: network.dimension,
@@ -18,7 +18,7 @@ MEASURES: dict[str, Callable[[Specification], float]] = {  # as data/reference n
 
 
 def count(backbone: str, measure: str) -> float | None:
-    """A number of a network, one of MEASURES; None for other measures and unconfigured backbones."""
+    """One of MEASURES of a network; None for other measures and for backbones that params/ does not have."""
     if measure not in MEASURES or backbone not in params.names("backbone"):
         return None
     return float(MEASURES[measure](_specification(load_backbone(backbone))))

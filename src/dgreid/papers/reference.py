@@ -1,8 +1,8 @@
-"""The papers' printed numbers, data/reference, as frames; values are as printed, misprints included.
+"""The papers' published numbers, data/reference, as frames; values exactly as published, misprints included.
 
-paper_results.csv  one printed number per line: document, table, row, target and metric are its place
-marks.csv          the numbers that something is wrong or odd with, each with an explanation
-protocols.csv      the project's protocol and target behind every printed condition, and smaller stand-ins
+paper_results.csv  one published number per line: document, table, row, target and metric are its place
+marks.csv          numbers that are wrong or odd, each with an explanation
+protocols.csv      the project's protocol and target for every published condition, and smaller stand-ins
 """
 
 from functools import cache
@@ -18,16 +18,16 @@ CONDITION = ["protocol", "sources", "target"]
 
 
 def results(folder: Path | None = None) -> pd.DataFrame:
-    """Every printed number: the columns of paper_results.csv as text, and `number`, the value as float."""
+    """Every published number: the columns of paper_results.csv as text, and `number`, the value as float."""
     frame = _read(folder, "paper_results.csv")
     return frame.assign(number=frame["value"].astype(float))
 
 
 def marks(cells: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """PLACE, kind and explanation of every marked cell; `*` as row, target or metric stands for each.
+    """PLACE, kind and explanation of every marked cell; `*` as row, target or metric matches any.
 
     Raises:
-        UserError: a mark belongs to no printed number.
+        UserError: a mark belongs to no published number.
     """
     found = []
     for mark in _read(folder, "marks.csv").to_dict("records"):
@@ -36,16 +36,17 @@ def marks(cells: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
             meant &= (cells[key] == mark[key]) | (mark[key] == "*")
         if not meant.any():
             place = " ".join(mark[key] for key in PLACE)
-            raise UserError(f"data/reference/marks.csv: nothing is printed at '{place}'; mend that line.")
+            raise UserError(f"data/reference/marks.csv: nothing is published at '{place}'; fix that line.")
         found.append(cells.loc[meant, PLACE].assign(kind=mark["kind"], explanation=mark["explanation"]))
     return pd.concat(found, ignore_index=True)
 
 
 def conditions(folder: Path | None = None) -> pd.DataFrame:
-    """What measures a printed condition: CONDITION, role, project_protocol and project_target.
+    """Which protocol measures a published condition: CONDITION, role, project_protocol and project_target.
 
-    role `same` is the paper's own protocol; `stand-in` a smaller one of the same shape, whose scores are not
-    comparable with print. An average has one line per protocol, with its targets, and is their mean.
+    The role is `same` for the paper's own protocol, and `stand-in` for a smaller one of the same shape, whose
+    scores are not comparable with the published ones. An average has one line per protocol and target, and is
+    their mean.
     """
     frame = _read(folder, "protocols.csv")
     frame["project_target"] = frame["project_target"].str.split("+")

@@ -1,7 +1,7 @@
-"""The papers' tables laid out for reading: print's rows and columns, what was measured beneath each row.
+"""The papers' tables laid out for reading: the published rows and columns, below each row what was measured.
 
-A difference stands only under runs on full data and the paper's own protocol, and under what is counted from
-the code. Every other run is in a sheet apart, without a printed number beside it.
+Only runs on full data under the paper's own protocol, and what is counted from the code, have a difference to
+the published number. All other runs are in sheets of their own, without a published number next to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from dgreid import params
-from dgreid.papers.tables import Description, Row, System
-from dgreid.reporting.sheets import Cell, Column, Line, Sheet, signed
+from dgreid.papers.measured import System
+from dgreid.papers.tables import Description, Row
 from dgreid.runs.systems import plural
+from dgreid.sheets import Cell, Column, Line, Sheet, signed
 
-RANKS = {"metabin": "R-{}", "m3l": "R{}", "lda": "Rank-{}"}  # as each document writes its headings
+RANKS = {"metabin": "R-{}", "m3l": "R{}", "lda": "Rank-{}"}  # the headings of each document
 HEADS = {
     "sources": "Source",
     "ids": "IDs",
@@ -26,20 +27,20 @@ HEADS = {
     "memory_mib": "Mem (MiB)",
     "time_ms": "Time (ms)",
 }
-MILLIONS = "all_params_m"  # to two places, as printed
+MILLIONS = "all_params_m"  # to two places, as published
 WHOLE = {"ids", "images", "cameras", "dim", "norm_layers", "balancing_params", "memory_mib"}
 INTRODUCTION = (
-    "Scores in percent. Printed numbers as printed; below a row, what runs of this project measure under the "
-    "same protocol on full data, as mean ± standard deviation over seeds (none for one seed), and the "
-    "difference to print. "
+    "Scores in percent. Published numbers exactly as published; below a row, what this project's runs "
+    "measure under the same protocol on full data, as mean ± standard deviation over seeds (none for one "
+    "seed), and the difference to the published number. "
 )
 COUNTED = (
-    "Counted lines come out of the code alone, without run or data: they are of the row's network, built "
+    "Counted lines come from the code alone, without a run or data: they describe the row's network, built "
     "without neck and classifier. "
 )
 BESIDE = (
-    "Mean ± standard deviation over seeds, in the shape of the table above: other data, other networks, "
-    "another budget. No number here says anything about a printed one."
+    "Mean ± standard deviation over seeds, in the layout of the table above, but with other data, other "
+    "networks and another budget: no number here can be compared with a published one."
 )
 SYSTEM = ("title", "provenance", "changes", "backbone")  # one line of measured numbers
 NOTHING = "No run of this project measures any row on full data yet."
@@ -64,11 +65,11 @@ def obtained(row: Row, known: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def sheets(table: Description, frame: pd.DataFrame, known: Mapping[str, Mapping[str, str]]) -> list[Sheet]:
-    """The printed table part by part, then one sheet for every smaller kind of data it was run on.
+    """The published table part by part, then a sheet for every other kind of data its methods were run on.
 
     Args:
         table: the description.
-        frame: of `papers.cells`.
+        frame: of `tables.cells`.
         known: of `methods`.
     """
     parts = _grouped(frame.to_dict("records"), "part")
@@ -117,13 +118,13 @@ def _head(document: str, measure: str) -> str:
 
 
 def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, str]) -> Iterator[Line]:
-    """The printed line, then per system, or network, its measured or counted line and the difference."""
+    """The published line, then per method, or network, its measured or counted line and the difference."""
     shown = [
         Cell(same[0]["printed"], _letter(same[0]["mark"], marks), same[0]["bold"])
         for same in _grouped(cells, "column").values()
     ]
     fronts = [Cell(text) for text in row.label]
-    yield Line((*fronts, Cell("printed"), Cell(obtained(row, known)), *shown), "printed")
+    yield Line((*fronts, Cell("published"), Cell(obtained(row, known)), *shown), "published")
     blank = [Cell("")] * len(row.label)
     for system in _grouped([cell for cell in cells if cell["comparable"]], *SYSTEM).values():
         kind = "counted" if _is_counted(system[0]) else "measured"
@@ -138,16 +139,16 @@ def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, 
             )
         gaps = {cell["column"]: _gap(cell["measure"], cell["difference"]) for cell in system}
         texts = [Cell(gaps.get(number, "")) for number in range(len(shown))]
-        yield Line((*blank, Cell("difference"), Cell(f"{kind} - printed"), *texts), "difference")
+        yield Line((*blank, Cell("difference"), Cell(f"{kind} - published"), *texts), "difference")
 
 
 def _is_counted(cell: Mapping) -> bool:
-    """Whether a measured cell is from the code: no method was run."""
+    """Whether a cell is counted from the code: then no method was run."""
     return not cell["method"]
 
 
 def _gap(measure: str, value: float) -> str:
-    """A difference to as many places as print has."""
+    """A difference to as many places as the published number."""
     return signed(value, 0 if measure in WHOLE else 2 if measure == MILLIONS else 1)
 
 
@@ -157,9 +158,9 @@ def _letter(explanation: str, marks: dict[str, str]) -> str:
 
 
 def description(system: Sequence[Mapping]) -> str:
-    """`as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, of one system's cells.
+    """`as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, from the cells of one line.
 
-    Of a network's: `from the code: resnet50, every norm a batch-instance norm`.
+    For a counted line: `from the code: resnet50, every norm a batch-instance norm`.
     """
     first = system[0]
     if _is_counted(first):
@@ -184,7 +185,7 @@ def _spread(system: Sequence[Mapping], columns: int) -> list[Cell]:
 
 
 def _beside(table: Description, part: int, cells: Sequence[Mapping]) -> Iterator[Sheet]:
-    """One sheet per data kind and protocol of the runs that are not comparable with print."""
+    """One sheet per data kind and protocol of the runs that cannot be compared with the paper."""
     others = [cell for cell in cells if cell["method"] and not cell["comparable"]]
     heads = _heads(table, part)
     for (data, protocol), mine in sorted(_grouped(others, "data", "protocol").items()):
@@ -194,6 +195,6 @@ def _beside(table: Description, part: int, cells: Sequence[Mapping]) -> Iterator
             rows = ", ".join(dict.fromkeys(cell["label"] or f"row {cell['row']}" for cell in system))
             texts = [Cell(description(once)), Cell(rows), *_spread(once, len(heads))]
             lines.append(Line(tuple(texts), "beside"))
-        searched = ", ".join(dict.fromkeys(name for cell in mine for name in cell["searched"].split("+")))
-        title = f"Not comparable with print: {data} data, protocol {protocol} ({searched})"
+        targets = ", ".join(dict.fromkeys(name for cell in mine for name in cell["searched"].split("+")))
+        title = f"Not comparable with the paper: {data} data, protocol {protocol} ({targets})"
         yield Sheet(title, (_text("Method"), _text("In place of"), *heads), tuple(lines), BESIDE)

@@ -1,4 +1,4 @@
-"""What table S1 of MetaBIN's supplement (table 6 of the paper) says about networks, counted."""
+"""The columns about networks of table S1 of MetaBIN's supplement (table 6 of the paper), counted."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -24,9 +24,9 @@ class Specification(NamedTuple):
 def specify(backbone: str | BackboneOptions) -> Specification:
     """Count a backbone whose every norm is MetaBIN's batch-instance norm, without allocating it.
 
-    `parameters` is what the column All Params prints: convolutions and two affine maps per norm, one for
-    each branch, but not the gates, although those are parameters too: with them ResNet-50 would print 23.59,
-    not 23.56. Neck and classifier are not counted either.
+    `parameters` is what the column All Params gives: convolutions and two affine maps per norm, one for each
+    branch, but not the gates, although those are parameters too: with them ResNet-50 would have 23.59 M, not
+    23.56 M. Neck and classifier are not counted either.
 
     Args:
         backbone: a name in params/backbone, or a configuration.
@@ -35,7 +35,7 @@ def specify(backbone: str | BackboneOptions) -> Specification:
         UserError: an unknown name or architecture.
     """
     config = load_backbone(backbone) if isinstance(backbone, str) else backbone
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"), _Uninitialised():
         network = convert_norms(build(config), BatchInstanceNorm2d)
     norms = [module for module in network.modules() if isinstance(module, BatchInstanceNorm2d)]
     gates = sum(norm.balance.numel() for norm in norms)
@@ -43,8 +43,8 @@ def specify(backbone: str | BackboneOptions) -> Specification:
     return Specification(network.channels, len(norms), gates, parameters - gates)
 
 
-class _Undrawn(TorchFunctionMode):
-    """Leaves normal weights undrawn: on the meta device they alone import torch's compiler, for seconds."""
+class _Uninitialised(TorchFunctionMode):
+    """Skips the initialisation by `normal_`: on the meta device it imports torch's compiler, for seconds."""
 
     def __torch_function__(
         self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None

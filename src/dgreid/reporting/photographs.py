@@ -1,6 +1,6 @@
-"""reports/photographs: the hardest queries with their images, for your eyes; git ignores the folder.
+"""reports/photographs: the hardest queries with their images, for this machine alone; git ignores the folder.
 
-No page of the report leads here, and no stage makes it: what is published shows no person.
+No page of the report links here and no stage writes it, so that no published page shows a person.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import PHOTOGRAPHS
-from dgreid.reporting.site import page
+from dgreid.reporting.site.environment import environment
 from dgreid.runs import evidence
 from dgreid.runs import systems as runs
 
@@ -22,14 +22,17 @@ log = logging.getLogger(__name__)
 
 
 def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> Path:
-    """Write a page with the hardest queries of every run and target, their images beside it; returns it.
+    """Write a page with the hardest queries of every run and target, and their images next to it.
 
     Args:
         metrics: run -> its metrics; runs whose queries are not kept are left out.
         folder: is replaced as a whole.
 
+    Returns:
+        The page.
+
     Raises:
-        UserError: of no run it is kept what its queries scored, or an image is not here.
+        UserError: no run keeps what its queries scored, or an image is missing.
     """
     kept = {name: evidence.read(run).hardest for name, run in metrics.items()}
     shown = [
@@ -51,13 +54,13 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
         part.mkdir()
         for file, (dataset, path) in sorted(_images(shown).items()):
             open_image(images_root(dataset), path).save(part / file)
-        text = page.environment().get_template("photographs.html").render(runs=shown)
+        text = environment().get_template("photographs.html").render(runs=shown)
         (part / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 
 def _known(frame: pd.DataFrame) -> list[dict]:
-    """The rows whose image is known, with the name that it gets."""
+    """The rows whose image is known, with its file name on the page."""
     rows = frame[frame["path"].notna()].to_dict("records")
     return [{**row, "file": f"{row['dataset']}-{int(row['row'])}.png"} for row in rows]
 

@@ -1,8 +1,7 @@
-"""Scores of a selection as Table 1 of the MetaBIN paper lays them out: as data, and as sheets to render.
+"""Scores of a selection in the layout of Table 1 of the MetaBIN paper: as data, and as sheets to render.
 
-A `Block` holds what one protocol has to show; `frame` has every number of it, one per line. Numbers of
-different data kinds (miniature, partial, full) never share a block, and the papers' printed numbers have a
-table apart.
+A `Block` holds the scores of one protocol; `frame` has every number of it, one per line. Numbers of different
+data kinds (miniature, partial, full) never share a block; the published numbers have a table of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +10,15 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dgreid.errors import UserError
-from dgreid.evaluation.statistics import Difference, Spread, over_seeds
+from dgreid.evaluation.statistics import Spread, over_seeds
 from dgreid.papers import reference
-from dgreid.reporting.differences import AVERAGE, differences
-from dgreid.reporting.sheets import Column, Sheet, line
+from dgreid.reporting.differences import AVERAGE, Gap, by_target
 from dgreid.runs import systems as runs
 from dgreid.runs.systems import SETTINGS, plural
+from dgreid.sheets import Column, Sheet, line
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
-AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 prints no more of the average
+AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 has no more of the average
 EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
 PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
 FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]
@@ -28,7 +27,7 @@ FRAME += runs.ORIGIN
 
 @dataclass(frozen=True)
 class Row:
-    """One system: its scores per (target, measure), target "Average" included."""
+    """One method under the same settings: its scores per (target, measure), target "Average" included."""
 
     title: str
     backbone: str
@@ -41,26 +40,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Gain:
-    """A method minus its baseline on one target, with the interval over paired seeds."""
-
-    title: str
-    baseline: str
-    backbone: str
-    target: str
-    measures: Mapping[str, Difference]
-
-
-@dataclass(frozen=True)
 class Block:
-    """What one protocol has to show."""
+    """The scores of one protocol, its differences to the baseline, and the published rows."""
 
     protocol: str
     data: str
     targets: tuple[str, ...]
     rows: tuple[Row, ...]
-    gains: tuple[Gain, ...]
-    printed: tuple[Row, ...]
+    gaps: tuple[Gap, ...]
+    published: tuple[Row, ...]
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
@@ -70,37 +58,36 @@ class Block:
 
     @property
     def comparable(self) -> bool:
-        """Whether the papers' rows were trained and tested on the same data."""
+        """Whether the published rows were trained and tested on the same data."""
         return self.data == "full" and self.protocol == "metabin_dg"
 
     @property
     def note(self) -> str:
-        """What may be concluded from the printed rows."""
+        """What may be concluded from the published rows."""
         if self.comparable:
             return (
-                "Printed in the papers for the same data; the random splits of VIPeR, PRID and i-LIDS are "
+                "Published for the same data; the random splits of VIPeR, PRID and i-LIDS are "
                 "our own, because the authors' are not public."
             )
         if self.data == "full":
-            return "Printed in the papers for other training data: not comparable with the scores above."
+            return "Published for other training data: not comparable with the scores above."
         return (
-            "Printed in the papers for the real, full data sets. The scores above are of "
-            f"{self.data} data: the two are not comparable, and these rows are here for reference only."
+            f"Published for the real, full data sets. The scores above are on {self.data} data: the two are "
+            "not comparable, and these rows are for reference only."
         )
 
 
-def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame | None = None) -> list[Block]:
+def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap]) -> list[Block]:
     """One block per protocol of the matrix.
 
     Args:
         matrix: the selection.
         metrics: run name -> the content of its JSON.
-        gaps: of `differences.differences`; none: made here, without intervals over queries.
+        gaps: of `differences.differences`.
 
     Raises:
-        UserError: runs of one protocol were scored on different kinds of data.
+        UserError: runs of one protocol were evaluated on different kinds of data.
     """
-    gaps = differences(matrix, metrics, {}) if gaps is None else gaps
     result = []
     for protocol in matrix["protocols"]:
         mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == protocol]
@@ -109,15 +96,15 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: pd.DataFrame |
         kinds = sorted({run["data"] for run in mine})
         if len(kinds) > 1:
             raise UserError(
-                f"reports/metrics: runs of protocol {protocol} were scored on {' and '.join(kinds)} data;"
+                f"reports/metrics: runs of protocol {protocol} were evaluated on {' and '.join(kinds)} data;"
                 " evaluate them again."
             )
         targets = tuple(mine[0]["targets"])
         groups = runs.systems(mine)
         titles = runs.titles(groups)
         rows = tuple(_row(titles[key], group, targets) for key, group in groups.items())
-        gains = _gains(gaps[gaps["protocol"] == protocol])
-        result.append(Block(protocol, kinds[0], targets, rows, gains, tuple(printed())))
+        compared = tuple(gap for gap in gaps if gap.protocol == protocol)
+        result.append(Block(protocol, kinds[0], targets, rows, compared, tuple(published())))
     return result
 
 
@@ -136,20 +123,8 @@ def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     return Row(*about, seeds, scores, settings, cost, runs.origin(group))
 
 
-def _gains(gaps: pd.DataFrame) -> tuple[Gain, ...]:
-    gains = []
-    keys = ["title", "baseline_title", *SETTINGS, "target"]
-    for (title, baseline, backbone, *_, target), both in gaps.groupby(keys, sort=False):
-        measures = {
-            gap.measure: Difference(gap.difference, gap.seeds_low, gap.seeds_high, gap.seeds)
-            for gap in both.itertuples()
-        }
-        gains.append(Gain(title, baseline, backbone, target, measures))
-    return tuple(gains)
-
-
-def printed() -> list[Row]:
-    """The rows of Table 1 of the MetaBIN paper, as printed."""
+def published() -> list[Row]:
+    """The rows of Table 1 of the MetaBIN paper."""
     cells = reference.results()
     cells = cells[(cells["document"] == "metabin") & (cells["table"] == "T1")]
     rows = []
@@ -162,7 +137,7 @@ def printed() -> list[Row]:
     return rows
 
 
-PRINTED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()] + [
+PUBLISHED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()] + [
     (target, measure, name)
     for target in ("VIPeR", "PRID", "GRID", "iLIDS")
     for measure, name in COLUMNS.items()
@@ -170,23 +145,23 @@ PRINTED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.items(
 
 
 def number(spread: Spread | None, sign: str = " ± ") -> str:
-    """A score for reading: one decimal, with the deviation over seeds where there are several."""
+    """A score for reading: one decimal, with the deviation over seeds if there are several."""
     if spread is None:
         return "-"
     text = f"{spread.mean:.1f}"
     return text if spread.deviation != spread.deviation else f"{text}{sign}{spread.deviation:.1f}"
 
 
-def gain_text(gain: Gain) -> str:
-    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`; no interval for a single seed."""
+def gap_text(gaps: Sequence[Gap]) -> str:
+    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`, of one method on one target; no interval for one seed."""
     parts = []
-    for measure, gap in gain.measures.items():
-        interval = f" [{gap.low:+.1f}, {gap.high:+.1f}]" if gap.pairs > 1 else ""
-        parts.append(f"{COLUMNS[measure]} {gap.mean:+.1f}{interval}")
-    return f"{', '.join(parts)} ({plural(next(iter(gain.measures.values())).pairs, 'seed')})"
+    for gap in gaps:
+        interval = f" [{gap.seeds_low:+.1f}, {gap.seeds_high:+.1f}]" if gap.seeds > 1 else ""
+        parts.append(f"{COLUMNS[gap.measure]} {gap.difference:+.1f}{interval}")
+    return f"{', '.join(parts)} ({plural(gaps[0].seeds, 'seed')})"
 
 
-GAINS = (
+GAPS = (
     "Difference to the baseline, seed by seed: mean and 95 % interval over trainings (Student's t; none for "
     "one seed, wide for few)."
 )
@@ -197,23 +172,27 @@ SCORES = (
 
 
 def heading(title: str, block: Block) -> str:
-    """Title, protocol and, always, the data kind."""
+    """Title, protocol and the data kind."""
     return f"{title}: {block.data} data, protocol {block.protocol}"
 
 
 def sheets(title: str, content: Sequence[Block]) -> list[Sheet]:
-    """Per block its scores, with the gains as notes, and the printed rows apart."""
+    """Per block a sheet of scores, with differences to the baseline as notes, and one of published rows."""
     result = []
     for block in content:
         fronts = ("Method", "Backbone", "Provenance")
         texts = [(row.title, row.backbone, row.provenance, str(len(row.seeds))) for row in block.rows]
-        notes = [f"{g.title} - {g.baseline}, {g.backbone}, {g.target}: {gain_text(g)}" for g in block.gains]
-        notes = [f"Against the baseline, {block.data} data. {GAINS}", *notes] if notes else []
+        notes = [
+            f"{first.title} - {first.baseline_title}, {first.backbone}, {first.target}: {gap_text(same)}"
+            for same in by_target(block.gaps)
+            for first in same[:1]
+        ]
+        notes = [f"Against the baseline, {block.data} data. {GAPS}", *notes] if notes else []
         scores = _sheet(heading(title, block), fronts, ("Seeds",), texts, block.rows, block.columns)
         result.append(_with(scores, SCORES, notes))
-        texts = [(row.title, row.backbone) for row in block.printed]
-        heads = "Printed in the MetaBIN paper, Table 1"
-        shown = _sheet(heads, fronts[:2], (), texts, block.printed, PRINTED_COLUMNS)
+        texts = [(row.title, row.backbone) for row in block.published]
+        heads = "Published in the MetaBIN paper, Table 1"
+        shown = _sheet(heads, fronts[:2], (), texts, block.published, PUBLISHED_COLUMNS)
         result.append(_with(shown, block.note, []))
     return result
 
@@ -233,14 +212,14 @@ def _with(sheet: Sheet, introduction: str, notes: Sequence[str]) -> Sheet:
 
 
 def frame(content: Sequence[Block]) -> pd.DataFrame:
-    """Every number, one per line, with its data kind; printed rows have data `printed`."""
+    """Every number, one per line, with its data kind; published rows have the data kind `printed`."""
     lines = []
     for block in content:
         for row in block.rows:
             settings = [row.settings[key] for key in SETTINGS]
             fixed = [block.data, block.protocol, row.title, *settings, row.provenance, len(row.seeds)]
             lines += _numbers_of(fixed, row)
-    for row in content[0].printed if content else ():
+    for row in content[0].published if content else ():
         lines += _numbers_of(["printed", "metabin_dg", row.title, row.backbone, "", "", "printed", None], row)
     return pd.DataFrame(lines, columns=FRAME).astype({"seeds": "Int64"})
 

@@ -1,4 +1,4 @@
-"""What is kept of a run beside its metrics: configuration, training history, what each query scored."""
+"""What is kept of a run besides its metrics: configuration, training history, what each query scored."""
 
 import json
 import logging
@@ -20,12 +20,12 @@ HARDEST = 10  # queries shown per target
 
 @dataclass(frozen=True)
 class Evidence:
-    """Empty where nothing is kept, as for metrics that came with git.
+    """Empty if nothing is kept, as for metrics that came with git.
 
     Attributes:
         facts: of run.yaml.
         history: of history.csv.
-        hardest: per target one row per query image, the hardest first; see `hardest`.
+        hardest: of `hardest`.
     """
 
     facts: Mapping = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Evidence:
 
 
 def read(metrics: Mapping) -> Evidence:
-    """The evidence behind a run's metrics; what belongs to another training of that name is left out."""
+    """What is kept of a run; files from another training of the same name are ignored."""
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
     try:
@@ -46,7 +46,7 @@ def read(metrics: Mapping) -> Evidence:
 
 
 def _same_training(folder: Path, metrics: Mapping) -> bool:
-    """Whether the folder holds the training that was measured: its cost is part of the metrics."""
+    """Whether the folder holds the evaluated training: its cost is part of the metrics."""
     if not all((folder / name).is_file() for name in ("run.yaml", "history.csv", "cost.json")):
         return False
     same = json.loads((folder / "cost.json").read_text()) == metrics["cost"]
@@ -56,7 +56,7 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What the run.yaml of a run's folder says; its `config` is a mapping.
+    """The content of run.yaml in a run's folder; its `config` is a mapping.
 
     Raises:
         ValueError: the file is damaged.
@@ -64,21 +64,41 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"{folder}: run.yaml is no YAML") from error
+        raise ValueError(f"{folder}: run.yaml is not YAML") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):
         raise ValueError(f"{folder}: run.yaml has no configuration")
     return facts
+
+
+def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
+    """What each query scored, as `evaluation.queries.read_queries` gives it, by run.
+
+    Args:
+        metrics: run -> its metrics; runs whose queries are not kept, or belong to another evaluation, are
+            left out, the latter with a warning.
+    """
+    found = {}
+    for run, node in metrics.items():
+        path = QUERIES / f"{run}.parquet"
+        if not path.is_file():
+            continue
+        frame = read_queries(path)
+        if agree(frame, node):
+            found[run] = frame
+        else:
+            log.warning("%s is of another evaluation than the metrics; evaluate %s again.", path, run)
+    return found
 
 
 def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
     path = QUERIES / f"{metrics['run']}.parquet"
     if not path.is_file() or not agree(read_queries(path), metrics):
         return {}
-    return hardest(pd.read_parquet(path), _searched(metrics["protocol"]))
+    return hardest(pd.read_parquet(path), _known(metrics["protocol"]))
 
 
-def _searched(protocol: str) -> pd.DataFrame:
-    """Who every query image of a protocol shows, and where it is; empty where the protocol is not here."""
+def _known(protocol: str) -> pd.DataFrame:
+    """Identity, camera and path of every query image of a protocol; empty if the protocol is not here."""
     columns = ["query", "identity", "camera", "dataset", "path", "row"]
     path = PROTOCOLS / protocol / TARGETS
     if not path.is_file():
@@ -88,17 +108,17 @@ def _searched(protocol: str) -> pd.DataFrame:
     return frame[columns].drop_duplicates("query")
 
 
-def hardest(queries: pd.DataFrame, searched: pd.DataFrame, count: int = HARDEST) -> dict[str, pd.DataFrame]:
-    """Per target the queries of the lowest average precision.
+def hardest(queries: pd.DataFrame, known: pd.DataFrame, count: int = HARDEST) -> dict[str, pd.DataFrame]:
+    """Per target the queries with the lowest average precision.
 
     Args:
-        queries: as data/queries keeps them; one image may be searched in several splits.
-        searched: query and what is known of it, such as identity and camera.
-        count: at most so many.
+        queries: as in data/queries; one image may be a query in several splits.
+        known: a column `query`, and what is known of it, such as identity and camera.
+        count: at most this many.
 
     Returns:
-        query, searches, average_precision (percent, mean over its searches), best and worst (position of
-        the first match, from 1), and the columns of `searched`, NaN where unknown.
+        query, splits (in how many it has a match), average_precision (percent, mean over these), best and
+        worst (position of the first match, from 1), and the columns of `known`, NaN if unknown.
     """
     found = queries[queries["first_hit"] > 0].astype({"target": str, "average_precision": float})
     result = {}
@@ -106,12 +126,12 @@ def hardest(queries: pd.DataFrame, searched: pd.DataFrame, count: int = HARDEST)
         groups = found[found["target"] == target].groupby("query", sort=True)
         table = pd.DataFrame(
             {
-                "searches": groups.size(),
+                "splits": groups.size(),
                 "average_precision": 100 * groups["average_precision"].mean(),
                 "best": groups["first_hit"].min(),
                 "worst": groups["first_hit"].max(),
             }
         ).reset_index()
         table = table.sort_values(["average_precision", "query"]).head(count)
-        result[target] = table.merge(searched, on="query", how="left").reset_index(drop=True)
+        result[target] = table.merge(known, on="query", how="left").reset_index(drop=True)
     return result

@@ -1,6 +1,7 @@
-"""reports/metrics as the rest reads it: one JSON per run, checked for what every reader takes for granted."""
+"""Reads reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from dgreid.paths import METRICS
 
 
 class _Known(BaseModel):
-    """What must be there; there may be more."""
+    """Required keys; others are allowed."""
 
     model_config = ConfigDict(strict=True)
 
@@ -58,6 +59,7 @@ class _Run(_Known):
     bank: list[dict[str, Any]] = []
     cost: _Cost
     made_from: dict[str, str] = {}
+    sees_target: bool = False
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -74,6 +76,23 @@ def read(path: Path) -> dict[str, Any]:
         where = f" (at {place})" if place else ""
         raise UserError(f"{path} is damaged{where}: evaluate the run again.") from error
     return json.loads(text)
+
+
+def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
+    """The metrics of a run of a selection.
+
+    Args:
+        run: its name.
+        choice: what the selection chose for it, for the message.
+
+    Raises:
+        UserError: there are none, or the file is damaged.
+    """
+    path = METRICS / f"{run}.json"
+    if not path.is_file():
+        words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
+        raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
+    return read(path)
 
 
 def every() -> list[dict[str, Any]]:

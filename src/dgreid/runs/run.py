@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from dgreid import methods
 from dgreid.errors import UserError, unknown
 from dgreid.images import samplers
+from dgreid.images.config import ImageConfig
 from dgreid.images.loader import TrainingImages
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, MethodOptions, Task
@@ -89,15 +90,16 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
         node, task = facts["config"], Task(**facts["training"])
+        image = ImageConfig.model_validate(node["image"])
         task = task._replace(  # membership: what it was is in the model's buffers
             membership=torch.zeros(task.domains, task.classes, dtype=torch.bool),
             domain_names=tuple(task.domain_names),
-            image=(node["image"]["height"], node["image"]["width"]),
+            image=(image.height, image.width),
         )
         options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
         backbone = backbones.module(node["backbone"]["architecture"]).Options.model_validate(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{folder}: its run.yaml is missing, {damaged}") from error
     method = build(options, backbone, recipe, task, weights="none")
     try:
@@ -107,26 +109,26 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     return method.eval(), facts
 
 
-def training_images(train: pd.DataFrame, config: RunConfig, method: Method) -> TrainingImages:
-    """The packs of the sources and the streams of batches that `method` asks for."""
-    packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
-    return TrainingImages(train, packs, config.image, streams(train, config, method), config.seed)
+def training_images(
+    train: pd.DataFrame, config: RunConfig, method: Method, packs: Mapping[str, Pack] | None = None
+) -> TrainingImages:
+    """The pixels of the sources and the streams of batches that `method` asks for.
+
+    Args:
+        packs: by data set; None: they are opened, and built if there are none.
+    """
+    if packs is None:
+        packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
+    views = {name: sampler.views for name, sampler in method.samplers.items()}
+    return TrainingImages(train, packs, config.image, streams(train, config, method), config.seed, views)
 
 
-def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.Stream]:
+def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.AnyStream]:
     """The batches that `method` asks for, as rows of `train`, by sampler."""
+    labels, recipe = samplers.Labels.of(train), config.recipe
+    sizes = samplers.Sizes(recipe.identities_per_domain, recipe.images_per_identity, recipe.batch_size)
     return {
-        name: samplers.make(
-            sampler.kind,
-            train["identity"].to_numpy(),
-            train["domain"].to_numpy(),
-            train["camera"].to_numpy(),
-            sampler.identities_per_domain or config.recipe.identities_per_domain,
-            config.recipe.images_per_identity,
-            name,
-            config.seed,
-            config.recipe.batch_size,
-        )
+        name: samplers.make(sampler, labels, sizes, name, config.seed)
         for name, sampler in method.samplers.items()
     }
 

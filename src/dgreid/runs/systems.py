@@ -1,4 +1,7 @@
-"""Runs as the report reads them: the content of reports/metrics, grouped into systems and their seeds."""
+"""Runs as the report reads them: the content of reports/metrics, grouped by method and settings.
+
+A system here is a method under the same settings and overrides: runs that differ only in their seed.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -6,17 +9,17 @@ from dgreid.runs.names import name_of
 
 SETTINGS = ("backbone", "recipe", "image")
 ORIGIN = ("runs", "commits", "training_rows", "searched_rows")
-SHORT = 12  # characters of a hash, enough to tell it from any other
+SHORT = 12  # characters of a hash, enough to distinguish it from any other
 UNKNOWN = "unknown"
 
 
 def changes(run: Mapping) -> tuple[str, ...]:
-    """The words by which a run departs from the files of params/, sorted."""
+    """The overrides by which a run differs from the files in params/, sorted."""
     return tuple(sorted(run.get("changes", ())))
 
 
 def expected_name(run: Mapping, words: Iterable[str]) -> str:
-    """The name of a run like this one that departs from the files by these words and no others."""
+    """The name of a run like this one with exactly these overrides."""
     return name_of(run["method"], run["backbone"], run["protocol"], run["seed"], words)
 
 
@@ -26,7 +29,7 @@ def system(run: Mapping) -> tuple:
 
 
 def systems(runs: Iterable[Mapping]) -> dict[tuple, list[Mapping]]:
-    """Runs by system, in the order they come, seeds rising."""
+    """Runs by system, in the order of their first run, seeds rising."""
     groups: dict[tuple, list[Mapping]] = {}
     for run in runs:
         groups.setdefault(system(run), []).append(run)
@@ -34,15 +37,20 @@ def systems(runs: Iterable[Mapping]) -> dict[tuple, list[Mapping]]:
 
 
 def title(run: Mapping) -> str:
-    """The method's title, with its changes behind it."""
-    return ", ".join([run["title"], *(word.removeprefix("method.") for word in changes(run))])
+    """The method's title, followed by its overrides."""
+    return ", ".join([named(run), *(word.removeprefix("method.") for word in changes(run))])
+
+
+def named(run: Mapping) -> str:
+    """The method's title; if its test looked at images of the target, `sees target` stands behind it."""
+    return f"{run['title']} (sees target)" if run.get("sees_target") else run["title"]
 
 
 def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:
-    """System -> its title, with recipe or image behind it where that alone tells it from another.
+    """System -> its title, followed by recipe or image if only they distinguish it from another.
 
     Args:
-        groups: of `systems`, those that one table shows.
+        groups: of `systems`, those in the same table.
     """
     found = {}
     for key, (first, *_) in groups.items():
@@ -57,11 +65,11 @@ def _looks(run: Mapping) -> tuple[str, str]:
 
 
 def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
-    """SHA-256 of configuration, training_rows and searched_rows; empty where unknown.
+    """SHA-256 of configuration, training_rows and searched_rows (query and gallery); empty if unknown.
 
     Args:
-        run: its metrics; older ones say nothing.
-        facts: of run.yaml, where the trained run is here.
+        run: its metrics; older ones do not record them.
+        facts: of run.yaml, if the trained run is here, else empty.
     """
     known = {
         "configuration": facts.get("config_sha256"),
@@ -72,16 +80,23 @@ def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
 
 
 def date(run: Mapping) -> str:
-    """When its training ended, `2026-11-21 09:30 UTC`; empty where it is not recorded."""
+    """When its training ended, `2026-11-21 09:30 UTC`; empty if it is not recorded."""
     written = run["cost"].get("date")
     return f"{written[:10]} {written[11:16]} UTC" if written else ""
 
 
-def origin(group: Iterable[Mapping]) -> dict[str, str]:
-    """Where the numbers of some runs are from, as ORIGIN names it: run, commit, hashes of the data.
+def device(run: Mapping) -> str:
+    """What it was trained on, as far as its metrics say: `cpu, 1 thread`, or the name of a GPU."""
+    kind = run["cost"].get("device", "not recorded")
+    threads = run["cost"].get("threads") if kind == "cpu" else None
+    return kind if threads is None else f"{kind}, {plural(threads, 'thread')}"
 
-    Different values are joined by `; `. What one run does not record is `unknown` beside the others' values;
-    what none does is empty.
+
+def origin(group: Iterable[Mapping]) -> dict[str, str]:
+    """Where the numbers of some runs are from, by the names of ORIGIN: runs, commits, hashes of the data.
+
+    Different values are joined by `; `. If only some runs record a value, it is `unknown` for the others; if
+    none does, it is empty.
     """
     values: dict[str, list[str]] = {key: [] for key in ORIGIN}
     for run in group:
@@ -94,7 +109,7 @@ def origin(group: Iterable[Mapping]) -> dict[str, str]:
 
 
 def _named(values: Iterable[str | None]) -> list[str]:
-    """Each value once, in the order they come, `unknown` for those missing; empty where all of them are."""
+    """Each value once, in order, `unknown` for missing ones; empty if all are missing."""
     values = list(values)
     return list(dict.fromkeys(value or UNKNOWN for value in values)) if any(values) else []
 
@@ -105,12 +120,12 @@ def plural(count: int, word: str) -> str:
 
 
 def scores(run: Mapping, targets: Sequence[str], measure: str) -> list[float] | None:
-    """The measure on every target, percent, or a property of the training; None where the run lacks one.
+    """The measure on every target, percent, or a property of the training; None if the run lacks one.
 
     Args:
         run: its metrics.
-        targets: names as the protocol has them.
-        measure: rank1, mAP, ...; or memory_mib of training on a GPU.
+        targets: their names in the protocol.
+        measure: rank1, mAP, ...; or memory_mib, known of training on a GPU.
     """
     if measure in PROPERTIES:
         value = PROPERTIES[measure](run)

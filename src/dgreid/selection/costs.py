@@ -23,17 +23,19 @@ import torch
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
 from dgreid.files import whole
-from dgreid.images.loader import TrainingImages, batches, survey
+from dgreid.images.loader import batches, survey
+from dgreid.methods.base import Method
 from dgreid.paths import COSTS, RUNS
 from dgreid.runs import metrics as results
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
-from dgreid.runs.run import build, streams, task_of
+from dgreid.runs.run import build, streams, task_of, training_images
 from dgreid.training.loop import keys
 
 log = logging.getLogger(__name__)
 
 SECONDS = 3.0  # of timed iterations after one warm-up iteration; at least one is timed
+LEAST = 8  # identities of a domain that a batch may take, whatever the recipe says
 SMALL = 2  # identities per domain, and images of each, in the batches of slow runs
 
 
@@ -102,16 +104,29 @@ def measure(run: RunConfig, domains: int) -> Speed:
     return Speed(entry["images_per_second"], "measured")
 
 
-def crowd(run: RunConfig, domains: int) -> pd.DataFrame:
-    """Training rows of few identities, enough for every sampler: two cameras, each with a batch's images."""
+def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:
+    """Training rows of few identities, enough for every sampler: two cameras, each with a batch's images.
+
+    Args:
+        least: identities that a batch may take of a domain, whatever the recipe says.
+    """
     recipe = run.recipe
     pooled = -(-(recipe.batch_size or 0) // (domains * recipe.images_per_identity))
-    identities = 2 * max(
-        recipe.identities_per_domain, pooled, 8
-    )  # 8: a sampler may ask for more than the recipe
+    identities = 2 * max(recipe.identities_per_domain, pooled, least)
     identity = np.repeat(np.arange(domains * identities), 2 * recipe.images_per_identity)
     rows = {"dataset": "random", "row": np.arange(len(identity)), "identity": identity}
     return pd.DataFrame({**rows, "domain": identity // identities, "camera": np.arange(len(identity)) % 2})
+
+
+def _on_a_crowd(run: RunConfig, domains: int) -> tuple[pd.DataFrame, Method]:
+    """Training rows of few identities and the run's method on them."""
+    rows = crowd(run, domains)
+    method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
+    most = max((sampler.identities or 0 for sampler in method.samplers.values()), default=0)
+    if most > LEAST:  # only the method knows what its samplers ask for
+        rows = crowd(run, domains, most)
+        method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
+    return rows, method
 
 
 def _with_recipe(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
@@ -121,24 +136,26 @@ def _with_recipe(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
 
 
 def _images_of_an_iteration(run: RunConfig, domains: int) -> int:
-    rows = crowd(run, domains)
-    method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
+    rows, method = _on_a_crowd(run, domains)
     return sum(batch_sizes(rows, run, method)[name] * count for name, count in method.draws(1).items())
 
 
 def batch_sizes(rows: pd.DataFrame, run: RunConfig, method) -> dict[str, int]:
-    """Images per batch, by sampler."""
-    return {name: len(stream.batch(0)) for name, stream in streams(rows, run, method).items()}
+    """Images that a network is shown of a batch, by sampler: those of every view."""
+    return {
+        name: len(stream.batch(0)) * len(method.samplers[name].views)
+        for name, stream in streams(rows, run, method).items()
+    }
 
 
 def _time(run: RunConfig, domains: int) -> dict[str, Any]:
     """Images per second from iteration 1 on; in some methods iteration 0 does more work."""
     device = _device()
-    rows = crowd(run, domains)
-    method = build(run.method, run.backbone, run.recipe, task_of(rows, run)).to(device)
+    rows, method = _on_a_crowd(run, domains)
+    method = method.to(device)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (len(rows), run.image.height, run.image.width, 3), np.uint8)
-    images = TrainingImages(rows, {"random": pixels}, run.image, streams(rows, run, method), run.seed)
+    images = training_images(rows, run, method, {"random": pixels})
     method.start(lambda: survey(images, device))
     method.train()
     upcoming = range(1, 1000)
@@ -152,7 +169,7 @@ def _time(run: RunConfig, domains: int) -> dict[str, Any]:
         if iteration == 1:
             began = time.perf_counter()
             continue
-        seen += sum(len(batch.images) for some in drawn.values() for batch in some)
+        seen += sum(batch.size for some in drawn.values() for batch in some)
         if time.perf_counter() - began > SECONDS:
             break
     rate = seen / (time.perf_counter() - began)

@@ -81,7 +81,7 @@ def fit(
             counts[name] = counts.get(name, 0) + 1
         for name, drawn in batches.items():
             taken[name] += len(drawn)
-            images += sum(len(batch.images) for batch in drawn)
+            images += sum(batch.size for batch in drawn)
 
         done = iteration + 1
         if done % period == 0 or done == task.iterations:

@@ -3,8 +3,7 @@ import torch
 from torch import nn
 
 from dgreid.networks.norms import BatchInstanceNorm2d
-from dgreid.networks.norms.gates import gate_table as balance_table
-from dgreid.networks.norms.gates import layer_row
+from dgreid.networks.norms.gates import gate_table, layer_row
 
 
 def test_distribution_of_one_layer():
@@ -21,9 +20,9 @@ def test_layers_in_forward_order():
     network.add_module("block", BatchInstanceNorm2d(3))
     with torch.no_grad():
         network.stem.balance[:] = 0.25
-    table = balance_table(network)
+    table = gate_table(network)
     assert [(row["name"], row["channels"], row["mean"]) for row in table] == [
         ("stem", 2, 0.25),
         ("block", 3, 1),
     ]
-    assert balance_table(nn.BatchNorm2d(3)) == []
+    assert gate_table(nn.BatchNorm2d(3)) == []

@@ -41,7 +41,7 @@ def split_domains(batch: Batch, meta_train_domains: int, domains: int) -> tuple[
     """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
     order = torch.randperm(domains)
     chosen = torch.isin(batch.domains, order[:meta_train_domains].to(batch.domains.device))  # (N,)
-    return Batch(*(part[chosen] for part in batch)), Batch(*(part[~chosen] for part in batch))
+    return batch.select(chosen), batch.select(~chosen)
 
 
 def cyclic(iteration: int, low: float, high: float, epochs: float, training: Training) -> float:

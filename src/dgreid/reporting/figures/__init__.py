@@ -1,19 +1,25 @@
-"""The figures of a selection: each picture as PNG and PDF, with the numbers it is drawn from as CSV.
+"""The figures of a selection: each picture as PNG and PDF, with the numbers it shows as CSV.
 
-A module per figure has `NAME`, `TITLE` and `CAPTION`, `data`, which gathers the numbers, and `figure`, which
-draws them and nothing else. What has no data is not drawn.
+Every module of this folder is a figure, and nothing else registers it:
+
+    ORDER    its place on the page, unique
+    TITLE    what it shows, in a few words
+    CAPTION  what it shows, in one sentence
+    data     gathers its numbers; an empty frame if the runs have none, and then there is no figure
+    figure   draws them, and computes nothing
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
 
 from dgreid.files import whole
-from dgreid.reporting.figures import balance, bank, cost, course, gradients, losses, style, sweeps
-
-KINDS = (balance, course, losses, gradients, sweeps, bank, cost)
+from dgreid.reporting import style
 
 
 class Figure(NamedTuple):
@@ -25,30 +31,36 @@ class Figure(NamedTuple):
     stem: Path
 
 
+def kinds() -> dict[str, ModuleType]:
+    """Name -> module of every figure, in the order of the page."""
+    found = {module.name: import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)}
+    return dict(sorted(found.items(), key=lambda item: (item[1].ORDER, item[0])))
+
+
 def draw(
     title: str, metrics: Mapping[str, Mapping], histories: Mapping[str, pd.DataFrame], folder: Path
 ) -> list[Figure]:
-    """Draw what the runs have data for, and nothing else, into `folder`, which is replaced as a whole.
+    """Draw every figure that the runs have data for into `folder`, which is replaced as a whole.
 
-    The same numbers give the same bytes; a number that changes touches the figures that show it.
+    The same numbers give the same bytes; a changed number changes only the figures that show it.
 
     Args:
         title: of the selection.
         metrics: run -> its metrics.
-        histories: run -> its history.csv; a run whose training is elsewhere may be missing or empty.
+        histories: run -> its history.csv; missing or empty if the run was trained elsewhere.
     """
     systems = style.systems(metrics.values())
-    kinds = ", ".join(sorted({run["data"] for run in metrics.values()}))
+    data_kinds = ", ".join(sorted({run["data"] for run in metrics.values()}))
     drawn = []
     with whole(folder) as part:
         part.mkdir()
-        for kind in KINDS:
+        for name, kind in kinds().items():
             frame = kind.data(systems, histories)
             if frame.empty:
                 continue
             with style.applied():
                 picture = kind.figure(frame)
-                style.title(picture, f"{kind.TITLE}: {title} ({kinds} data)")
-                style.save(picture, frame, part / kind.NAME)
-            drawn.append(Figure(kind.NAME, kind.TITLE, kind.CAPTION, folder / kind.NAME))
+                style.title(picture, f"{kind.TITLE}: {title} ({data_kinds} data)")
+                style.save(picture, frame, part / name)
+            drawn.append(Figure(name, kind.TITLE, kind.CAPTION, folder / name))
     return drawn

@@ -1,4 +1,4 @@
-"""Balance parameters of BIN layers: how much batch and how much instance normalisation each layer keeps.
+"""Gates of BIN layers: how much batch and how much instance normalisation each layer keeps.
 
 MetaBIN, figures 4, S4 and S5.
 """
@@ -11,21 +11,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "balance", "Balance parameters per layer"
+ORDER, TITLE = 1, "Gates per layer"
 CAPTION = (
-    "The balance of every norm layer after training: 1 keeps the batch's statistics, 0 the image's own; "
-    "median, mean and quantiles over channels, one panel per run, or per system where runs are many."
+    "The gates of every norm layer after training: 1 keeps the batch's statistics, 0 the image's own; "
+    "median, mean and quantiles over channels, one panel per run, or per method if there are many runs."
 )
-MANY = 8  # runs; of more than these the least seed of each system is drawn
+MANY = 8  # runs; if there are more, only the lowest seed of each method is shown
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 BLUE, ORANGE = style.COLOURS[:2]
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run and norm layer, as `dgreid.evaluation.balance.balance_table` has it."""
+    """One row per run and norm layer, as the metrics record it."""
     return pd.DataFrame(
         {"system": system.label, "run": run["run"], "seed": run["seed"], **layer}
         for system in systems
@@ -35,7 +35,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """Bands between quantiles over the layers, one panel per run."""
+    """Draw bands between quantiles over the layers, one panel per run."""
     if frame["run"].nunique() > MANY:
         frame = frame[frame["seed"] == frame.groupby("system")["seed"].transform("min")]
     groups = list(frame.groupby("run", sort=False))
@@ -49,16 +49,16 @@ def figure(frame: pd.DataFrame) -> Figure:
         seed = f", seed\u00a0{lines['seed'].iloc[0]}" if seeds > 1 else ""
         style.name(panel, lines["system"].iloc[0] + seed)
     for panel in panels[::across]:
-        panel.set_ylabel("balance ρ")
+        panel.set_ylabel("gate ρ")
     panels[0].set_ylim(np.floor(10 * frame["q05"].min()) / 10 - 0.02, 1.02)
     style.legend(drawn, panels)
     return drawn
 
 
 def draw_run(panel: Axes, lines: pd.DataFrame) -> None:
-    """Bands, median and mean of one run over its layers."""
+    """Draw bands, median and mean of one run over its layers."""
     layer = lines["layer"].to_numpy()
-    # steps of one layer's width: layers are separate things, there is nothing between two of them
+    # steps as wide as a layer: layers are separate, there is nothing between two of them
     edges = np.concatenate([layer - 0.5, layer[-1:] + 0.5])
     for low, high, alpha, label in (("q05", "q95", 0.2, "5-95 %"), ("q25", "q75", 0.45, "25-75 %")):
         values = {"values": lines[high], "baseline": lines[low]}

@@ -1,23 +1,23 @@
-"""LDA's Buffer Bank: what the norms have seen of each source domain (the poster's figure)."""
+"""LDA's Buffer Bank: the statistics that the norms hold of each source domain (the poster's figure)."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "bank", "Buffer Bank per source domain"
+ORDER, TITLE = 6, "Buffer Bank per source domain"
 CAPTION = (
-    "What the bank keeps of each source domain, mean over channels, against the average of the domains: "
-    "the mean in standard deviations σ, the variance as a share; domains of similar style lie close together."
+    "What the bank holds of each source domain, mean over channels, relative to the average of the domains: "
+    "the mean in standard deviations σ, the variance as a ratio; domains of similar style lie close together."
 )
 LABELS = {"shift": "mean − average, in σ", "ratio": "variance ÷ average"}
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, norm layer and domain: `evaluation.bank.bank_table`, and what is drawn."""
+    """One row per run, norm layer and domain, as the metrics record it and relative to the average."""
     frame = pd.DataFrame(
         {"system": system.label, "run": run["run"], "seed": run["seed"], **row}
         for system in systems
@@ -26,14 +26,14 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
     )
     if frame.empty:
         return frame
-    # layers differ far more than domains do: what tells domains apart is seen against their average
+    # layers differ far more than domains: only relative to their average can domains be told apart
     average = frame.groupby(["run", "layer"])[["mean", "variance"]].transform("mean")
     shift = (frame["mean"] - average["mean"]) / average["variance"] ** 0.5
     return frame.assign(shift=shift, ratio=frame["variance"] / average["variance"])
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """Means on the left, variances on the right, a row per system, a line per domain."""
+    """Draw means on the left, variances on the right, a row per method, a line per domain."""
     groups = list(frame.groupby("system", sort=False))
     domains = list(dict.fromkeys(frame["domain"]))
     drawn, panels = style.panels(2 * len(groups))

@@ -1,27 +1,27 @@
-"""Scores against what they cost: seconds of training and parameters, a point per system."""
+"""Scores against their cost: seconds of training and parameters, a point per method."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 from dgreid.runs import systems as runs
 
-NAME, TITLE = "cost", "Scores and their cost"
+ORDER, TITLE = 7, "Scores and their cost"
 CAPTION = (
-    "Average Rank-1 against the seconds of training on one kind of device and against the parameters: "
-    "mean and, as bars, standard deviation over seeds."
+    "Average Rank-1 against the seconds of training on one kind of device and against the number of "
+    "parameters: mean and, as bars, standard deviation over seeds."
 )
 LABELS = {"seconds": "seconds of training", "parameters": "parameters, millions"}
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run where at least two systems were trained on the same kind of device."""
+    """One row per run, if at least two methods were trained on the same kind of device."""
     frame = pd.DataFrame(
         {
-            "panel": f"{run['protocol']} ({run['data']} data), {device(run)}",
+            "panel": f"{run['protocol']} ({run['data']} data), {runs.device(run)}",
             "system": system.label,
             "run": run["run"],
             "seed": run["seed"],
@@ -39,7 +39,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def plain(systems: Sequence[System]) -> list[System]:
-    """The systems without the variants of one that is here unchanged: those cost the same, see `sweeps`."""
+    """Leave out variants of a method that is here unchanged: they cost the same, and `sweeps` shows them."""
     unchanged = {runs.system(system.first)[:-1] for system in systems if not runs.changes(system.first)}
     return [
         system
@@ -48,14 +48,8 @@ def plain(systems: Sequence[System]) -> list[System]:
     ]
 
 
-def device(run: Mapping) -> str:
-    """What the seconds were measured on: `cpu, 1 thread` or the name of a GPU."""
-    kind = run["cost"].get("device", "cpu")
-    return f"cpu, {runs.plural(run['cost'].get('threads', 1), 'thread')}" if kind == "cpu" else kind
-
-
 def figure(frame: pd.DataFrame) -> Figure:
-    """Seconds on the left, parameters on the right, a row per protocol and device."""
+    """Draw seconds on the left, parameters on the right, a row per protocol and device."""
     groups = list(frame.groupby("panel", sort=False))
     names = list(dict.fromkeys(frame["system"]))
     drawn, panels = style.panels(2 * len(groups), height=2.2)
@@ -81,9 +75,7 @@ def figure(frame: pd.DataFrame) -> Figure:
             if style.wide(over[measure]["mean"]):
                 style.logarithmic(panel)
             else:
-                panel.set_xlim(
-                    0, 1.08 * over[measure].sum(axis="columns").max()
-                )  # a deviation beyond the mean
+                panel.set_xlim(0, 1.08 * over[measure].sum(axis="columns").max())  # mean and deviation
             panel.set_xlabel(LABELS[measure])
             panel.set_ylabel("average R-1, %" if measure == "seconds" else "")
         style.name(panels[2 * row], title)

@@ -1,4 +1,4 @@
-"""Balance parameters during training, layer by layer (MetaBIN, figure S6)."""
+"""Gates during training, layer by layer (MetaBIN, figure S6)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "course", "Balance parameters during training"
+ORDER, TITLE = 2, "Gates during training"
 CAPTION = (
-    "Mean and standard deviation over channels of each norm layer's balance in the course of training, "
-    "mean over seeds: 1 keeps the batch's statistics, 0 the image's own."
+    "Mean and standard deviation over channels of each norm layer's gates during training, mean over seeds: "
+    "1 keeps the batch's statistics, 0 the image's own."
 )
-MEAN, STD = "balance_mean_", "balance_std_"  # columns of the history, the layer's number behind them
+MEAN, STD = "balance_mean_", "balance_std_"  # columns of the history; the layer's number follows
 LABELS = {"mean": "mean", "std": "deviation"}
 
 
@@ -31,7 +31,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """Maps of layer against time, mean on the left, standard deviation on the right, a row per system."""
+    """Draw layer against time, mean on the left, standard deviation on the right, a row per method."""
     groups = list(frame.groupby("system", sort=False))
     drawn, panels = style.panels(2 * len(groups), height=1.7, extra=0.5, sharex="row")
     lowest, highest = frame["mean"].min(), frame["std"].max()
@@ -43,7 +43,7 @@ def figure(frame: pd.DataFrame) -> Figure:
             time = table.columns.to_numpy()
             edges = np.concatenate([[0.0], time])  # a row of the history ends at its epoch
             layers = np.arange(len(table) + 1) + 0.5
-            # lightness falls evenly: the map reads the same in grey
+            # its lightness changes evenly, so the map reads the same in grey
             shown = panel.pcolormesh(
                 edges, layers, table, cmap="cividis", vmin=low, vmax=high, rasterized=True
             )

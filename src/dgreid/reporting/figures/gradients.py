@@ -1,17 +1,17 @@
-"""What each meta-train loss does to the balance parameters in the inner step (MetaBIN, figure 5)."""
+"""Gradients of each meta-train loss on the gates in the inner step (MetaBIN, figure 5)."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "gradients", "Gradients of the inner step by loss"
+ORDER, TITLE = 4, "Gradients of the inner step by loss"
 CAPTION = (
-    "Gradient of each meta-train loss on the balance parameters of all layers: its mean, which is positive "
-    "where the loss pulls towards the instance norm and negative towards the batch norm, and its norm."
+    "Gradient of each meta-train loss with respect to the gates of all layers: its mean, positive if the "
+    "loss pulls towards the instance norm and negative if towards the batch norm, and its norm."
 )
 MEAN, NORM = "gradient_mean_", "gradient_norm_"
 LOSSES = ("scatter", "shuffle", "triplet", "cross_entropy")
@@ -30,7 +30,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """Means on the left, norms on the right, a row per system."""
+    """Draw means on the left, norms on the right, a row per method."""
     groups = list(frame.groupby("system", sort=False))
     drawn, panels = style.panels(2 * len(groups))
     for row, (system, part) in enumerate(groups):

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 
-NAME, TITLE = "losses", "Meta-learning losses during training"
+ORDER, TITLE = 3, "Meta-learning losses during training"
 CAPTION = (
-    "The losses of the simulated failures before their weights, and the meta-test loss that judges them: "
-    "mean over seeds, bands from the least to the greatest seed."
+    "The meta-train losses, which simulate failures, before they are weighted, and the meta-test loss: mean "
+    "over seeds, bands from the lowest to the highest seed."
 )
 PARTS = {
     "meta_scatter": "scatter (meta-train)",
@@ -24,7 +24,7 @@ LABELS = PARTS | WHOLE | TEST  # in this order everywhere: a loss keeps its colo
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, row of its history and loss; the meta-train losses summed if they have no parts."""
+    """One row per run, row of its history and loss; the sum of the meta-train losses if it has no parts."""
     parts = []
     for facts, history in style.histories_of(systems, histories):
         train = [name for name in PARTS if name in history] or [name for name in WHOLE if name in history]
@@ -35,7 +35,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """A panel per system, a line per loss."""
+    """Draw a panel per method, a line per loss."""
     groups = list(frame.groupby("system", sort=False))
     names = [name for name in LABELS if name in set(frame["loss"])]
     drawn, panels = style.panels(len(groups))

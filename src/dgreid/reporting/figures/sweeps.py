@@ -8,22 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dgreid.errors import UserError
-from dgreid.reporting.figures import style
-from dgreid.reporting.figures.style import System
+from dgreid.reporting import style
+from dgreid.reporting.style import System
 from dgreid.runs import systems as runs
 from dgreid.runs.config import load_run
 
-NAME, TITLE = "sweeps", "Scores against a changed setting"
+ORDER, TITLE = 5, "Scores against a changed setting"
 CAPTION = (
     "Average Rank-1 and mAP of runs that differ in one number, mean and standard deviation over seeds; "
-    "dotted lines mark the unchanged run, and where training ran on a GPU its peak memory stands beside."
+    "dotted lines mark the unchanged run, and peak memory is shown if training ran on a GPU."
 )
 MEASURES, MEMORY = {"rank1": "R-1", "mAP": "mAP"}, {"memory_mib": "peak memory"}
 LOOKS = [*MEASURES, *MEMORY]  # a measure keeps its colour and marker
 
 
 def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run of every number that two or more systems change; the unchanged runs with them."""
+    """One row per run of every setting with two or more changed values, and the unchanged runs."""
     known = {(place(system.first), frozenset(runs.changes(system.first))): system for system in systems}
     found: dict[tuple, list[tuple[float, System]]] = {}
     for (where, words), system in known.items():
@@ -43,7 +43,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 
 def row(system: System, key: str, rest: frozenset[str], value: float | None, unchanged: bool) -> list[dict]:
-    """One entry per run of the system."""
+    """One entry per seed."""
     first = system.first
     where = f"{first['title']}, {first['backbone']}, {first['protocol']}"
     return [
@@ -62,12 +62,12 @@ def row(system: System, key: str, rest: frozenset[str], value: float | None, unc
 
 
 def place(run: Mapping) -> tuple:
-    """What runs of one sweep have in common beside their other changes."""
+    """What runs of one sweep have in common besides their other overrides."""
     return tuple(run[key] for key in ("data", "protocol", "method", *runs.SETTINGS))
 
 
 def number(text: Any) -> float | None:
-    """The number that a word of a change or a setting holds, or None."""
+    """The value as a number, or None."""
     try:
         return None if isinstance(text, bool) or text is None else float(text)
     except (TypeError, ValueError):
@@ -75,7 +75,7 @@ def number(text: Any) -> float | None:
 
 
 def setting(run: Mapping, key: str) -> float | None:
-    """The number that params/ gives a run's setting; None where it is none, or the files are gone."""
+    """The number that params/ gives a run's setting; None if it is no number, or the files are gone."""
     words = [f"{group}={run[group]}" for group in ("method", "backbone", "protocol", "recipe", "image")]
     try:
         node: Any = load_run(words).model_dump()
@@ -87,7 +87,7 @@ def setting(run: Mapping, key: str) -> float | None:
 
 
 def figure(frame: pd.DataFrame) -> Figure:
-    """A panel per setting; a second one with the memory where it was measured."""
+    """Draw a panel per setting, and a second one with the memory if it was measured."""
     groups = []
     for (sweep, key), part in frame.groupby(["sweep", "setting"], sort=False):
         groups.append((sweep, key, part, MEASURES))
@@ -111,7 +111,7 @@ def figure(frame: pd.DataFrame) -> Figure:
 
 
 def scale(values: Sequence[float]) -> dict[str, Any]:
-    """An axis on which rising values stand apart: logarithmic where they want that, even beside a zero."""
+    """Axis scale for sorted values: logarithmic if they span decades, symlog if one of them is zero."""
     positive = [value for value in values if value > 0]
     if not positive or not style.wide(positive):
         return {"value": "linear"}
@@ -119,7 +119,7 @@ def scale(values: Sequence[float]) -> dict[str, Any]:
 
 
 def draw_line(panel: Axes, part: pd.DataFrame, measure: str, label: str) -> None:
-    """Means and deviations over seeds against the setting, and the unchanged run's level."""
+    """Draw means and deviations over seeds against the setting, and the unchanged run's level."""
     order = LOOKS.index(measure)
     colour = style.COLOURS[order]
     over = part.dropna(subset="value").groupby("value")[measure].agg(["mean", style.spread])

@@ -1,25 +1,21 @@
-"""What the first page shows: the selection in a few numbers, its scores, its differences, its cost."""
-
-from __future__ import annotations
+"""The first page: the selection in a few numbers, its scores, its differences, its cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 
+from dgreid.paths import REPORTS
 from dgreid.reporting import differences, tables
-from dgreid.reporting.sheets import signed
+from dgreid.reporting.differences import AVERAGE, Gap
 from dgreid.reporting.site import svg
+from dgreid.reporting.site.material import Material
+from dgreid.reporting.site.wording import duration, listed, mebibytes
 from dgreid.runs import systems as runs
+from dgreid.runs.evidence import Evidence
 
-if TYPE_CHECKING:
-    from dgreid.reporting.site.page import Material
-    from dgreid.runs.evidence import Evidence
-
-MIB = 2**20
-FINDINGS, DRAWN = 6, 16  # sentences above the tables; systems in a drawing
+FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
 
 
 def content(material: Material) -> dict[str, Any]:
@@ -33,103 +29,70 @@ def content(material: Material) -> dict[str, Any]:
         "findings": findings(material.gaps),
         "options": options(metrics.values(), targets=True),
         "blocks": [_block(block, material) for block in material.blocks],
-        "gaps": [_gap(gap) for gap in _average_first(material.gaps).itertuples()],
-        "figures": [(figure, figure.stem.relative_to("reports").as_posix()) for figure in material.figures],
+        "gaps": _averages_first(material.gaps),
+        "measures": differences.MEASURES,
+        "figures": [(figure, figure.stem.relative_to(REPORTS).as_posix()) for figure in material.figures],
         "scores_note": tables.SCORES,
         "gaps_note": differences.INTRODUCTION,
     }
 
 
 def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """(name, value, what stands below it): what ran and what it cost."""
+    """(name, value, small print) of what ran and what it cost."""
     costs = [run["cost"] for run in chosen]
-    systems, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
-    searched = {(run["protocol"], target) for run in chosen for target in run["targets"]}
+    methods, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
+    evaluated = {(run["protocol"], target) for run in chosen for target in run["targets"]}
     protocols = sorted({run["protocol"] for run in chosen})
     speeds = sorted(cost["images_per_second"] for cost in costs)
-    peak = max(cost["peak_memory_bytes"] for cost in costs) / MIB
+    peak = mebibytes(max(cost["peak_memory_bytes"] for cost in costs))
     backbones = sorted({run["backbone"] for run in chosen})
     return [
-        ("Runs", str(len(chosen)), f"{runs.plural(systems, 'system')}, seeds {', '.join(map(str, seeds))}"),
-        ("Protocols", str(len(protocols)), _listed(protocols)),
-        ("Targets", str(len(searched)), _listed(sorted({target for _, target in searched}))),
-        ("Backbones", str(len(backbones)), _listed(backbones)),
+        ("Runs", str(len(chosen)), f"{runs.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}"),
+        ("Protocols", str(len(protocols)), listed(protocols)),
+        ("Targets", str(len(evaluated)), listed(sorted({target for _, target in evaluated}))),
+        ("Backbones", str(len(backbones)), listed(backbones)),
         ("Training", duration(sum(cost["seconds"] for cost in costs)), "all runs together"),
         (
             "Images per second",
             f"{speeds[len(speeds) // 2]:,.0f}",
             f"median; {speeds[0]:,.0f} to {speeds[-1]:,.0f}",
         ),
-        ("Peak memory", f"{peak:,.0f} MiB", "the largest run"),
-        ("Device", _listed(sorted({device(run) for run in chosen})), ""),
+        ("Peak memory", f"{peak} MiB", "the largest run"),
+        ("Device", listed(sorted({runs.device(run) for run in chosen})), ""),
         *_trained(costs),
     ]
 
 
 def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """When, and at which commits, as far as runs say; nothing where none does."""
+    """When, and at which commits, if any run recorded it."""
     days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
     commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
     if not days:
         return []
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     word = "commits" if len(commits) > 1 else "commit"
-    below = f"{word} {_listed(commits) or runs.UNKNOWN}"
+    below = f"{word} {listed(commits) or runs.UNKNOWN}"
     asked = ("date", "commit") if commits else ("date",)
     silent = sum(not all(cost.get(key) for key in asked) for cost in costs)
     return [("Trained", span, below + (f"; not recorded of {silent} of {len(costs)} runs" if silent else ""))]
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
+    """The first differences in average Rank-1, those that the seeds settle before the others.
 
-
-def device(run: Mapping) -> str:
-    """What a run was trained on, as far as its metrics say."""
-    cost = run["cost"]
-    threads = (
-        f", {runs.plural(cost['threads'], 'thread')}"
-        if cost.get("device") == "cpu" and "threads" in cost
-        else ""
-    )
-    return cost.get("device", "not recorded") + threads
-
-
-def duration(seconds: float) -> str:
-    """`52 s`, `5 min 12 s`, `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-
-
-def findings(gaps: pd.DataFrame) -> list[dict[str, str]]:
-    """The first sentences about average Rank-1, those that the seeds settle before the others.
-
-    `where` says backbone and protocol if not all are of the same.
+    The text says backbone and protocol unless all have the same.
     """
-    chosen = gaps[(gaps["target"] == differences.AVERAGE) & (gaps["measure"] == "rank1")]
-    several = len(chosen[["backbone", "protocol"]].drop_duplicates()) > 1
+    chosen = [gap for gap in gaps if gap.target == AVERAGE and gap.measure == "rank1"]
+    several = len({(gap.backbone, gap.protocol) for gap in chosen}) > 1
     found = [
-        {
-            "sentence": gap.sentence,
-            "way": way(gap),
-            "where": f"{gap.backbone}, protocol {gap.protocol}" if several else "",
-        }
-        for gap in chosen.itertuples()
+        (gap, f"{gap.backbone}, protocol {gap.protocol}" if several else "")
+        for gap in sorted(chosen, key=lambda gap: not gap.way)
     ]
-    return sorted(found, key=lambda finding: not finding["way"])[:FINDINGS]
-
-
-def way(gap: Any) -> str:
-    """up or down where the interval over seeds excludes zero, else empty."""
-    return "up" if gap.seeds_low > 0 else "down" if gap.seeds_high < 0 else ""
+    return found[:FINDINGS]
 
 
 def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str, str, list[str]]]:
-    """(attribute, label, values) of every filter."""
+    """(attribute, label, values) of every filter of the tables."""
     chosen = list(chosen)
     found = [
         ("method", "Method", [runs.title(run) for run in chosen]),
@@ -138,7 +101,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
         ("data", "Data", [run["data"] for run in chosen]),
     ]
     if targets:
-        names = [differences.AVERAGE, *(target for run in chosen for target in run["targets"])]
+        names = [AVERAGE, *(target for run in chosen for target in run["targets"])]
         found.insert(3, ("target", "Target", names))
     return [(name, words, list(dict.fromkeys(values))) for name, words, values in found]
 
@@ -146,7 +109,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
 def _block(block: tables.Block, material: Material) -> dict[str, Any]:
     matrix, metrics = material.matrix, material.metrics
     mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == block.protocol]
-    groups = list(runs.systems(mine).values())  # as the rows
+    groups = list(runs.systems(mine).values())  # in the order of the rows
     columns = _columns(block)
     lines = [
         {
@@ -157,7 +120,7 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
             "runs": group,
             "cells": [(c, tables.number(row.scores.get((c["target"], c["measure"])))) for c in columns],
             "cost": row.cost,
-            "device": ", ".join(sorted({device(run) for run in group})),
+            "device": ", ".join(sorted({runs.device(run) for run in group})),
         }
         for row, group in zip(block.rows, groups, strict=True)
     ]
@@ -172,12 +135,12 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
         "dots": Markup(
             svg.dots(f"Average Rank-1, protocol {block.protocol}, {block.data} data", _dots(lines))
         ),
-        "drawn": f"the {DRAWN} highest of {len(lines)} systems" if len(lines) > DRAWN else "",
+        "drawn": f"the {DRAWN} highest of {len(lines)} methods" if len(lines) > DRAWN else "",
     }
 
 
 def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
-    """The line of provenance behind a run's numbers, hashes cut; empty where nothing is recorded."""
+    """Where a run's numbers are from: hashes shortened, empty if not recorded."""
     hashes = runs.hashes(run, kept.facts if kept else {})
     return {
         "run": run["run"],
@@ -202,10 +165,10 @@ def _dots(lines: Sequence[Mapping]) -> list[svg.Dots]:
 
 
 NOTES = {
-    "comparable": "These runs stand beside print in the papers' tables.",
-    "full": "Full data: where a paper has the protocol, these runs stand below its rows.",
-    "partial": "Partial data: no number here may be set beside a printed one.",
-    "miniature": "Miniature data: no number here may be set beside a printed one.",
+    "comparable": "The papers' tables compare these runs with the published numbers.",
+    "full": "Full data: if a paper has this protocol, its table shows these runs below its rows.",
+    "partial": "Partial data: no number here can be compared with a published one.",
+    "miniature": "Miniature data: no number here can be compared with a published one.",
 }
 
 
@@ -217,26 +180,7 @@ def _columns(block: tables.Block) -> list[dict[str, Any]]:
     ]
 
 
-def _average_first(gaps: pd.DataFrame) -> pd.DataFrame:
-    """The same lines; those of one comparison stand together, its averages before its targets."""
-    keys = ["protocol", *runs.SETTINGS, "title"]
-    order = gaps.groupby(keys, sort=False).ngroup()
-    later = gaps["target"] != differences.AVERAGE
-    return gaps.assign(order=order, later=later).sort_values(["order", "later"], kind="stable")
-
-
-def _gap(gap: Any) -> dict[str, str]:
-    keys = ("title", "baseline_title", "backbone", "data", "protocol", "target", "seeds")
-    return {key: str(getattr(gap, key)) for key in keys} | {
-        "measure": differences.MEASURES[gap.measure],
-        "baseline_mean": f"{gap.baseline_mean:.1f}",
-        "method_mean": f"{gap.method_mean:.1f}",
-        "difference": signed(gap.difference),
-        "way": way(gap),
-        **{f"over_{what}": _interval(gap, what) for what in ("seeds", "queries", "splits")},
-    }
-
-
-def _interval(gap: Any, what: str) -> str:
-    low, high = getattr(gap, f"{what}_low"), getattr(gap, f"{what}_high")
-    return f"{signed(low)} to {signed(high)}" if low == low and high == high else ""
+def _averages_first(gaps: Sequence[Gap]) -> list[Gap]:
+    """The same gaps; those of one method stay together, its averages before its targets."""
+    order = {key: number for number, key in enumerate(dict.fromkeys(map(differences.comparison, gaps)))}
+    return sorted(gaps, key=lambda gap: (order[differences.comparison(gap)], gap.target != AVERAGE))

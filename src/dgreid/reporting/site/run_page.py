@@ -1,4 +1,4 @@
-"""What the page of one run shows: scores, curves, its hardest queries, its configuration and provenance."""
+"""The page of one run: scores, curves, its hardest queries, its configuration and provenance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from dgreid.reporting.site import overview, svg
+from dgreid.reporting.site import svg
+from dgreid.reporting.site.wording import duration, mebibytes
 from dgreid.runs import systems as runs
 from dgreid.runs.evidence import Evidence
 
@@ -18,8 +19,8 @@ MEASURES = (
     ("mAP_trapezoid", "mAP (trapezoid)"),
     ("mINP", "mINP"),
 )
-CLOCKS = ("iteration", "epoch")  # columns of the history that are no curve
-LAYERS = ("balance_mean_", "balance_std_")  # two for every norm layer: the figure `course` shows them
+CLOCKS = ("iteration", "epoch")  # columns of the history that are not drawn
+LAYERS = ("balance_mean_", "balance_std_")  # two per norm layer: the figure `course` shows them
 
 
 def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
 
     Args:
         run: its metrics.
-        kept: what else is known of it.
+        kept: what is kept of it besides its metrics.
     """
     return {
         "run": run,
@@ -59,10 +60,10 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
         ("Average mAP", f"{average['mAP']:.1f}", "percent"),
         (
             "Training",
-            overview.duration(cost["seconds"]),
+            duration(cost["seconds"]),
             f"{cost['images_per_second']:,.0f} images per second",
         ),
-        ("Peak memory", f"{cost['peak_memory_bytes'] / overview.MIB:,.0f} MiB", overview.device(run)),
+        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", runs.device(run)),
     ]
 
 
@@ -77,7 +78,7 @@ def _target(name: str, node: Mapping) -> dict[str, Any]:
 
 
 def curves(history: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(column, drawing) of everything that was logged but single layers, the learning rate last."""
+    """(column, drawing) of everything logged except single layers, the learning rate last."""
     names = [name for name in history.columns if name not in CLOCKS and not name.startswith(LAYERS)]
     names.sort(key=lambda name: name == "learning_rate")
     drawn = []
@@ -97,7 +98,7 @@ def _queries(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (key, value), one per section; what stands outside of sections comes first."""
+    """Groups of (key, value), one per section; keys outside of sections come first."""
     if not node:
         return []
     loose = [(key, value(entry)) for key, entry in node.items() if not isinstance(entry, Mapping)]
@@ -144,12 +145,12 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
 
 
 def unrecorded(cost: Mapping) -> str:
-    """What the date and commit of a training do not say, in sentences."""
+    """A sentence about what is not known of a training's date and commit, or what its + means."""
     if not cost.get("commit"):
         if cost.get("date"):
             return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."
-        return "Of this run neither date nor commit is recorded."
-    dirty = "A + behind the commit: files of src/ or params/ other than the selection differed from it."
+        return "Neither date nor commit of this run is recorded."
+    dirty = "A + after the commit: files in src/ or params/ other than the selection differed from it."
     return dirty if cost.get("date") else f"{dirty} Its date is not recorded."
 
 

@@ -1,4 +1,4 @@
-"""Small drawings for the pages, as SVG text: a training curve, and scores of several systems on one axis."""
+"""Small drawings for the pages, as SVG text: a training curve, and scores of several methods on one axis."""
 
 import math
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 300, 120  # of a curve, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 8, 18
-LONGEST = 60  # characters of a name that a drawing has room for
+LONGEST = 60  # characters of a name that fit a drawing
 
 
 class Dots(NamedTuple):
-    """One system: its name and its score with every seed."""
+    """One method: its name and its score with every seed."""
 
     name: str
     scores: tuple[float, ...]
 
 
 def curve(name: str, x: Sequence[float], y: Sequence[float]) -> str:
-    """A line over (x, y), with its extremes written at the axes.
+    """A line through (x, y), with its extremes written at the axes.
 
     Args:
-        name: what is drawn, for readers who do not see it.
+        name: what is drawn, for screen readers.
         x: rising numbers, such as iterations.
         y: as many finite numbers.
     """
@@ -44,7 +44,7 @@ def curve(name: str, x: Sequence[float], y: Sequence[float]) -> str:
 
 
 def dots(name: str, rows: Sequence[Dots]) -> str:
-    """Per system a small ring for every seed and a disc for their mean, over an axis in percent."""
+    """Per method a small ring for every seed and a disc for their mean, over an axis in percent."""
     width, step, start = 460, 42, 10
     every = [score for row in rows for score in row.scores]
     low, high = 10 * math.floor(min(every) / 10), 10 * math.ceil(max(every) / 10)

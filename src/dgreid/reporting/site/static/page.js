@@ -16,11 +16,11 @@ function compare(a, b, numeric, sign) {
   return sign * (x - y);
 }
 
-// a printed row and what stands below it, such as what was measured, stay together
+// a published row and the rows below it, such as what was measured, stay together
 function groups(body) {
-  const found = [], led = body.querySelector("tr.printed") !== null;
+  const found = [], led = body.querySelector("tr.published") !== null;
   for (const row of body.rows) {
-    if (led && !row.classList.contains("printed") && found.length) found.at(-1).push(row);
+    if (led && !row.classList.contains("published") && found.length) found.at(-1).push(row);
     else found.push([row]);
   }
   return found;

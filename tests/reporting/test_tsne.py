@@ -10,27 +10,27 @@ import tiny_run
 from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.paths import PROTOCOLS
-from dgreid.reporting.figures import tsne
+from dgreid.reporting import tsne
 
-PEOPLE = 12
+IDENTITIES = 12
 
 
 def frame(dataset, camera):
-    """One image of each person, and a stranger in the gallery."""
-    people = [*range(PEOPLE), *([-1] if camera else [])]
-    rows = [2 * number + camera for number in range(len(people))]
+    """One image of each identity, and an unknown one in the gallery."""
+    identities = [*range(IDENTITIES), *([-1] if camera else [])]
+    rows = [2 * number + camera for number in range(len(identities))]
     columns = {"dataset": dataset, "image_id": [str(row) for row in rows], "path": "", "row": rows}
     return pd.DataFrame(
-        {**columns, "identity": people, "camera": camera, "pixel_sha256": [bytes(32)] * len(rows)}
+        {**columns, "identity": identities, "camera": camera, "pixel_sha256": [bytes(32)] * len(rows)}
     )
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A run and its protocol of two targets, whose images of one person look alike."""
+    """A run and its protocol of two targets, whose images of one identity look alike."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    colour = rng.uniform(0, 255, (PEOPLE + 1, 1, 1, 3)).repeat(2, axis=0)  # rows 2n and 2n + 1: one person
+    colour = rng.uniform(0, 255, (IDENTITIES + 1, 1, 1, 3)).repeat(2, axis=0)  # rows 2n, 2n + 1: one identity
     pixels = colour + rng.normal(0, 4, (len(colour), tiny.HEIGHT, tiny.WIDTH, 3))
     pixels = pixels.clip(0, 255).astype(np.uint8)
     monkeypatch.setattr(tsne, "Pack", SimpleNamespace(open=lambda dataset, image: pixels))
@@ -53,7 +53,7 @@ def test_a_map_per_target_the_same_every_time(project):
     assert first == {suffix: stem.with_name(f"erm.{suffix}").read_bytes() for suffix in first}
     table = pd.read_csv(f"{stem}.csv")
     counts = table.groupby(["target", "part"]).size().to_dict()
-    each = {"query": PEOPLE, "gallery": PEOPLE + 1}
+    each = {"query": IDENTITIES, "gallery": IDENTITIES + 1}
     assert counts == {(name, part): n for name in ("Day", "Night") for part, n in each.items()}
     shown = table[table["shown"] >= 0]
     assert (shown.groupby(["target", "shown"])["part"].nunique() == 2).all()  # a query and its match
@@ -87,7 +87,7 @@ def test_neighbours_stay_neighbours_on_the_map():
 
 def test_together_the_targets_share_one_map(project, linear):
     stem = tsne.tsne("erm", together=True)
-    assert stem.name == "erm-together" and linear == [2 * (2 * PEOPLE + 1)]
+    assert stem.name == "erm-together" and linear == [2 * (2 * IDENTITIES + 1)]
     table = pd.read_csv(f"{stem}.csv").set_index("target")
     # both targets show the same pictures here: on one map they have the same places
     np.testing.assert_allclose(table.loc["Day", ["x", "y"]], table.loc["Night", ["x", "y"]], rtol=1e-4)
@@ -95,7 +95,7 @@ def test_together_the_targets_share_one_map(project, linear):
 
 def test_apart_each_target_has_a_map_of_its_own(project, linear):
     table = pd.read_csv(f"{tsne.tsne('erm')}.csv").set_index("target")
-    assert linear == [2 * PEOPLE + 1] * 2
+    assert linear == [2 * IDENTITIES + 1] * 2
     np.testing.assert_allclose(table.loc["Day", "x"] + 1, table.loc["Night", "x"], rtol=1e-4)
 
 

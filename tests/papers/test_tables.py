@@ -8,7 +8,7 @@ import tiny
 from dgreid import params
 from dgreid.papers import reference
 from dgreid.papers import tables as papers
-from dgreid.papers.tables import System
+from dgreid.papers.measured import System
 from dgreid.runs.config import load_run
 from dgreid.runs.systems import expected_name
 from tiny_metrics import BIG, RESNET, dg, protocol_run
@@ -26,8 +26,8 @@ def at(frame, row, target, measure, **more):
     return found.iloc[0]
 
 
-def test_every_printed_number_has_its_place_in_a_table(known):
-    printed = {place for place in known.printed if not place[4].endswith("_gain")}
+def test_every_published_number_has_its_place_in_a_table(known):
+    published = {place for place in known.published if not place[4].endswith("_gain")}
     shown = set()
     for name in papers.names():
         frame = cells_of(known, name, [])
@@ -36,9 +36,9 @@ def test_every_printed_number_has_its_place_in_a_table(known):
             if cell.target == "*":
                 place = (*place[:3], known.rows[place[:3]][0]["target"], cell.measure)
             if not math.isnan(cell.number):
-                assert place not in shown and known.printed[place]["number"] == cell.number
+                assert place not in shown and known.published[place]["number"] == cell.number
                 shown.add(place)
-    assert shown == printed
+    assert shown == published
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_every_printed_number_has_its_place_in_a_table(known):
         ("lda_p23", 10, "32.3 33.8 16.2 36.9 61.2 81.2 36.6 50.6"),
     ],
 )
-def test_a_row_reads_as_printed(known, name, row, numbers):
+def test_a_row_reads_as_published(known, name, row, numbers):
     frame = cells_of(known, name, [])
     texts = [text.replace(" ", "_") for text in frame[frame["row"] == row]["printed"]]
     assert " ".join(texts) == numbers
@@ -176,10 +176,10 @@ def test_the_runs_that_tables_name_are_configured(root):
         pytest.skip(f"not configured: {', '.join(sorted(missing))}")
 
 
-# runs that stand in a matrix for comparison, without a printed counterpart
-UNPRINTED = {
+# runs that stand in a matrix for comparison, without a published counterpart
+UNPUBLISHED = {
     *[("erm_m3l", "m3l_"), ("erm_m3l", "lda_p"), ("erm_pooled", "metabin_")],
-    *[("snr", "m3l_"), ("snr", "lda_p1")],  # print has SNR from other sources there
+    *[("snr", "m3l_"), ("snr", "lda_p1")],  # the papers have SNR from other sources there
 }
 
 
@@ -213,5 +213,5 @@ def test_what_the_selections_of_a_table_run_is_shown_in_a_table(known):
     assert {
         (method, backbone, protocol)
         for method, backbone, protocol in lost
-        if not any(method == left and protocol.startswith(start) for left, start in UNPRINTED)
+        if not any(method == left and protocol.startswith(start) for left, start in UNPUBLISHED)
     } == set()

@@ -11,16 +11,16 @@ from dgreid.networks.backbones import load_backbone
 from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.papers.tables import System
-from dgreid.reporting.sheets import html, latex, markdown
-from dgreid.reporting.site.page import Paper
+from dgreid.papers.measured import System
+from dgreid.reporting.site.material import Paper
+from dgreid.sheets import html, latex, markdown
 from formats import check_latex
 
 SPECIFIED = ("dim", "norm_layers", "balancing_params", "all_params_m")
 
 
 @pytest.mark.parametrize("name", ["metabin_s1", "metabin_t6"])
-def test_networks_are_counted_from_the_code_and_agree_with_print(known, name):
+def test_networks_are_counted_from_the_code_and_agree_with_the_paper(known, name):
     table = papers.describe(name)
     frame = papers.cells(table, known, [])
     mine = frame[frame["comparable"]]
@@ -34,8 +34,8 @@ def test_networks_are_counted_from_the_code_and_agree_with_print(known, name):
     whole = mine[mine["measure"] != "all_params_m"]
     assert (whole["difference"] == 0).all()
     millions = mine[mine["measure"] == "all_params_m"]
-    assert (millions["difference"].abs() < 0.005).all()  # print has two places
-    assert (millions["difference"] != 0).all()  # and is not what is shown
+    assert (millions["difference"].abs() < 0.005).all()  # published to two places
+    assert (millions["difference"] != 0).all()  # and not what is shown
 
 
 def test_other_columns_and_unknown_networks_are_not_counted(known):
@@ -92,18 +92,18 @@ def test_counted_networks_stand_below_their_row_beside_what_runs_measure(known, 
         number = next(n for n, line in enumerate(sheet.lines) if line.cells[0].text == "ResNet50")
         below = []
         for line in sheet.lines[number + 1 :]:
-            if line.kind == "printed":
+            if line.kind == "published":
                 break
             below.append([cell.text for cell in line.cells])
         how = "from the code: resnet50, every norm a batch-instance norm"
         assert ["", "counted", how, *[""] * 10, "2,048", "53", "26,560", "23.56M", "", ""] in below
-        assert ["", "difference", "counted - printed", *[""] * 10, "0", "0", "0", "0.00", "", ""] in below
+        assert ["", "difference", "counted - published", *[""] * 10, "0", "0", "0", "0.00", "", ""] in below
         assert sum(line.kind == "counted" for line in sheet.lines) == 7
         measured = [line for line in below if line[1] == "measured"]
         assert ("No run of this project measures" in sheet.introduction) == (not metrics)
         assert [line[-6:] for line in measured] == [["", "", "", "", "7,000", ""]] * len(metrics)
         assert any(line[-2] == "+115" for line in below) == bool(metrics)
-        assert "Counted lines come out of the code alone" in sheet.introduction
+        assert "Counted lines come from the code alone" in sheet.introduction
         assert not any("`" in form([sheet]) for form in (html, latex, markdown))  # the page shows it as it is
         check_latex(latex([sheet]))
         state = Paper("metabin_s1", table.title, html([sheet])).state

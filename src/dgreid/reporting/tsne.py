@@ -1,6 +1,6 @@
 """t-SNE of a run's embeddings, target by target (MetaBIN, figure 3) or all in one map (M3L, figure 5).
 
-Not part of the report: it embeds the targets again, so it is drawn when asked for.
+Not part of the report, because it embeds the targets again: `tsne` draws it on request.
 """
 
 import logging
@@ -22,30 +22,33 @@ from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
 from dgreid.paths import PROTOCOLS, TSNE
 from dgreid.protocols import Protocol, read_protocol
-from dgreid.reporting.figures import style
+from dgreid.reporting import style
 from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
 
-MOST = 3000  # images in a map; of more a part is drawn at random
-PEOPLE = 7  # identities of a target shown in colour, as many as there are colours
-FEW = 5  # images a map needs at least
+MOST = 3000  # images in a map; if there are more, a random part is shown
+COLOURED = 7  # identities of a target shown in colour, as many as there are colours
+FEWEST = 5  # images a map needs
 
 
 def tsne(
     run: str, targets: Sequence[str] = (), together: bool = False, seed: int = 0, perplexity: float = 30.0
 ) -> Path:
-    """Embed the first split of a run's targets, map it to the plane and draw it; the stem of the files.
+    """Embed the first split of a run's targets and draw it as a map in the plane.
 
     Args:
         run: a folder name in data/runs.
-        targets: of its protocol; all when empty.
+        targets: of its protocol; all if empty.
         together: one map of all targets, coloured by target, instead of one map for each.
-        seed: of the map, of the images taken where there are too many and of the identities in colour.
-        perplexity: neighbours that count, lowered where a target has less than three times as many images.
+        seed: of the map, of the choice of images if there are too many, and of the identities in colour.
+        perplexity: neighbours that count; lowered if a target has less than three times as many images.
+
+    Returns:
+        The path of the files without their suffixes .png, .pdf and .csv.
 
     Raises:
-        UserError: no such run or target, data that are not here, or a method that does not compare vectors.
+        UserError: no such run or target, missing data, or a method that does not compare vectors.
     """
     folder = find(run)
     if not perplexity > 0:
@@ -59,8 +62,8 @@ def tsne(
         if name not in protocol.targets:
             raise unknown("target", name, protocol.targets)
     image = ImageConfig.model_validate(facts["config"]["image"])
-    images = pd.concat(listed(protocol, targets or list(protocol.targets), seed), ignore_index=True)
-    vectors = embeddings(method.to(device), images, image, device)
+    images = pd.concat(_listed(protocol, targets or list(protocol.targets), seed), ignore_index=True)
+    vectors = _embeddings(method.to(device), images, image, device)
     maps = (
         [np.arange(len(images))] if together else list(images.groupby("target", sort=False).indices.values())
     )
@@ -69,40 +72,40 @@ def tsne(
         frame.loc[rows, ["x", "y"]] = plane(vectors[rows], seed, perplexity)
     stem = TSNE / "-".join([run, *targets, *(["together"] if together else [])])
     with style.applied():
-        picture = figure_together(frame) if together else figure(frame)
+        picture = _figure_together(frame) if together else _figure(frame)
         style.title(picture, f"t-SNE of {run} ({protocol.kind} data)")
         style.save(picture, frame, stem)
     return stem
 
 
-def listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[pd.DataFrame]:
+def _listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[pd.DataFrame]:
     """Per target one row per image of its first split: target, part, dataset, row, identity, camera, shown.
 
-    `shown` is the identity's number among those in colour, -1 for the others.
+    `shown` numbers the identities in colour from 0; it is -1 for all others.
     """
     rng = np.random.default_rng(seed)
     for target in targets:
         pair = zip(("query", "gallery"), protocol.targets[target][0], strict=True)
         frame = pd.concat([part.assign(target=target, part=name) for name, part in pair], ignore_index=True)
-        people = [set(frame.loc[frame["part"] == name, "identity"]) for name in ("query", "gallery")]
-        both = np.array(sorted(identity for identity in people[0] & people[1] if identity >= 0))
-        some = rng.choice(both, min(PEOPLE, len(both)), replace=False)
+        identities = [set(frame.loc[frame["part"] == name, "identity"]) for name in ("query", "gallery")]
+        both = np.array(sorted(identity for identity in identities[0] & identities[1] if identity >= 0))
+        some = rng.choice(both, min(COLOURED, len(both)), replace=False)
         numbers = {identity: number for number, identity in enumerate(sorted(some))}
         frame["shown"] = frame["identity"].map(numbers).fillna(-1).astype(int)
         most = MOST // len(targets)
         if len(frame) > most:
-            log.warning("%s: %d of %d images drawn at random.", target, most, len(frame))
+            log.warning("%s: %d of %d images chosen at random.", target, most, len(frame))
             kept = np.flatnonzero(frame["shown"] >= 0)[:most]
             others = np.setdiff1d(np.arange(len(frame)), kept)
             kept = np.union1d(kept, rng.choice(others, most - len(kept), replace=False))
             frame = frame.iloc[kept]
-        if len(frame) < FEW:
+        if len(frame) < FEWEST:
             raise UserError(f"target {target} has {len(frame)} images, too few for a map: leave it out.")
         yield frame[["target", "part", "dataset", "row", "identity", "camera", "shown"]]
 
 
-def embeddings(method: Method, images: pd.DataFrame, image: ImageConfig, device: torch.device) -> np.ndarray:
-    """Embeddings of unit length, (N, C), whose distances order images as their cosine does."""
+def _embeddings(method: Method, images: pd.DataFrame, image: ImageConfig, device: torch.device) -> np.ndarray:
+    """Embeddings of unit length, (N, C): their distances order images as their cosine does."""
     rows = {name: np.unique(part["row"]) for name, part in images.groupby("dataset", observed=True)}
     found = {name: embed(method, Pack.open(name, image), some, device) for name, some in rows.items()}
     return F.normalize(pick(images, rows, found)).cpu().numpy()
@@ -110,7 +113,7 @@ def embeddings(method: Method, images: pd.DataFrame, image: ImageConfig, device:
 
 def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
     """(N, C) -> (N, 2) by t-SNE from principal components; the same on every run of one machine."""
-    from sklearn.manifold import TSNE  # late: it takes a second to load
+    from sklearn.manifold import TSNE  # late: importing it takes a second
     from threadpoolctl import threadpool_limits
 
     at_most = (len(vectors) - 1) / 3
@@ -119,45 +122,45 @@ def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
         return mapped.fit_transform(vectors)
 
 
-def figure(frame: pd.DataFrame) -> Figure:
-    """One map per target: queries, gallery and some identities in colour, their images joined."""
+def _figure(frame: pd.DataFrame) -> Figure:
+    """One map per target: queries and gallery, some identities in colour with their images joined."""
     groups = list(frame.groupby("target", sort=False))
     drawn, panels = style.panels(len(groups), height=2.9)
     for panel, (target, part) in zip(panels, groups, strict=True):
         shown = part["shown"] >= 0
-        scatter(panel, part[~shown], {"color": "0.72", "linewidths": 0}, 9)
-        for number, person in part[shown].groupby("shown"):
+        _scatter(panel, part[~shown], {"color": "0.72", "linewidths": 0}, 9)
+        for number, images in part[shown].groupby("shown"):
             colour = style.COLOURS[number]
-            centre = person.loc[person["part"] == "query", ["x", "y"]].mean()
-            for point in person[["x", "y"]].to_numpy():
+            centre = images.loc[images["part"] == "query", ["x", "y"]].mean()
+            for point in images[["x", "y"]].to_numpy():
                 panel.plot([centre["x"], point[0]], [centre["y"], point[1]], color=colour, lw=0.8, zorder=2)
-            scatter(panel, person, {"color": colour, "edgecolors": "black", "linewidths": 0.5}, 24)
-        bare(panel, target)
-    marks(drawn, {"query": {"marker": "^"}, "gallery": {"marker": "o"}}, "joined: one identity")
+            _scatter(panel, images, {"color": colour, "edgecolors": "black", "linewidths": 0.5}, 24)
+        _bare(panel, target)
+    _marks(drawn, {"query": {"marker": "^"}, "gallery": {"marker": "o"}}, "joined: one identity")
     return drawn
 
 
-def figure_together(frame: pd.DataFrame) -> Figure:
+def _figure_together(frame: pd.DataFrame) -> Figure:
     """One map of all targets, a colour and a marker for each."""
     drawn, (panel,) = style.panels(1, height=4.2)
     looks = {}
     for number, (target, part) in enumerate(frame.groupby("target", sort=False)):
         looks[target] = {"color": style.COLOURS[number % 7], "marker": style.MARKERS[number % 11]}
         panel.scatter(part["x"], part["y"], s=9, linewidths=0, **looks[target])
-    bare(panel, "")
-    marks(drawn, looks)
+    _bare(panel, "")
+    _marks(drawn, looks)
     return drawn
 
 
-def scatter(panel: Axes, part: pd.DataFrame, look: Mapping, size: float) -> None:
-    """Queries as triangles, gallery images as discs."""
+def _scatter(panel: Axes, part: pd.DataFrame, look: Mapping, size: float) -> None:
+    """Draw queries as triangles, gallery images as discs."""
     for name, marker in (("gallery", "o"), ("query", "^")):
         some = part[part["part"] == name]
         panel.scatter(some["x"], some["y"], s=size, marker=marker, zorder=3 if size > 9 else 1, **look)
 
 
-def bare(panel: Axes, title: str) -> None:
-    """A map has no axes: only neighbourhoods mean something."""
+def _bare(panel: Axes, title: str) -> None:
+    """Remove the axes: on a map only neighbourhoods mean something."""
     style.name(panel, title)
     panel.set_xticks([])
     panel.set_yticks([])
@@ -166,8 +169,8 @@ def bare(panel: Axes, title: str) -> None:
     panel.spines[:].set_color("0.8")
 
 
-def marks(figure: Figure, looks: Mapping[str, Mapping], joined: str = "") -> None:
-    """A legend of markers below all panels."""
+def _marks(figure: Figure, looks: Mapping[str, Mapping], joined: str = "") -> None:
+    """Draw a legend of markers below all panels."""
     panel = figure.axes[0]
     handles = [
         panel.plot([], [], ls="", label=name, **({"color": "0.5"} | dict(look)))

@@ -1,10 +1,12 @@
-"""A table for reading, and its rendering as Markdown, HTML and LaTeX; what it says is made elsewhere."""
+"""A table for reading, and how it is written: Markdown, HTML, LaTeX; a frame of numbers is written as CSV."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape as escape_html
 from itertools import groupby
 from typing import NamedTuple
+
+import pandas as pd
 
 SPECIAL = {character: "\\" + character for character in "&%$#_{}"}
 SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -27,7 +29,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What stands in one place; `mark` refers to a footnote."""
+    """The text of one cell; `mark` refers to a footnote."""
 
     text: str
     mark: str = ""
@@ -36,7 +38,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """One row; `kind` is a word for style sheets, such as printed, measured, difference."""
+    """One row; `kind` is a class for style sheets, such as published, measured, difference."""
 
     cells: tuple[Cell, ...]
     kind: str = ""
@@ -70,13 +72,18 @@ def line(texts: Iterable[str], kind: str = "") -> Line:
 
 
 def signed(value: float, places: int = 1) -> str:
-    """+0.4, -1.2, 0.0, with thousands as +1,234.0; empty where there is no number."""
+    """+0.4, -1.2, 0.0, with thousands as +1,234.0; empty for NaN."""
     text, nothing = f"{value:+,.{places}f}", f"{0:.{places}f}"
     return "" if value != value else nothing if text[1:] == nothing else text
 
 
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, numbers to four places."""
+    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+
 def markdown(sheets: Sequence[Sheet], level: int = 1) -> str:
-    """The sheets one after the other; a column's group stands before its name. `level`: of the headings."""
+    """The sheets one after the other; a column's group precedes its name. `level`: of the first heading."""
     parts = []
     for number, sheet in enumerate(sheets):
         parts += [f"{'#' * (level + bool(number))} {sheet.title}", ""]
@@ -150,7 +157,7 @@ def _class(words: str) -> str:
 
 
 def latex(sheets: Sequence[Sheet]) -> str:
-    """One table* per sheet with booktabs rules, made narrower where it is wider than the page."""
+    """One table* per sheet with booktabs rules, made narrower if it is wider than the page."""
     return "% \\usepackage{booktabs,amssymb,graphicx}\n\n" + "\n\n".join(map(_latex_table, sheets)) + "\n"
 
 
@@ -193,6 +200,6 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    # a bracket at the start of a line would be taken for the option of the \\ before it
+    # a bracket at the start of a line would be read as the option of the \\ before it
     start = "{}" if cells[0].startswith("[") else ""
     return start + " & ".join(cells) + r" \\"

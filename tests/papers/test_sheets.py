@@ -5,7 +5,7 @@ import pytest
 import tiny
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.reporting.sheets import html, latex, markdown
+from dgreid.sheets import html, latex, markdown
 from formats import Outline, check_latex
 from tiny_metrics import BIG, RESNET, dg, protocol_run
 
@@ -37,10 +37,12 @@ def test_full_runs_stand_below_their_row_and_others_apart(known):
     metrics = [dg(seed=seed) for seed in (0, 1)] + [small]
     sheets = paper_sheets.sheets(table, papers.cells(table, known, metrics), paper_sheets.methods())
     text = markdown(sheets)
-    own, beside = text.split("## Not comparable with print: miniature data, protocol miniature (VIPeR, PRID")
+    own, beside = text.split(
+        "## Not comparable with the paper: miniature data, protocol miniature (VIPeR, PRID"
+    )
     rows = [re.split(r" +\| +", row.strip("| ")) for row in own.splitlines() if row.startswith("|")]
     number = next(i for i, row in enumerate(rows) if row[0] == "MetaBIN")
-    assert rows[number][1:4] == ["printed", "as released: metabin; as written: metabin_paper", "**64.7**"]
+    assert rows[number][1:4] == ["published", "as released: metabin; as written: metabin_paper", "**64.7**"]
     assert rows[number + 1][:3] == [
         "measured",
         f"as released: metabin, {BIG}, full data, recipe quick, 2 seeds",
@@ -48,7 +50,7 @@ def test_full_runs_stand_below_their_row_and_others_apart(known):
     ]
     assert rows[number + 2][:2] == ["over splits", "standard deviation, mean over seeds"]
     assert [line.cells[5].text for line in sheets[0].lines if line.kind == "spread"] == ["2.0"]
-    assert rows[number + 3][:3] == ["difference", "measured - printed", "+0.3"]
+    assert rows[number + 3][:3] == ["difference", "measured - published", "+0.3"]
     assert "11.0" not in own and "11.0" in beside and "64.7" not in beside and "difference" not in beside
     check_latex(latex(sheets))
     assert len(set(Outline(html(sheets[:1])).widths)) == 1

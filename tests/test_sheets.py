@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgreid.reporting.sheets import Cell, Column, Line, Sheet, escape, html, latex, line, markdown, signed
+from dgreid.sheets import Cell, Column, Line, Sheet, escape, html, latex, line, markdown, signed
 from formats import Outline, check_latex
 
 COLUMNS = (Column("Method", text=True), Column("R-1", "GRID_x"), Column("mAP", "GRID_x"), Column("Time"))
@@ -12,7 +12,7 @@ SHEET = Sheet(
     "A & B",
     COLUMNS,
     (
-        Line((Cell("a|b*"), Cell("64.7", "a", bold=True), Cell("1 ± 2"), Cell("3")), "printed"),
+        Line((Cell("a|b*"), Cell("64.7", "a", bold=True), Cell("1 ± 2"), Cell("3")), "published"),
         line(["[c]", "5 %", "", "<i>"]),
     ),
     "What 100 % means.",
@@ -36,7 +36,8 @@ def test_html_is_well_formed_and_escaped():
     assert Outline(text).widths == [4, 4, 4, 4]
     assert '<th colspan="2">GRID_x</th>' in text
     assert (
-        '<tr class="printed"><td class="text">a|b*</td><td class="first"><b>64.7</b><sup>a</sup></td>' in text
+        '<tr class="published"><td class="text">a|b*</td><td class="first"><b>64.7</b><sup>a</sup></td>'
+        in text
     )
     assert "A &amp; B" in text and "&lt;i&gt;" in text and "<i>" not in text
 

@@ -1,4 +1,4 @@
-"""What all figures share: systems and their labels, colours, size in print, files that repeat bit for bit."""
+"""What all figures share: labels, colours, sizes, and files that are the same bit for bit every time."""
 
 import logging
 import textwrap
@@ -18,12 +18,12 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from dgreid.files import whole
 from dgreid.runs import systems as runs
 
-# Okabe and Ito: told apart by colour-blind readers; in grey by the line styles and markers beside them
+# Okabe and Ito: colour-blind readers can tell them apart; in grey, line styles and markers do
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
-FEW = 15  # points of a line; of so many or more none is marked
-WIDTH = 6.9  # inches: both columns of a page, so that text is in print as large as it says
+FEW = 15  # lines with at least this many points get no markers
+WIDTH = 6.9  # inches: both columns of a page, so that text has its nominal size on paper
 LOOK = {
     "figure.dpi": 160,
     "savefig.dpi": 160,
@@ -46,23 +46,23 @@ LOOK = {
     "lines.markersize": 4.5,
     "pdf.fonttype": 42,  # whole fonts: publishers refuse Type 3
 }
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it would tell of every font it puts into a PDF
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it would log every font it embeds
 
 
 class System(NamedTuple):
-    """Runs that differ only in their seed, seeds rising."""
+    """A method under the same settings: runs that differ only in their seed, seeds rising."""
 
-    label: str  # what tells it from the other systems of the figure
+    label: str  # what distinguishes it from the others in the figure
     runs: list[Mapping]
 
     @property
     def first(self) -> Mapping:
-        """The run of the least seed."""
+        """The run with the lowest seed."""
         return self.runs[0]
 
 
 def systems(metrics: Iterable[Mapping]) -> list[System]:
-    """The systems of some runs, protocol by protocol, labelled by the settings in which they differ."""
+    """The runs grouped by method and settings, protocol by protocol, labelled by the settings that differ."""
     groups: dict[tuple, list[list[Mapping]]] = {}
     for run in metrics:
         groups.setdefault((run["data"], run["protocol"]), []).append(run)
@@ -81,7 +81,7 @@ def systems(metrics: Iterable[Mapping]) -> list[System]:
 def histories_of(
     systems: Iterable[System], histories: Mapping[str, pd.DataFrame]
 ) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """The runs whose history is here: their system, run and seed, and the history."""
+    """System, run and seed of every run whose history is here, and the history."""
     for system in systems:
         for run in system.runs:
             history = histories.get(run["run"])
@@ -95,7 +95,7 @@ def panels(
     """A figure of page width with `count` panels, row by row, each `height` inches high.
 
     Args:
-        extra: inches for what all panels share, such as title and legend.
+        extra: inches for title, legend and whatever else all panels share.
         options: of `Figure.subplots`.
     """
     across = min(across, count)
@@ -109,21 +109,21 @@ def panels(
 
 
 def title(figure: Figure, text: str) -> None:
-    """The figure's title, in as many lines as it needs, all about as long."""
-    most = int(15 * figure.get_figwidth())  # letters of an inch
-    even = len(text) // -(-len(text) // most) + 9  # a word may not fit
+    """Set the figure's title, in as many lines of similar length as it needs."""
+    most = int(15 * figure.get_figwidth())  # 15 letters per inch
+    even = len(text) // -(-len(text) // most) + 9  # room for a word that does not fit
     lines = textwrap.wrap(text, min(even, most))
     figure.suptitle("\n".join(lines))
     _more_lines(figure, len(lines))
 
 
 def name(panel: Axes, text: str) -> None:
-    """A panel's title, in as many lines as it needs."""
+    """Set a panel's title, in as many lines as it needs."""
     panel.set_title(textwrap.fill(text, 92 // panel.get_gridspec().ncols))
 
 
 def legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """One legend below all panels, each label once, in as many columns as have room."""
+    """Draw one legend below all panels, each label once, in as many columns as fit."""
     entries: dict[str, Artist] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -135,12 +135,12 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
 
 
 def _more_lines(figure: Figure, lines: int) -> None:
-    """Make the figure higher for what has several lines; `panels` has left room for one."""
+    """Make the figure higher for a text of several lines; `panels` leaves room for one."""
     figure.set_figheight(figure.get_figheight() + 0.15 * (lines - 1))
 
 
 def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: str) -> None:
-    """The mean over seeds against `x` as a line, from least to greatest as a band."""
+    """Draw the mean over seeds against `x` as a line, lowest to highest as a band."""
     over = frame.groupby(x)[y].agg(["mean", "min", "max"])
     colour = COLOURS[number % len(COLOURS)]
     if (over["max"] > over["min"]).any():
@@ -150,23 +150,23 @@ def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: s
 
 
 def marker(number: int, points: int) -> dict[str, Any]:
-    """A line's marker; none where points are many and would hide one another."""
+    """A line's marker; none if many points would hide one another."""
     return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < FEW else {}
 
 
 def spread(values: pd.Series) -> float:
-    """Standard deviation over seeds; zero for one."""
+    """Standard deviation over seeds; zero for one seed."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def wide(values: Iterable[float]) -> bool:
-    """Whether the values want a logarithmic axis: positive, and over more than one decade."""
+    """Whether the values need a logarithmic axis: all positive, and spanning more than one decade."""
     some = np.asarray(list(values), float)
     return bool(some.min() > 0 and some.max() / some.min() > 10)
 
 
 def logarithmic(panel: Axes) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2 and 5 of each decade, which do not meet."""
+    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5 of each decade that do not overlap."""
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter("{x:g}")
@@ -175,7 +175,7 @@ def logarithmic(panel: Axes) -> None:
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Matplotlib's own defaults and ours, whatever a user's settings say."""
+    """Use matplotlib's own defaults and ours, whatever the user's settings are."""
     with matplotlib_style.context(["default", LOOK]):
         yield
 
@@ -185,7 +185,7 @@ def save(figure: Figure, frame: pd.DataFrame, stem: Path) -> None:
     with whole(f"{stem}.csv") as part:
         frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     figure.align_labels()
-    figure.draw_without_rendering()  # lays the panels out, once and for both
+    figure.draw_without_rendering()  # lays the panels out, once for both files
     figure.set_layout_engine("none")
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
         with whole(f"{stem}.{suffix}") as part:

@@ -4,6 +4,7 @@ import pytest
 
 import tiny_metrics
 from dgreid.errors import UserError
+from dgreid.paths import METRICS
 from dgreid.runs import metrics as results
 
 NODE = tiny_metrics.node("erm", 0, 50.0)
@@ -13,8 +14,8 @@ SCORES = {"rank1": 1.0}
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results.METRICS.mkdir(parents=True)
-    return results.METRICS / "erm-tiny-toy-s0.json"
+    METRICS.mkdir(parents=True)
+    return METRICS / "erm-tiny-toy-s0.json"
 
 
 def test_what_evaluate_writes_is_read_as_it_is(path):
@@ -25,7 +26,7 @@ def test_what_evaluate_writes_is_read_as_it_is(path):
 
 
 def test_metrics_that_came_with_the_project_are_read(root):
-    assert {run["run"] for run in results.every()} == {path.stem for path in results.METRICS.glob("*.json")}
+    assert {run["run"] for run in results.every()} == {path.stem for path in METRICS.glob("*.json")}
 
 
 @pytest.mark.parametrize("text", [b"", b"no", json.dumps(NODE).encode()[:-40], b"[]", b"1", b'"\xff"'])

@@ -1,0 +1,66 @@
+"""Operations of training augmentation, one file each.
+
+A file `operations/NAME.py` defines `Options` and `apply(images, options, rng)`, which takes and gives pixels
+(N, H, W, 3) uint8, draws from `rng` alone and does not change its input; nothing else registers it.
+"""
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+
+from dgreid.errors import UserError, unknown
+from dgreid.schema import Module, Strict, validate
+
+
+class Operation(Strict):
+    """What every operation has; a file's own `Options` adds its numbers."""
+
+    operation: Annotated[str, Module("dgreid.images.operations")]
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The operations in this folder."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
+
+
+def module(name: str) -> ModuleType:
+    """The module of an operation: `.Options` and `.apply`.
+
+    Raises:
+        UserError: there is no operation of that name.
+    """
+    if name not in names():
+        raise unknown("operation", name, names())
+    return import_module(f"dgreid.images.operations.{name}")
+
+
+def read(node: Any, where: str) -> Operation:
+    """Validate one entry of a list of operations.
+
+    Args:
+        node: such as `{"operation": "flip", "probability": 0.5}`; an operation is returned as it is.
+        where: the entry's place, for the error.
+
+    Raises:
+        UserError: not a mapping, an unknown operation, or options that do not fit it.
+    """
+    if isinstance(node, Operation):
+        return node
+    if not isinstance(node, dict) or "operation" not in node:
+        raise UserError(
+            f"{where}: write {{operation: NAME, ...}} with one of {', '.join(names())} (got {node!r})."
+        )
+    name = str(node["operation"])
+    if name not in names():
+        raise unknown(f"operation of {where}", name, names())
+    return validate(module(name).Options, node, where)
+
+
+def chosen(count: int, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Which of `count` images an operation changes, (count,) bool; draws nothing if it changes them all."""
+    return np.ones(count, bool) if probability == 1 else rng.random(count) < probability

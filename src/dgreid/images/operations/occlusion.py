@@ -1,0 +1,27 @@
+"""Paint a white square into every image, as QAConv's released code does (Liao and Shao 2020)."""
+
+import numpy as np
+from pydantic import Field
+
+from dgreid.images.operations import Operation
+
+
+class Options(Operation):
+    """How large."""
+
+    greatest_side: float = Field(0.8, gt=0, le=1, description="of the square; 1 is the image's shorter side")
+
+
+def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
+    """(N, H, W, 3) uint8 -> the same shape with a white square in every image.
+
+    Its side is uniform from 1 to below `greatest_side` x min(H, W) pixels; it lies inside the image, one
+    pixel or more from the right and the lower edge.
+    """
+    count, height, width, _ = images.shape
+    sides = rng.integers(1, max(2, int(options.greatest_side * min(height, width))), count)
+    tops, lefts = rng.integers(0, [height - sides, width - sides])  # (2, N)
+    images = images.copy()
+    for pixels, side, top, left in zip(images, sides, tops, lefts, strict=True):
+        pixels[top : top + side, left : left + side] = 255
+    return images

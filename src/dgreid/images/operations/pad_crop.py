@@ -1,0 +1,28 @@
+"""Shift images: pad them by zeros, cut out a random window of the old size."""
+
+import numpy as np
+from pydantic import Field
+
+from dgreid.images.operations import Operation
+
+
+class Options(Operation):
+    """How far."""
+
+    padding: int = Field(10, ge=0, description="pixels on each side")
+
+
+def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
+    """(N, H, W, 3) uint8 -> the same shape; every image is shifted by -padding to +padding both ways."""
+    top, left = rng.integers(0, 2 * options.padding + 1, (2, len(images)))
+    return crop(images, top, left, options.padding)
+
+
+def crop(images: np.ndarray, top: np.ndarray, left: np.ndarray, padding: int) -> np.ndarray:
+    """Pad by zeros and cut the window whose corner is (top, left) of the padded image, (N,) each."""
+    _, height, width, _ = images.shape
+    out = np.zeros_like(images)
+    for target, source, y, x in zip(out, images, top - padding, left - padding, strict=True):
+        inside = source[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)]
+        target[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)] = inside
+    return out

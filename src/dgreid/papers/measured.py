@@ -1,0 +1,168 @@
+"""What the project's runs measure for a row of a paper's table: the runs that match it, and their scores."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from dgreid.runs import systems as runs
+
+
+class Measurement(NamedTuple):
+    """A number for a cell and where it is from; the fields are columns of the table's CSV.
+
+    Without a method it is counted from the code.
+    """
+
+    method: str = ""
+    title: str = ""
+    provenance: str = ""
+    backbone: str = ""
+    changes: str = ""
+    protocol: str = ""
+    recipe: str = ""
+    image: str = ""
+    data: str = ""
+    searched: str = ""  # the targets
+    comparable: bool = False  # with the published number
+    mean: float = np.nan
+    std_seeds: float = np.nan
+    std_splits: float = np.nan
+    seeds: int = 0
+    splits: int = 0
+
+
+UNKNOWN = ("",) * len(runs.ORIGIN)  # the origin of what no run measured
+
+
+@dataclass(frozen=True)
+class System:
+    """A method on a backbone with its overrides, as a row's `runs` name it."""
+
+    method: str
+    backbone: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "System":
+        """From `method/backbone key=value ...`."""
+        name, *words = shlex.split(text)
+        method, _, backbone = name.partition("/")
+        return cls(method, backbone, tuple(words))
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The overrides of the method itself."""
+        return tuple(word for word in self.words if word.startswith("method."))
+
+    def matches(self, run: Mapping, stand_in: bool) -> bool:
+        """Whether a run is one of this: its name says whether it has other overrides.
+
+        A stand-in may have another backbone and budget, but needs the same `method.*` overrides.
+        """
+        if stand_in:
+            return run["run"] == runs.expected_name(run, self.own)
+        settings = [word for word in self.words if word not in self.own]  # recipe=NAME, image=NAME
+        if run["backbone"] != self.backbone or any(run[key] != value for key, value in map(_pair, settings)):
+            return False
+        # a recipe that is the protocol's default is not part of the name
+        subsets = (part for size in range(len(settings) + 1) for part in combinations(settings, size))
+        return any(run["run"] == runs.expected_name(run, self.own + part) for part in subsets)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    return key, value
+
+
+def by_protocol(metrics: Iterable[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
+    """The runs by (method, protocol), as `measurements` looks them up."""
+    index: dict[tuple[str, str], list[Mapping]] = {}
+    for run in metrics:
+        index.setdefault((run["method"], run["protocol"]), []).append(run)
+    return index
+
+
+def measurements(
+    systems: Sequence[System],
+    conditions: Iterable[tuple[str, str, str]],
+    measure: str,
+    index: Mapping[tuple[str, str], Sequence[Mapping]],
+) -> Iterator[tuple[Measurement, tuple[str, ...]]]:
+    """Every measurement of a row by runs under a condition, with its ORIGIN.
+
+    Args:
+        systems: what the row names.
+        conditions: role (same or stand-in), protocol and target that measure the cell.
+        measure: rank1, mAP, ...
+        index: of `by_protocol`.
+    """
+    ways: dict[tuple, dict[str, list[str]]] = {}  # one per stand-in protocol, one for the paper's own
+    for role, protocol, target in conditions:
+        way = ways.setdefault((role, protocol if role == "stand-in" else ""), {})
+        way.setdefault(protocol, []).append(target)
+    for system in systems:
+        for (role, _), targets in ways.items():
+            stand_in = role == "stand-in"
+            found = (run for protocol in targets for run in index.get((system.method, protocol), ()))
+            groups: dict[tuple, list[Mapping]] = {}
+            for run in found:
+                if system.matches(run, stand_in):
+                    groups.setdefault((run["backbone"], run["data"]), []).append(run)
+            for group in groups.values():
+                if used := _complete(group, targets, measure):
+                    facts = _facts(system, group, targets, stand_in)
+                    origin = runs.origin(run for mine in used for run in mine)
+                    yield Measurement(**facts, **_over_seeds(used, targets, measure)), tuple(origin.values())
+
+
+def _facts(
+    system: System, group: Sequence[Mapping], targets: Mapping[str, list[str]], stand_in: bool
+) -> dict:
+    """The fields of a measurement that say what was run."""
+    first = group[0]
+    facts = {"title": runs.named(first)} | {key: first[key] for key in ("provenance", "backbone", "data")}
+    facts |= {
+        key: "+".join(dict.fromkeys(run[key] for run in group)) for key in ("protocol", "recipe", "image")
+    }
+    facts |= {"searched": "+".join(name for names in targets.values() for name in names)}
+    comparable = not stand_in and first["data"] == "full"
+    return facts | {"method": system.method, "changes": " ".join(system.own), "comparable": comparable}
+
+
+def _complete(
+    group: Sequence[Mapping], targets: Mapping[str, list[str]], measure: str
+) -> list[list[Mapping]]:
+    """Per seed its runs, for the seeds that every protocol was run and evaluated with."""
+    by_seed: dict[int, list[Mapping]] = {}
+    for run in group:
+        by_seed.setdefault(run["seed"], []).append(run)
+    return [
+        mine
+        for _, mine in sorted(by_seed.items())
+        if {run["protocol"] for run in mine} == set(targets)
+        and all(runs.scores(run, targets[run["protocol"]], measure) is not None for run in mine)
+    ]
+
+
+def _over_seeds(used: Sequence[Sequence[Mapping]], targets: Mapping[str, list[str]], measure: str) -> dict:
+    """mean, std_seeds, std_splits, seeds and splits.
+
+    The deviation over splits (ddof 0, mean over seeds) belongs to a single target; an average has none.
+    """
+    means, spreads, splits = [], [], []
+    for mine in used:
+        values = [runs.scores(run, targets[run["protocol"]], measure) for run in mine]
+        means.append(float(np.mean(np.concatenate(values))))
+        evaluated = [run["targets"][name] for run in mine for name in targets[run["protocol"]]]
+        if measure not in runs.PROPERTIES:
+            splits += [len(target["splits"]) for target in evaluated]
+        if len(evaluated) == 1 and f"{measure}_std" in evaluated[0]:
+            spreads.append(evaluated[0][f"{measure}_std"])
+    deviation = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
+    spread = float(np.mean(spreads)) if spreads else np.nan
+    found = {"mean": float(np.mean(means)), "std_seeds": deviation, "std_splits": spread}
+    return found | {"seeds": len(means), "splits": min(splits, default=0)}

@@ -1,0 +1,86 @@
+"""The recipes of docs/extend.md, tried literally: its blocks are written to the places they name."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/extend.md").read_text()
+BLOCKS = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
+VIT = """
+import torch, tiny
+from dgreid.errors import UserError
+from dgreid.training.checkpoint import Checkpoint
+from dgreid.training.loop import fit
+from pathlib import Path
+
+run = tiny.config("erm", "vit_toy", epochs=1)
+method, task, load = tiny.set_up(run)
+fit(method, load, task, Checkpoint(Path("last.pt"), ""), 10)
+maps = method.network.maps(torch.zeros(2, 3, tiny.HEIGHT, tiny.WIDTH))
+assert torch.equal(method.network.pool(maps), maps[:, :, 0, 0])
+for name in ("erm_in", "metabin", "lda", "dualnorm"):  # what it cannot be is said by name
+    try:
+        tiny.set_up(tiny.config(name, "vit_toy"))
+    except UserError as error:
+        print(name, error)
+    else:
+        raise AssertionError(f"{name} trained a network without norms or stages")
+"""
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the project in which nothing is touched but the files that the page adds."""
+    folder = tmp_path_factory.mktemp("extended")
+    for name in ("src", "params", "tests"):
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for path, text in BLOCKS.items():
+        assert not (folder / path).exists(), f"{path} exists already"
+        (folder / path).write_text(text)
+    return folder
+
+
+def run(folder: Path, *words: str) -> str:
+    environment = os.environ | {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder / 'tests'}"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_has_an_example_of_each_kind():
+    folders = {str(Path(path).parent) for path in BLOCKS}
+    assert folders >= {"src/dgreid/methods", "src/dgreid/networks/backbones", "src/dgreid/networks/norms"}
+    teacher = BLOCKS["src/dgreid/methods/mean_teacher.py"]
+    assert len(teacher.splitlines()) < 60
+
+
+def test_the_product_test_takes_new_methods_by_itself(extended):
+    mine = [Path(path).stem for path in BLOCKS if path.startswith("params/method/")]
+    shown = run(
+        extended,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/methods/test_all.py",
+        "-k",
+        " or ".join(mine),
+    )
+    assert re.search(r"\d+ passed|\[100%\]", shown)
+
+
+def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):
+    refused = run(extended, "-c", VIT).splitlines()
+    assert [line.split()[0] for line in refused] == ["erm_in", "metabin", "lda", "dualnorm"]
