@@ -67,9 +67,39 @@ def test_a_run_with_changes_has_a_name_of_its_own(root):
     assert load_run([*BASE, one, other]).run == load_run([*BASE, other, one]).run
 
 
+def test_a_method_may_bring_its_own_recipe_and_image(root):
+    words = ["method=qaconv", "backbone=resnet50", "protocol=m3l_market", "recipe=own", "image=own"]
+    run = load_run(words)
+    assert (run.recipe.name, run.image.name) == ("qaconv", "384x128")
+    assert run.run == load_run([*words[:3], "recipe=qaconv", "image=384x128"]).run  # one run, one name
+    assert load_run(words[:3]).recipe.name == load_protocol("m3l_market").recipe  # only if it is asked for
+    proposed = load_run(["method=m3l", "backbone=resnet50_m3l", "protocol=m3l_market", "recipe=own"])
+    assert proposed.run == "m3l-resnet50_m3l-m3l_market-s0"  # its own is what the protocol proposes
+
+
+def test_a_selection_may_take_the_own_recipe_of_each_method(root):
+    from dgreid.selection.matrix import Selection, expand
+
+    block = {"methods": ["metabin", "snr"], "backbones": ["resnet50"], "protocols": ["lda_p1"], "seeds": [0]}
+    node = {"name": "x", "title": "", "blocks": [block | {"recipe": "own"}]}
+    runs = expand(schema.validate(Selection, node))["runs"].values()
+    assert [(run["method"], run["recipe"]) for run in runs] == [("metabin", "metabin"), ("snr", "snr")]
+
+
+def test_every_own_recipe_and_image_of_a_method_exists(root):
+    for name in params.names("method"):
+        node = params.read("method", name)
+        assert node.get("recipe", "m3l") in params.names("recipe"), name
+        assert node.get("image", "64x32") in params.names("image"), name
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        ([*BASE, "recipe=own"], "recipe=own: params/method/erm.yaml names no recipe of its own"),
+        ([*BASE, "image=own"], "image=own: .* names no image of its own"),
+        ([*BASE, "method.recipe=m3l"], "'method.recipe=m3l' would not change the run: say recipe=m3l"),
+        (["method=_erm", *BASE[1:]], "unknown method '_erm': did you mean 'erm'"),
         (["method=metabim", *BASE[1:]], "unknown method 'metabim': did you mean 'metabin'"),
         (BASE[1:], "which method"),
         ([*BASE, "methid.x=1"], "did you mean 'method'"),
@@ -96,17 +126,14 @@ def test_an_unknown_dataset_names_the_nearest(root):
 @pytest.mark.parametrize(
     ("group", "model", "spared"),
     [
-        ("recipe", RecipeConfig, {"name"}),
+        ("recipe", RecipeConfig, {"name"}),  # in the file or its base
         ("image", ImageConfig, {"name", "views"}),
     ],
 )
 def test_every_number_of_a_run_stands_in_its_file(root, group, model, spared):
     # DVC tracks the files: a default in the code could change without anything being trained again
-    import yaml
-
     for name in params.names(group):
-        written = yaml.safe_load((PARAMS / group / f"{name}.yaml").read_text())
-        assert set(written) >= set(model.model_fields) - spared, name
+        assert set(params.read(group, name)) >= set(model.model_fields) - spared, name
 
 
 @pytest.mark.parametrize(

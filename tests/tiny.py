@@ -1,17 +1,17 @@
 """A crowd of random pictures and the configuration of runs on it, small enough for unit tests."""
 
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import yaml
-from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
 
-from dgreid import methods
+from dgreid import methods, params
 from dgreid.images.batch import Batch
 from dgreid.images.config import ImageConfig
 from dgreid.images.loader import Key, batches, survey
@@ -19,6 +19,7 @@ from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, Training
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
+from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, training_images
 from dgreid.stages.manifest import manifest
@@ -26,8 +27,8 @@ from dgreid.stages.protocol import protocol as assemble
 from dgreid.stages.synthesize import synthesize
 
 HEIGHT, WIDTH = 32, 16
+ROOT = Path(__file__).parents[1]
 AUGMENTATION = [{"operation": "flip", "probability": 0.5}, {"operation": "pad_crop", "padding": 2}]
-PARAMS = Path(__file__).parents[1] / "params"
 CROWD = {"name": "tiny", "title": "", "recipe": "tiny", "image": "tiny", "targets": []}
 CROWD["sources"] = [{"dataset": "crowd"}]
 DRAWN = {  # the sources of protocol miniature: four people each, where the rules allow so few
@@ -46,11 +47,14 @@ DRAWN = {  # the sources of protocol miniature: four people each, where the rule
 
 
 def read(group: str, name: str) -> dict:
-    return {**OmegaConf.to_container(OmegaConf.load(PARAMS / group / f"{name}.yaml")), "name": name}
+    """The values of a file of the project's params/, whatever the working folder; a protocol's in full."""
+    with chdir(ROOT):
+        return load_protocol(name).model_dump() if group == "protocol" else params.read(group, name)
 
 
 def names(group: str) -> list[str]:
-    return sorted(path.stem for path in (PARAMS / group).glob("*.yaml"))
+    with chdir(ROOT):
+        return params.names(group)
 
 
 def options(method: str, **changes):

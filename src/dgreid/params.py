@@ -1,21 +1,72 @@
-"""The groups of `params/`: which names there are, and what the file of a name says."""
+"""The groups of `params/`: which names there are, and what the file of a name says, with its bases.
 
-from dgreid.errors import unknown
+A file may take its values from bases of its group and state only what differs, as Hydra has it:
+
+    defaults: [_metabin, _self_]
+
+A file whose name begins with `_` is a base and no name of the group. Hydra merges mappings key by key, so a
+base holds none: a child could only add to it, never replace it.
+"""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from dgreid.errors import UserError, unknown
 from dgreid.paths import PARAMS
 from dgreid.schema import read_yaml
 
+SELF = "_self_"
+
 
 def names(group: str) -> list[str]:
-    """The names in a group of params/, sorted; files that begin with `_` are bases of others."""
+    """The names in a group of params/, sorted; bases are not among them."""
     return sorted(path.stem for path in (PARAMS / group).glob("[!_]*.yaml"))
 
 
 def read(group: str, name: str) -> dict:
-    """The values of params/GROUP/NAME.yaml, with its name.
+    """The values of params/GROUP/NAME.yaml and its bases, with its name.
 
     Raises:
-        UserError: there is no such file, or it is not readable.
+        UserError: there is no such file or base, a file is not readable, or a base is its own base.
     """
     if name not in names(group):
         raise unknown(group, name, names(group))
-    return {**read_yaml(PARAMS / group / f"{name}.yaml"), "name": name}
+    *bases, own = _resolved(group, name).values()
+    merged = OmegaConf.to_container(OmegaConf.merge(*bases, own)) if bases else own
+    return {**merged, "name": name}
+
+
+def files(group: str, name: str) -> list[Path]:
+    """The files that the values of a name come from: its bases, in the order they apply, then its own."""
+    return list(_resolved(group, name))
+
+
+def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dict]:
+    """The values of each file, without `defaults`; `below` are the files that have this one as a base."""
+    path = _path(group, name)
+    node = read_yaml(path)
+    found: dict[Path, dict] = {}
+    for base in _bases(node.pop("defaults", [SELF]), path):
+        if base in (*below, name):
+            circle = " -> ".join((*below, name, base))
+            raise UserError(f"{path}: {base} is its own base ({circle}); remove one from `defaults`.")
+        if not _path(group, base).is_file():
+            known = (file.stem for file in (PARAMS / group).glob("_*.yaml"))
+            raise unknown(f"base in {path}:", base, known)
+        found |= _resolved(group, base, (*below, name))
+    return found | {path: node}
+
+
+def _bases(defaults: object, path: Path) -> list[str]:
+    """The names in a file's `defaults`, which ends with Hydra's word for the file itself."""
+    if not isinstance(defaults, list) or defaults[-1:] != [SELF]:
+        raise UserError(f"{path}: `defaults` is a list of bases that ends with {SELF}, not {defaults!r}.")
+    for base in defaults[:-1]:
+        if not isinstance(base, str) or not base.startswith("_") or base == SELF:
+            raise UserError(f"{path}: {base!r} cannot be a base; the names of bases begin with `_`.")
+    return defaults[:-1]
+
+
+def _path(group: str, name: str) -> Path:
+    return PARAMS / group / f"{name}.yaml"

@@ -1,7 +1,9 @@
 """Typed mappings: a plain node becomes a model, or one sentence says what is wrong with it."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +78,18 @@ def read_yaml(path: Path) -> dict:
         UserError: not readable, not YAML, or not a mapping.
     """
     try:
-        node = OmegaConf.to_container(OmegaConf.load(path))
+        node = deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}; mend the file.") from error
+        raise UserError(f"{path} cannot be read: {reason(error)}; fix the file.") from error
     if not isinstance(node, dict):
-        raise UserError(f"{path} holds a list where `key: value` lines are needed; mend the file.")
+        raise UserError(f"{path} holds a list where `key: value` lines are needed; fix the file.")
     return node
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """What a text in YAML holds; kept, as a project reads the same few files many times."""
+    return OmegaConf.to_container(OmegaConf.create(text))
 
 
 def reason(error: Exception) -> str:

@@ -113,15 +113,16 @@ def test_broken_files_of_params_are_named_and_hide_nothing(root, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     protocol = tmp_path / "params/protocol"
     (protocol / "m3l_duke.yaml").write_text("title: [")
-    (protocol / "strange.yaml").write_text(
-        (protocol / "m3l_single_d.yaml").read_text().replace("dukemtmc,", "duke,")
-    )
+    single = (protocol / "m3l_single_d.yaml").read_text()
+    (protocol / "strange.yaml").write_text(single.replace("[dukemtmc:official]", "[{dataset: duke}]"))
+    (protocol / "wrong.yaml").write_text(single.replace("dukemtmc:", "dukemtm:"))
     (tmp_path / "params/dataset/viper.yaml").write_text("titel: VIPeR")
     text = protocols_table(tmp_path / "raw", tmp_path / "archives")
     rows = {line.split()[0]: line for line in text.splitlines() if line and not line.startswith(" ")}
     assert "m3l_duke" not in rows and "m3l_market" in rows and "lacks duke," in rows["strange"]
     said = [line for line in text.splitlines() if line.startswith("not listed: ")]
-    assert len(said) == 3 and "m3l_duke" in said[0]
+    assert len(said) == 4 and "m3l_duke" in said[0]
+    assert "dataset in protocol wrong: 'dukemtm': did you mean 'dukemtmc'?" in said[1]
     assert "unknown dataset 'duke'" in text and "titel" in text
 
 

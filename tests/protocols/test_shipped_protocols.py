@@ -5,6 +5,7 @@ import shutil
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dgreid.datasets import parse, parser
@@ -18,6 +19,7 @@ from dgreid.miniature.render import World
 from dgreid.params import names as choices
 from dgreid.protocols import build
 from dgreid.protocols.config import ProtocolConfig, load_protocol
+from dgreid.protocols.notation import SPLIT_SETS
 from dgreid.runs.config import load_run
 
 # people and images of the training parts, which the data sets' own files do not state
@@ -209,6 +211,16 @@ def manifests(tmp_path_factory):
         save(folder / "manifests", config, lay_out(folder, dataset))
     monkeypatch.undo()
     return folder / "manifests"
+
+
+def test_the_short_notation_knows_the_split_sets_that_parsers_make(root, manifests):
+    made: dict[str, set[str]] = {}
+    for folder in manifests.iterdir():
+        found = pd.read_parquet(folder / "splits.parquet").split_set
+        made.setdefault(load_dataset(folder.name).parser, set()).update(found)
+    assert set.union(*made.values()) >= set(TARGETS)
+    for name, found in made.items():
+        assert found <= set(SPLIT_SETS[name]), name
 
 
 def without_counts(name: str) -> ProtocolConfig:

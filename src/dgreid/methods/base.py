@@ -23,6 +23,8 @@ class MethodOptions(Strict):
     title: str = Field(description="row title in tables")
     provenance: Literal["baseline", "as released", "as written", "reconstruction"]
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
+    recipe: str | None = Field(None, exclude=True, description="its own recipe, which `recipe=own` takes")
+    image: str | None = Field(None, exclude=True, description="its own image size, which `image=own` takes")
 
 
 class Task(NamedTuple):

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from dgreid import params, schema
+from dgreid import params
 from dgreid.papers.measured import System
 from dgreid.papers.tables import Description, Row
-from dgreid.paths import PARAMS
 from dgreid.runs.systems import plural
 from dgreid.sheets import Cell, Column, Line, Sheet, signed
 
@@ -51,7 +50,7 @@ def methods() -> dict[str, dict[str, str]]:
     """Title and provenance of every configured method."""
     found = {}
     for name in params.names("method"):
-        node = schema.read_yaml(PARAMS / "method" / f"{name}.yaml")
+        node = params.read("method", name)
         found[name] = {key: str(node.get(key, "")) for key in ("title", "provenance")}
     return found
 

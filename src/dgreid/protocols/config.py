@@ -1,10 +1,11 @@
-"""The schema of params/protocol."""
+"""The schemas of params/protocol and params/targets."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from dgreid import params
+from dgreid.protocols import notation
 from dgreid.schema import Strict, validate
 
 
@@ -12,13 +13,15 @@ class SourceConfig(Strict):
     """One training source of a protocol."""
 
     dataset: str
-    split_set: str | None = Field(None, description="take `role` of split 0 of this set; null: every person")
+    split_set: str | None = Field(
+        None, description="take `role` of split 0 of this set; null: every identity"
+    )
     role: Literal["train"] = "train"
     domain_by: Literal["dataset", "camera"] = "dataset"
 
 
 class TargetConfig(Strict):
-    """One data set that is searched at test time."""
+    """One data set that is evaluated at test time."""
 
     name: str = Field(description="column title, such as VIPeR")
     dataset: str
@@ -27,21 +30,72 @@ class TargetConfig(Strict):
     expect: dict[str, int] = Field({}, description="query and gallery images per split; enforced")
 
 
+class TargetGroup(Strict):
+    """A file of params/targets: targets that protocols name together."""
+
+    name: str
+    targets: tuple[TargetConfig, ...] = Field(min_length=1)
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _in_full(cls, node: Any, info: ValidationInfo) -> Any:
+        return [_target(entry, f"targets {info.data.get('name')}") for entry in _list(node)]
+
+
 class ProtocolConfig(Strict):
-    """Who trains, who is searched, and the counts that must come out."""
+    """Which data train, which are evaluated, and the counts that must come out."""
 
     name: str
     title: str
     recipe: str = Field(description="the budget runs of this protocol take unless told otherwise")
     image: str = Field(description="their image size, likewise")
-    sources: tuple[SourceConfig, ...] = Field(min_length=1)
-    targets: tuple[TargetConfig, ...]
+    sources: tuple[SourceConfig, ...] = Field(
+        min_length=1, description="in full, or such as market1501:official by camera (protocols/notation.py)"
+    )
+    targets: tuple[TargetConfig, ...] = Field(
+        description="names of groups in params/targets, or targets as they stand there"
+    )
     expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
     allow_partial: bool = Field(False, description="accept incomplete data; every result is labelled partial")
     choices: dict[str, str] = Field({}, description="choices papers leave open, stated")
     variants: dict[str, str] = Field({}, description="variants that data sets must have; enforced")
 
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _sources_in_full(cls, node: Any, info: ValidationInfo) -> Any:
+        where = f"protocol {info.data.get('name')}"
+        return [notation.source(entry, where) if isinstance(entry, str) else entry for entry in _list(node)]
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _targets_in_full(cls, node: Any, info: ValidationInfo) -> Any:
+        where, targets = f"protocol {info.data.get('name')}", []
+        for entry in _list(node):
+            targets += _group(entry) if isinstance(entry, str) else [_target(entry, where)]
+        return targets
+
 
 def load_protocol(name: str) -> ProtocolConfig:
-    """Read params/protocol/NAME.yaml."""
+    """Read params/protocol/NAME.yaml.
+
+    Raises:
+        UserError: there is no such file, or something in it is wrong.
+    """
     return validate(ProtocolConfig, params.read("protocol", name))
+
+
+def _list(node: Any) -> Any:
+    """One name stands for a list of it; what is no list at all is left to the schema."""
+    return node if isinstance(node, list | tuple) else [node]
+
+
+def _target(node: Any, where: str) -> Any:
+    """A target whose data set and split set are said as `set: viper:rand10_a2b`, in full."""
+    if not isinstance(node, dict) or "set" not in node:
+        return node
+    rest = {key: value for key, value in node.items() if key != "set"}
+    return rest | notation.target(str(node["set"]), where)
+
+
+def _group(name: str) -> tuple[TargetConfig, ...]:
+    return validate(TargetGroup, params.read("targets", name), f"targets/{name}").targets

@@ -25,6 +25,7 @@ from dgreid.runs.names import name_of
 from dgreid.schema import Strict, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
+OWN = "own"  # as recipe=own or image=own: what the method's file names
 
 
 class RunConfig(Strict):
@@ -47,14 +48,19 @@ class RunConfig(Strict):
 def load_run(overrides: Sequence[str]) -> RunConfig:
     """Compose and validate a run from `group=name` and `group.key=value` words.
 
+    The recipe and the image are those of the protocol, unless a word names others; `own` names the method's.
+
     Raises:
         UserError: an unknown group, name or key, a value of the wrong type, a missing choice.
     """
     words = dict(_pair(word) for word in overrides)
-    chosen = {key: value for key, value in words.items() if key in GROUPS}
     for group in ("method", "backbone", "protocol"):
-        if group not in chosen:
+        if group not in words:
             raise UserError(f"which {group}? Add {group}=NAME, one of: {', '.join(params.names(group))}.")
+    for group in ("recipe", "image"):
+        if words.get(group) == OWN:
+            words[group] = _own(group, words["method"])
+    chosen = {key: value for key, value in words.items() if key in GROUPS}
     protocol = load_protocol(chosen["protocol"])
     chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
     for group, name in chosen.items():
@@ -81,10 +87,24 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     return validate(RunConfig, node, "run")
 
 
+def _own(group: str, method: str) -> str:
+    """The recipe or image that a method's file names as its own."""
+    name = params.read("method", method).get(group)
+    if not name:
+        raise UserError(
+            f"{group}=own: params/method/{method}.yaml names no {group} of its own; "
+            f"choose {group}=NAME, one of: {', '.join(params.names(group))}."
+        )
+    return name
+
+
 def _pair(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"'{word}' is not of the form key=value, such as method=metabin or seed=0.")
     if key.split(".")[0] not in (*GROUPS, "seed"):
         raise unknown("key", key, (*GROUPS, "seed"))
+    if key in ("method.recipe", "method.image"):
+        group = key.removeprefix("method.")
+        raise UserError(f"'{word}' would not change the run: say {group}={value}.")
     return key, value

@@ -92,7 +92,9 @@ def _of_items(key: str, items: Sequence[BaseModel], nodes: Sequence[Any]) -> Ite
 
 def _shown(models: Sequence[BaseModel], key: str) -> str:
     """The values of a field; one if all are alike."""
-    values = [_text(model.model_dump(mode="json", include={key})[key]) for model in models]
+    # a dump leaves out what does not change a run, such as the recipe that a method names as its own
+    dumps = [{key: getattr(model, key)} | model.model_dump(mode="json", include={key}) for model in models]
+    values = [_text(dump[key]) for dump in dumps]
     return ", ".join(values[:1] if len(set(values)) == 1 else values)
 
 

@@ -1,0 +1,54 @@
+"""What the shipped files resolve to: no rearrangement of params/ changes a run or its name."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from dgreid import methods, params
+from dgreid.datasets.config import load_dataset
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.protocols.config import load_protocol
+from dgreid.schema import validate
+from dgreid.selection.matrix import compose
+
+SHIPPED = json.loads((Path(__file__).parent / "shipped.json").read_text())
+
+
+def load_method(name: str) -> BaseModel:
+    node = params.read("method", name)
+    return validate(methods.module(node["code"]).Options, node, "method")
+
+
+def load_recipe(name: str) -> BaseModel:
+    return validate(RecipeConfig, params.read("recipe", name))
+
+
+LOAD = {"dataset": load_dataset, "method": load_method, "protocol": load_protocol, "recipe": load_recipe}
+
+
+@pytest.mark.parametrize("group", [*LOAD, "matrices"])
+def test_nothing_is_missing_and_nothing_surplus(root, group):
+    assert params.names(group) == sorted(SHIPPED[group])
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in LOAD for name in SHIPPED[group]])
+def test_every_value_is_the_shipped_one(root, group, name):
+    loaded, shipped = LOAD[group](name), SHIPPED[group][name]
+    found = loaded.model_dump(mode="json")
+    assert {key: found.get(key) for key in shipped} == shipped
+    new = {key: getattr(loaded, key) for key in found.keys() - shipped.keys()}  # options that came later
+    assert new == {key: type(loaded).model_fields[key].get_default(call_default_factory=True) for key in new}
+
+
+@pytest.mark.parametrize("name", SHIPPED["method"])
+def test_losses_are_summed_in_the_shipped_order(root, name):
+    found, shipped = load_method(name).model_dump(), SHIPPED["method"][name]
+    weights = {key: list(value) for key, value in shipped.items() if isinstance(value, dict)}
+    assert {key: list(found[key]) for key in weights} == weights
+
+
+@pytest.mark.parametrize("name", SHIPPED["matrices"])
+def test_a_selection_has_the_shipped_run_names(root, name):
+    assert list(compose(name, {})["runs"]) == SHIPPED["matrices"][name]
