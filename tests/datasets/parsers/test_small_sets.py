@@ -58,7 +58,7 @@ def metabin_viper(draw, tmp_path):
 
 
 def test_viper_as_metabins_authors_divide_it(metabin_viper):
-    root = viper.find(metabin_viper)
+    root = viper.LAYOUT.find(metabin_viper)
     parsed = viper.parse(root, {})
     assert (root.name, len(parsed.images)) == ("viper", 12)
     image = next(image for image in parsed.images if image.path.endswith("p003_c1_d045.png"))
@@ -212,7 +212,7 @@ def whole_ilids(draw, tmp_path):
         )
         node = {"expect": {"ids": 119, "images": 238}, "options": options}
         settings = DatasetConfig(name="ilids", title="i-LIDS", parser="ilids", access="open", **node)
-        return settings, parse(settings, ilids.find(tmp_path))
+        return settings, parse(settings, ilids.LAYOUT.find(tmp_path))
 
     return make
 
@@ -247,7 +247,7 @@ def test_ilids_takes_the_folder_whose_images_are_named_right(layouts, draw):
     (folder / "Persons").rename(folder / "Images2")
     (folder / "images").rename(folder / "Persons")
     (folder / "Images2").rename(folder / "images")
-    assert {image.path.split("/")[0] for image in ilids.parse(ilids.find(folder), {}).images} == {"images"}
+    assert {image.path.split("/")[0] for image in ilids.parse(ilids.LAYOUT.find(folder), {}).images} == {"images"}
 
 
 def test_ilids_query_and_gallery_are_two_images_of_each_test_person(layouts):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.adopt import archive, offer
 from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
@@ -39,7 +39,7 @@ def test_prid_is_found_at_any_nesting(tmp_path, nesting):
     root = tmp_path / nesting
     for camera in ("cam_a", "cam_b"):
         (root / camera).mkdir(parents=True)
-    assert prid2011.find(tmp_path) == root
+    assert prid2011.LAYOUT.find(tmp_path) == root
 
 
 def test_an_empty_folder_in_an_archive_is_a_partial_copy_as_in_a_folder(layouts, config, tmp_path):
@@ -70,4 +70,5 @@ def test_the_container_file_stands_for_its_folder(config, tmp_path):
     release = tmp_path / "cuhk03_release"
     release.mkdir()
     (release / cuhk03.MAT).write_bytes(b"")
-    assert source.locate(cuhk03, config("cuhk03"), release / cuhk03.MAT, "link") == release
+    found = offer.resolve(config("cuhk03"), release / cuhk03.MAT, "link", tmp_path / "raw/cuhk03")
+    assert (found.path, found.mode) == (release, "link")

@@ -58,7 +58,7 @@ def test_junk_and_distractors_cannot_train(draw, tmp_path, identity):
 
 def test_dukemtmc(draw, tmp_path):
     draw(tmp_path, ["DukeMTMC-reID/query/0001_c2_f0046182.jpg"])
-    (image,) = dukemtmc.parse(dukemtmc.find(tmp_path), {}).images
+    (image,) = dukemtmc.parse(dukemtmc.LAYOUT.find(tmp_path), {}).images
     assert (image.person, image.camera, image.frame, image.role) == ("0001", 1, 46182, "query")
     assert dukemtmc.NAME.match("0001_c9_f0046182.jpg") is None
 
@@ -66,4 +66,4 @@ def test_dukemtmc(draw, tmp_path):
 def test_dukemtmc_is_not_market(draw, tmp_path):
     draw(tmp_path, ["DukeMTMC-reID/query/0001_c2_f0046182.jpg"])
     with pytest.raises(UserError, match="not named as in Market-1501"):
-        market1501.parse(market1501.find(tmp_path), {})
+        market1501.parse(market1501.LAYOUT.find(tmp_path), {})

@@ -6,7 +6,8 @@ import zipfile
 
 import pytest
 
-from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.adopt import archive
+from dgreid.datasets.adopt.record import fingerprint
 from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
@@ -188,10 +189,10 @@ def test_a_container_is_part_of_what_is_pinned(draw, config, tmp_path):
 
     with h5py.File(tmp_path / "cuhk-03.mat", "w") as file:
         file["other"] = 1
-    before = source.fingerprint(tmp_path, cuhk03.places(tmp_path))
+    before = fingerprint(tmp_path, cuhk03.LAYOUT.places(tmp_path))
     with open(tmp_path / "cuhk-03.mat", "ab") as file:
         file.write(b"1")
-    assert source.fingerprint(tmp_path, cuhk03.places(tmp_path)) != before
+    assert fingerprint(tmp_path, cuhk03.LAYOUT.places(tmp_path)) != before
 
 
 def test_r1_the_published_archive_needs_no_word(market, config, tmp_path):

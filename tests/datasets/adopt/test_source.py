@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from dgreid.datasets import looks_like, parser
-from dgreid.datasets.adopt import archive, source
+from dgreid.datasets.adopt import archive, fetch, offer
 from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
@@ -157,7 +157,7 @@ def test_the_names_decide_between_folders_of_the_same_layout(layouts, draw, tmp_
     layouts("market1501", "a")
     draw(tmp_path, ["market1501/b/query/0001_c2_f0046182.jpg", "market1501/c/query/0001_c1_1.png"])
     found = {
-        name: parser(name).find(tmp_path)
+        name: parser(name).LAYOUT.find(tmp_path)
         for name in ("viper", "prid2011", "market1501", "dukemtmc", "cuhk03")
     }
     assert {name: str(root.relative_to(tmp_path)) for name, root in found.items()} == {
@@ -225,9 +225,9 @@ class _Index:
 
 
 def test_hashes_are_of_the_whole_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "BLOCK", 7)
+    monkeypatch.setattr(offer, "BLOCK", 7)
     (tmp_path / "a").write_bytes(bytes(range(200)))
-    assert source.hashes(tmp_path / "a") == (
+    assert offer.hashes(tmp_path / "a") == (
         "1901da1c9f699b48f6b2636e65cbf73abf99d0441ef67f5c540a42f7051dec6f",
         "fb7001d34b8e82c9b579be5005d5b0a5",
     )
@@ -237,7 +237,7 @@ def test_a_copy_that_fails_names_the_file(layouts, config, tmp_path, monkeypatch
     def fail(old, new):
         raise OSError(28, "No space left on device", old)
 
-    monkeypatch.setattr(source.shutil, "copy2", fail)
+    monkeypatch.setattr(fetch.shutil, "copy2", fail)
     with pytest.raises(UserError, match=r"\d+_\d+\.bmp: cannot be copied \(No space left"):
         archive.adopt(config("viper"), layouts("viper"), tmp_path / "raw", mode="copy")
     assert list((tmp_path / "raw").iterdir()) == []

@@ -6,7 +6,7 @@ from dgreid.datasets.parsers import caviar4reid, threedpes
 def test_caviar_camera_is_known_for_people_with_twenty_images(draw, tmp_path):
     draw(tmp_path, [f"CAVIARa/0001{i:03d}.jpg" for i in range(1, 21)])
     draw(tmp_path, [f"CAVIARa/0051{i:03d}.jpg" for i in range(1, 11)])
-    images = caviar4reid.parse(caviar4reid.find(tmp_path), {}).images
+    images = caviar4reid.parse(caviar4reid.LAYOUT.find(tmp_path), {}).images
     cameras = {
         person: [image.camera for image in images if image.person == person] for person in ("0001", "0051")
     }
@@ -22,7 +22,7 @@ def test_threedpes_names_with_and_without_a_letter(draw, tmp_path):
             "3DPeS/9_8_FRAME_2_RGB.bmp",
         ],
     )
-    images = {image.path: image for image in threedpes.parse(threedpes.find(tmp_path), {}).images}
+    images = {image.path: image for image in threedpes.parse(threedpes.LAYOUT.find(tmp_path), {}).images}
     lettered = images["166_B_1280_FRAME_105_RGB.bmp"]
     assert (lettered.person, lettered.sequence, lettered.frame, lettered.attrs) == (
         "166",
