@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from dgreid.datasets import layout_of, parser_names
 from dgreid.datasets.layout import SplitSet
 from dgreid.datasets.records import Image
-from dgreid.datasets.splits import across_cameras, draw_pairs, fingerprint, generator, permutations, random_halves
+from dgreid.datasets.splits import (
+    across_cameras,
+    draw_pairs,
+    fingerprint,
+    generator,
+    permutations,
+    random_halves,
+)
 from dgreid.errors import UserError
 
 

@@ -1,3 +1,5 @@
+"""Adoption as a whole: what is accepted, recorded, refused, and found again."""
+
 import hashlib
 import json
 import shutil
@@ -7,8 +9,7 @@ import zipfile
 import pytest
 
 from dgreid.datasets.adopt import archive
-from dgreid.datasets.adopt.record import fingerprint
-from dgreid.datasets.parsers import cuhk03
+from dgreid.datasets.config import DatasetConfig
 from dgreid.errors import UserError
 
 
@@ -106,129 +107,6 @@ def test_a_web_page_under_the_published_name_is_called_so(market, config, tmp_pa
         archive.adopt(named, market, tmp_path / "raw")
 
 
-@pytest.mark.parametrize("access", ["withdrawn", "request"])
-def test_restricted_data_need_an_acknowledgement(market, config, tmp_path, access):
-    restricted = config("market1501", access=access)
-    with pytest.raises(UserError, match="--acknowledge"):
-        archive.adopt(restricted, market, tmp_path / "raw")
-    archive.adopt(restricted, market, tmp_path / "raw", acknowledge=True)
-    assert archive.read_record(tmp_path / "raw/market1501")["acknowledged"] is True
-
-
-def test_r1_another_archive_than_the_first_needs_the_users_word(market, layouts, config, tmp_path, pack):
-    raw = tmp_path / "raw"
-    archive.adopt(config("market1501"), market, raw)
-    first = archive.read_record(raw / "market1501")
-    archive.adopt(config("market1501"), market.rename(tmp_path / "renamed.zip"), raw)  # the same bytes
-    other = pack(tmp_path / "market1501", tmp_path / "other.zip")
-    with zipfile.ZipFile(other, "a") as file:
-        file.writestr("readme.txt", "repacked")
-    with pytest.raises(UserError, match=r"not the archive adopted before \(renamed\.zip.*--replace"):
-        archive.adopt(config("market1501"), other, raw)
-    assert archive.read_record(raw / "market1501")["sha256"] == first["sha256"]
-    archive.adopt(config("market1501"), other, raw, replace=True)
-    assert archive.read_record(raw / "market1501")["sha256"] != first["sha256"]
-
-
-def test_r1_a_folder_with_other_files_than_before_needs_the_users_word(
-    layouts, draw, config, market, tmp_path, pack
-):
-    raw, folder = tmp_path / "raw", tmp_path / "market1501/Market-1501-v15.09.15"
-    archive.adopt(config("market1501"), folder, raw)
-    first = archive.read_record(raw / "market1501")
-    moved = shutil.move(tmp_path / "market1501", tmp_path / "moved")
-    archive.adopt(config("market1501"), moved, raw)  # the same files elsewhere
-    archive.adopt(config("market1501"), market, raw)  # and in an archive
-    assert archive.read_record(raw / "market1501")["fingerprint"] == first["fingerprint"]
-    shutil.rmtree(raw)
-    archive.adopt(config("market1501"), moved, raw)
-    draw(tmp_path / "moved/Market-1501-v15.09.15", ["query/0005_c1s3_000999_02.jpg"])
-    other = pack(tmp_path / "moved", tmp_path / "other.zip")
-    for given in (tmp_path / "moved", other):
-        with pytest.raises(
-            UserError, match=r"\(18 images, full\).* from moved \(17 images, full, .*--replace"
-        ):
-            archive.adopt(config("market1501"), given, raw)
-    assert archive.read_record(raw / "market1501")["fingerprint"] == first["fingerprint"]
-    archive.adopt(config("market1501"), tmp_path / "moved", raw, replace=True)
-    assert archive.read_record(raw / "market1501")["counts"]["images"] == 18
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_r1_full_data_do_not_become_partial_unnoticed(layouts, config, tmp_path, old):
-    raw, folder = tmp_path / "raw", layouts("market1501")
-    archive.adopt(config("market1501"), folder, raw)
-    if old:  # a record from before folders had fingerprints
-        file = raw / "market1501/adopted.json"
-        record = json.loads(file.read_text())
-        del record["fingerprint"]
-        file.write_text(json.dumps(record))
-    shutil.rmtree(folder / "query")
-    with pytest.raises(UserError, match=r"13 images, partial\) .* \(17 images, full, .*--replace"):
-        archive.adopt(config("market1501"), folder, raw)
-    archive.adopt(config("market1501"), folder, raw, replace=True)
-    assert archive.read_record(raw / "market1501")["kind"] == "partial"
-
-
-def test_r1_a_linked_folder_that_changed_is_said_so(layouts, config, tmp_path):
-    raw, folder, settings = tmp_path / "raw", layouts("market1501"), config("market1501")
-    root = archive.adopt(settings, folder, raw)
-    record = archive.read_record(raw / "market1501")
-    archive.check_unchanged(settings, root, record)
-    archive.check_unchanged(settings, root, None)  # a drawn set before its first adoption
-    (folder / "readme.txt").write_text("no image")
-    archive.check_unchanged(settings, root, record)
-    file = folder / "query/0003_c4s3_000341_02.jpg"
-    file.write_bytes(file.read_bytes() + b"more")
-    with pytest.raises(UserError, match=r"files are not those adopted from market1501 at 20.*--replace"):
-        archive.check_unchanged(settings, root, record)
-
-
-def test_a_container_is_part_of_what_is_pinned(draw, config, tmp_path):
-    import h5py
-
-    with h5py.File(tmp_path / "cuhk-03.mat", "w") as file:
-        file["other"] = 1
-    before = fingerprint(tmp_path, cuhk03.LAYOUT.places(tmp_path))
-    with open(tmp_path / "cuhk-03.mat", "ab") as file:
-        file.write(b"1")
-    assert fingerprint(tmp_path, cuhk03.LAYOUT.places(tmp_path)) != before
-
-
-def test_r1_the_published_archive_needs_no_word(market, config, tmp_path):
-    archive.adopt(config("market1501"), market, tmp_path / "raw")
-    other = shutil.copy(market, tmp_path / "other.zip")
-    with zipfile.ZipFile(other, "a") as file:
-        file.writestr("readme.txt", "as published")
-    published = config("market1501", md5=hashlib.md5(other.read_bytes()).hexdigest(), archive="Market.zip")
-    assert archive.adopt(published, other, tmp_path / "raw").is_dir()
-
-
-@pytest.mark.parametrize("access", ["open", "request", "agreement", "withdrawn", "drawn"])
-def test_nothing_is_downloaded_and_every_set_says_where_to_ask(config, access):
-    said = archive.where_to_ask(config("grid", access=access, home="https://example.org/terms"))
-    assert said.endswith(".") and said.count(". ") == 0
-    assert ("https://example.org/terms" in said) == (access in ("open", "request", "agreement"))
-    assert ("withdrawn" in said) == (access == "withdrawn")
-    assert "its authors" in archive.where_to_ask(config("grid"))
-
-
-def test_dukemtmc_ships_as_withdrawn(root):
-    from dgreid.datasets.config import load_dataset
-
-    assert load_dataset("dukemtmc").access == "withdrawn"
-
-
-def test_source_that_is_not_there_or_in_the_way(market, config, tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        archive.adopt(config("market1501"), tmp_path / "absent.zip", tmp_path / "raw")
-    archive.adopt(config("market1501"), market, tmp_path / "raw")
-    with pytest.raises(UserError, match="lies inside"):
-        archive.adopt(config("market1501"), tmp_path / "raw/market1501/files", tmp_path / "raw")
-    with pytest.raises(UserError, match="link or by copy"):
-        archive.adopt(config("market1501"), market, tmp_path / "raw", mode="move")
-
-
 def test_a_repacked_archive_under_the_published_name_needs_replace(market, config, tmp_path, caplog):
     named = config("market1501", md5="0" * 32, archive=market.name)
     with pytest.raises(UserError, match="add --replace if it was repacked"):
@@ -241,3 +119,113 @@ def test_success_says_what_was_found_against_what_was_expected(market, config, t
     caplog.set_level("INFO")
     archive.adopt(config("market1501", expect={"images": 17}), market, tmp_path / "raw")
     assert "full data: 17 images of 17, 5 ids, 5 cameras." in caplog.text
+
+
+@pytest.fixture
+def drawn(monkeypatch, market, tmp_path):
+    """A drawn data set whose archive lies in archives/."""
+    node = {"name": "mini", "title": "Mini", "parser": "market1501", "access": "drawn"}
+    monkeypatch.setattr(archive, "load_dataset", lambda name: DatasetConfig(**node))
+    (tmp_path / "archives").mkdir()
+    return shutil.copy(market, tmp_path / "archives/mini.zip")
+
+
+def test_images_root_adopts_a_drawn_archive_once_and_again_when_redrawn(
+    drawn, draw, tmp_path, monkeypatch, pack
+):
+    calls = []
+    adopt = archive.adopt
+    monkeypatch.setattr(archive, "adopt", lambda *args, **kw: calls.append(args) or adopt(*args, **kw))
+    first = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
+    assert archive.images_root("mini", tmp_path / "raw", tmp_path / "archives") == first
+    assert len(calls) == 1
+    folder = draw(tmp_path / "new", ["query/0003_c4s3_000341_02.jpg"])
+    pack(folder, drawn)
+    again = archive.images_root("mini", tmp_path / "raw", tmp_path / "archives")
+    assert len(calls) == 2
+    assert [path.name for path in again.iterdir()] == ["query"]
+
+
+def test_images_root_without_data_says_what_to_do(root, tmp_path):
+    with pytest.raises(UserError, match="dgreid adopt market1501 --from PATH"):
+        archive.images_root("market1501", tmp_path / "raw", tmp_path / "archives")
+    with pytest.raises(UserError, match="dgreid synthesize dataset=mini_grid"):
+        archive.images_root("mini_grid", tmp_path / "raw", tmp_path / "archives")
+
+
+def test_images_root_whose_linked_folder_is_gone(root, layouts, config, tmp_path):
+    folder = layouts("grid")
+    archive.adopt(config("grid"), folder, tmp_path / "raw")
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match="is gone"):
+        archive.images_root("grid", tmp_path / "raw", tmp_path / "archives")
+
+
+def test_wrong_data_set_says_what_was_expected(market, config, tmp_path, nothing_left):
+    with pytest.raises(
+        UserError, match=r"Market-1501-v15\.09\.15\.zip does not look like GRID; expected underground"
+    ):
+        archive.adopt(config("grid"), market, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_a_look_alike_is_told_by_its_names(layouts, config, tmp_path, nothing_left):
+    with pytest.raises(UserError, match="not named as in DukeMTMC-reID"):
+        archive.adopt(config("dukemtmc"), layouts("market1501"), tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_folders_without_images_are_not_a_partial_copy(config, tmp_path):
+    for camera in ("cam_a", "cam_b"):
+        (tmp_path / "VIPeR" / camera).mkdir(parents=True)
+    with pytest.raises(UserError, match="hold no images"):
+        archive.adopt(config("viper"), tmp_path / "VIPeR", tmp_path / "raw")
+    assert not (tmp_path / "raw" / "viper").exists()
+
+
+def test_an_empty_folder_in_an_archive_is_a_partial_copy_as_in_a_folder(layouts, config, tmp_path):
+    folder = layouts("viper", "VIPeR")
+    shutil.rmtree(folder / "VIPeR/cam_a")
+    (folder / "VIPeR/cam_a").mkdir()
+    for pack_as in ("zip", "tar"):
+        packed = shutil.make_archive(str(tmp_path / f"packed_{pack_as}"), pack_as, folder)
+        archive.adopt(config("viper"), packed, tmp_path / pack_as)
+        record = json.loads((tmp_path / pack_as / "viper/adopted.json").read_text())
+        assert (record["kind"], record["missing"]) == ("partial", ["cam_a"])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_half_a_data_set_says_which_half_is_missing_and_where_it_is_to_be_had(
+    layouts, config, tmp_path, packed, pack, nothing_left
+):
+    folder = layouts("viper", "VIPeR")
+    shutil.rmtree(folder / "VIPeR/cam_b")
+    given = pack(folder, tmp_path / "half.zip") if packed else folder
+    said = r"cam_a of VIPeR is here but cam_b is missing; get a whole copy from https://example.org/viper\.$"
+    with pytest.raises(UserError, match=said):
+        archive.adopt(config("viper", home="https://example.org/viper"), given, tmp_path / "raw")
+    assert nothing_left(tmp_path / "raw")
+
+
+def test_no_message_names_a_temporary_folder(layouts, config, tmp_path, caplog, pack):
+    caplog.set_level("INFO")
+    folder = layouts("market1501")
+    (folder / "query/strange.jpg").touch()
+    wrong = (
+        (config("market1501"), "strange.jpg"),
+        (config("viper"), "it looks like Market-1501"),
+        (config("dukemtmc"), "not named as in DukeMTMC-reID"),
+    )
+    zipped = pack(folder, tmp_path / "market.zip")
+    for given in (folder, zipped):
+        for settings, sentence in wrong:
+            with pytest.raises(UserError, match=sentence) as error:
+                archive.adopt(settings, given, tmp_path / "raw", mode="copy")
+            assert ".tmp-" not in str(error.value) and str(given) in str(error.value)
+    assert ".tmp-" not in caplog.text
+
+
+def test_a_recalled_count_names_the_source(layouts, config, tmp_path, caplog, pack):
+    settings = config("market1501", recalled={"images": 18})
+    archive.adopt(settings, pack(layouts("market1501"), tmp_path / "m.zip"), tmp_path / "raw")
+    assert f"{tmp_path}/m.zip: images 17; 18 are remembered" in caplog.text

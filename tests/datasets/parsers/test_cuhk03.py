@@ -1,48 +1,14 @@
-"""CUHK01, CUHK02, CUHK03."""
-
 import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from dgreid.datasets.images import open_image
-from dgreid.datasets.parsers import cuhk01, cuhk02, cuhk03
+from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 PEOPLE = (3, 2, 1, 1, 1)  # per pair
 EMPTY = {(0, 0, 3), (1, 1, 9)}  # pair, person, column
-
-
-def test_cuhk01_image_number_gives_the_camera(draw, tmp_path):
-    draw(tmp_path, [f"campus/0971{i:03d}.png" for i in (1, 2, 3, 4)])
-    images = cuhk01.parse(cuhk01.LAYOUT.find(tmp_path), {}).images
-    assert [(image.person, image.camera, image.camera_raw) for image in images] == [
-        ("0971", 0, "A"), ("0971", 0, "A"), ("0971", 1, "B"), ("0971", 1, "B"),
-    ]  # fmt: skip
-    assert cuhk01.NAME.match("0971005.png") is None
-
-
-def test_cuhk02_numbers_restart_in_each_pair(layouts):
-    parsed = cuhk02.parse(layouts("cuhk02"), {})
-    assert len({image.person for image in parsed.images}) == 10
-    image = next(image for image in parsed.images if image.path == "P4/cam2/001_2.png")
-    assert (image.person, image.camera, image.view, image.camera_raw) == ("4:001", 7, 1, "P4/cam2")
-
-
-def test_cuhk02_searches_the_last_pair(layouts):
-    splits = cuhk02.parse(layouts("cuhk02"), {}).splits
-    assert {role: len(paths) for (_, _, role), paths in splits.items()} == {
-        "train": 32,
-        "query": 4,
-        "gallery": 4,
-    }
-
-
-def test_cuhk02_without_a_pair_is_partial(draw, tmp_path):
-    draw(tmp_path, ["P1/cam1/001_1.png", "P1/cam2/001_1.png"])
-    parsed = cuhk02.parse(tmp_path, {})
-    assert parsed.missing[:2] == ("P2/cam1", "P2/cam2")
-    assert parsed.splits == {}
 
 
 def pixels(pair, person, column):

@@ -1,10 +1,30 @@
-import re
+"""Finding the root of a data set by its layout."""
 
 import pytest
 
 from dgreid.datasets import looks_like, parser, parser_names
-from dgreid.datasets.names import as_published, has_names, inside, match_names
+from dgreid.datasets.names import as_published, has_names
 from dgreid.errors import UserError
+
+
+def test_the_names_decide_between_folders_of_the_same_layout(layouts, draw, tmp_path):
+    layouts("viper", "small/one")
+    layouts("prid2011", "small/one")  # below prid2011/: both have cam_a and cam_b
+    layouts("market1501", "a")
+    draw(tmp_path, ["market1501/b/query/0001_c2_f0046182.jpg", "market1501/c/query/0001_c1_1.png"])
+    found = {
+        name: parser(name).LAYOUT.find(tmp_path)
+        for name in ("viper", "prid2011", "market1501", "dukemtmc", "cuhk03")
+    }
+    assert {name: str(root.relative_to(tmp_path)) for name, root in found.items()} == {
+        "viper": "viper/small/one",
+        "prid2011": "prid2011/small/one",
+        "market1501": "market1501/a",
+        "dukemtmc": "market1501/b",
+        "cuhk03": "market1501/c",
+    }
+    assert looks_like(tmp_path / "viper") == ["VIPeR"]
+
 
 NESTINGS = {
     "market1501": [
@@ -65,18 +85,6 @@ def test_unknown_parser_proposes_the_nearest():
         parser("market1502")
 
 
-def test_unmatched_names_are_listed_and_other_files_ignored(draw, tmp_path):
-    draw(tmp_path, ["box/1.jpg", "box/2.jpg", "box/sub/3.jpg", "box/x.png"])
-    for name in ("Thumbs.db", "readme.txt", "._1.jpg"):
-        (tmp_path / "box" / name).write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"2 of 4 image files .*sub/3\.jpg, x\.png"):
-        match_names(tmp_path, "box", re.compile(r"^\d\.jpg$"), "Test")
-    (tmp_path / "box/sub/3.jpg").unlink()
-    (tmp_path / "box/x.png").unlink()
-    found = match_names(tmp_path, "box", re.compile(r"^\d\.jpg$"), "Test")
-    assert [path for path, _ in found] == ["box/1.jpg", "box/2.jpg"]
-
-
 CASES = [  # parser, folder as published, as some copies have it
     ("prid2011", "cam_a", "CAM_A"), ("viper", "cam_b", "Cam_B"), ("grid", "probe", "Probe"),
     ("ilids", "Persons", "persons"), ("market1501", "query", "Query"), ("cuhk02", "P4", "p4"),
@@ -95,14 +103,6 @@ def test_folders_are_found_in_whatever_case(layouts, config, name, published, sp
     assert rules.counts(parsed) == expected and parsed.missing == ()
     assert any(image.path.startswith(f"{spelled}/") for image in parsed.images)
     assert all((root / image.path).is_file() for image in parsed.images)
-
-
-def test_a_folder_is_spelled_as_on_the_disk(tmp_path):
-    (tmp_path / "Data/P1/cam2").mkdir(parents=True)
-    (tmp_path / "Data/P1/CAM2").mkdir()
-    assert inside(tmp_path, "data/p1/cam2") == "Data/P1/cam2"  # the exact spelling first
-    assert inside(tmp_path, "DATA/P1/Cam2") in ("Data/P1/cam2", "Data/P1/CAM2")
-    assert inside(tmp_path, "data/p2") is None
 
 
 @pytest.mark.parametrize("name", sorted(NESTINGS))
