@@ -2,8 +2,8 @@
 
 The sorted identities are permuted by numpy's PCG64(seed), once per split; the first half trains, the rest
 tests. The published lists of VIPeR, PRID and i-LIDS cannot be regenerated from any released code (they were
-drawn unseeded), so ours are named `rand10` and identified by `generator()`. What they must be stands in the
-`SplitSet` of each parser (rule R18).
+drawn without a seed), so ours are named `rand10` and identified by `generator()`. Each parser's `SplitSet`
+declares their hashes (rule R18).
 """
 
 import hashlib

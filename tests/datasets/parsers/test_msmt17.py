@@ -119,7 +119,7 @@ def edit(given, role, change):
         ("train", lambda text: text + text.split("\n")[0], "listed twice"),
         ("train", lambda text: text + NAMES["val"][0] + " 0", "0000/0000_001_02_0303.* is in two lists"),
         ("train", lambda text: text + "0000.jpg", "not `path label`"),
-        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, others of its person another"),
+        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, other images of its identity have another"),
     ],
 )
 def test_r16_lists_and_images_must_agree(release, role, change, sentence):
@@ -145,7 +145,7 @@ def test_r16_one_label_for_two_people(release):
     given = release("v2")
     for role in ("train", "val"):
         edit(given, role, lambda text: text.replace("jpg 1", "jpg 0"))
-    with pytest.raises(UserError, match="one label stands for two people"):
+    with pytest.raises(UserError, match="one label stands for two identities"):
         parse(LAYOUT.find(given), {})
 
 
@@ -168,7 +168,7 @@ def test_an_image_of_another_name_or_person(release, draw):
     (given / "MSMT17_V2/mask_train_v2/0000/0000_000_16_0303morning_0015_0.jpg").unlink()
     draw(given / "MSMT17_V2/mask_train_v2", ["0001/0000_000_01_0303morning_0015_0.jpg"])
     edit(given, "train", lambda text: text + "0001/0000_000_01_0303morning_0015_0.jpg 1")
-    with pytest.raises(UserError, match="folder of another person"):
+    with pytest.raises(UserError, match="folder of another identity"):
         parse(LAYOUT.find(given), {})
 
 

@@ -4,6 +4,7 @@ A parser declares `LAYOUT` (see `datasets.layout`) and defines `parse(root, opti
 """
 
 import importlib
+import pkgutil
 from pathlib import Path
 from types import ModuleType
 
@@ -34,7 +35,7 @@ def layout_of(name: str) -> Layout:
 
 def parser_names() -> list[str]:
     """Names of all parsers, sorted."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def parse(config: DatasetConfig, root: Path) -> Parsed:

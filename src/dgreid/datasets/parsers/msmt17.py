@@ -154,9 +154,11 @@ def _check_lists(folder: Path, here: set[str], roles: dict[str, dict[str, str]])
         seen |= listed.keys()
         for name, label in listed.items():
             if labels.setdefault(name[:4], label) != label:
-                raise UserError(f"{folder}: {name} has the label {label}, others of its person another.")
+                raise UserError(
+                    f"{folder}: {name} has the label {label}, other images of its identity have another; get the lists again."
+                )
     if len(set(labels.values())) < len(labels):
-        raise UserError(f"{folder}: one label stands for two people; get the lists again.")
+        raise UserError(f"{folder}: one label stands for two identities; get the lists again.")
     if orphans := sorted(here - seen):
         raise UserError(f"{folder}: {len(orphans)} images are in no list, first {orphans[0]}; remove them.")
 
@@ -180,7 +182,7 @@ def _parse_repacked(root: Path, folder: str) -> Parsed:
 def _image(path: str, match: re.Match, role: str, version: str, side: int) -> Image:
     part = match.groupdict()
     if part.get("folder", part["identity"]) != part["identity"]:
-        raise UserError(f"{path}: lies in the folder of another person; get this file again.")
+        raise UserError(f"{path}: lies in the folder of another identity; get this file again.")
     camera = int(part["camera"])
     attrs = {key: part[key] for key in ("date", "slot") if key in part}
     return Image(

@@ -94,9 +94,9 @@ def _parse_splits(root: Path) -> Parsed:
         for place, _, match in rows:
             key = METABIN10.name, number, ROLES[place]
             splits.setdefault(key, []).append(images[match[0]].path)
-    drawn = across_cameras(list(images.values()), RAND10)
+    ours = across_cameras(list(images.values()), RAND10)
     made = {RAND10.name: generator(), METABIN10.name: "as MetaBIN's authors divided the images into folders"}
-    return Parsed(list(images.values()), drawn | splits, generators=made)
+    return Parsed(list(images.values()), ours | splits, generators=made)
 
 
 def _image(path: str, match: re.Match, camera: int) -> Image:
