@@ -119,7 +119,7 @@ def edit(given, role, change):
         ("train", lambda text: text + text.split("\n")[0], "listed twice"),
         ("train", lambda text: text + NAMES["val"][0] + " 0", "0000/0000_001_02_0303.* is in two lists"),
         ("train", lambda text: text + "0000.jpg", "not `path label`"),
-        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, other images of its identity have another"),
+        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, other images of its identity"),
     ],
 )
 def test_r16_lists_and_images_must_agree(release, role, change, sentence):

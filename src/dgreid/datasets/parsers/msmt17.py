@@ -155,7 +155,8 @@ def _check_lists(folder: Path, here: set[str], roles: dict[str, dict[str, str]])
         for name, label in listed.items():
             if labels.setdefault(name[:4], label) != label:
                 raise UserError(
-                    f"{folder}: {name} has the label {label}, other images of its identity have another; get the lists again."
+                    f"{folder}: {name} has the label {label}, other images of its identity have "
+                    "another; get the lists again."
                 )
     if len(set(labels.values())) < len(labels):
         raise UserError(f"{folder}: one label stands for two identities; get the lists again.")
