@@ -13,7 +13,7 @@ from dgreid.params import names as choices
 from dgreid.paths import PARAMS
 from dgreid.protocols import build, read_protocol, write
 from dgreid.protocols.config import ProtocolConfig, load_protocol
-from dgreid.protocols.tables import COLUMNS, SEARCH_COLUMNS
+from dgreid.protocols.tables import COLUMNS, TEST_COLUMNS
 
 REQUIRED = {"variant": "original", "person_raw": "", "camera_known": True, "width": 4, "height": 8}
 REQUIRED |= {"format": "jpg", "bytes": 1, "decode_ok": True}
@@ -91,12 +91,6 @@ def refused(manifests, match, **changes):
     assert "\n" not in str(error.value)
 
 
-def test_r18_a_target_has_as_many_splits_as_its_name_says(manifests):
-    named = {("t/rand10_a2b", number, role): paths for (_, number, role), paths in TARGET_SPLITS.items()}
-    save(manifests, "t", TARGET, named)
-    refused(manifests, "T: 2 splits instead of 10", target={"split_set": "t/rand10_a2b"})
-
-
 def test_labels_are_the_sorted_rank_of_the_person_key_over_the_sources(manifests):
     train = build(config(sources=("b", "a")), manifests).train
     labels = dict(zip(train.image_id.str.split("/").str[2].str[:2], train.identity, strict=True))
@@ -134,7 +128,7 @@ def test_query_and_gallery_of_each_split_in_order(manifests):
     assert list(first[1].path) == ["g_u", "g_v", "stranger"]
     assert list(first[1].identity) == [0, 1, -1]
     assert list(second[0].identity) == [2]
-    assert list(first[0].columns) == SEARCH_COLUMNS
+    assert list(first[0].columns) == TEST_COLUMNS
 
 
 def test_only_the_first_splits(manifests):

@@ -113,13 +113,14 @@ def config():
 
 @pytest.fixture
 def pack():
-    """pack(folder, file): write a zip of what is in a folder; returns the file."""
+    """pack(folder, file, name): write a zip of what is in a folder, members called name(path); the file."""
 
-    def write(folder, file):
+    def write(folder, file, name=lambda path: path):
+        file.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(file, "w") as target:
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
-                    target.write(path, path.relative_to(folder))
+                    target.writestr(name(path.relative_to(folder).as_posix()), path.read_bytes())
         return file
 
     return write
@@ -135,3 +136,11 @@ def market(layouts, pack, tmp_path):
 def nothing_left():
     """nothing_left(raw): whether a refused adoption left no trace."""
     return lambda raw: not raw.exists() or list(raw.iterdir()) == []
+
+
+@pytest.fixture
+def roles():
+    """roles(parsed, split_set, number): the paths of train, query and gallery of a split."""
+    return lambda parsed, split_set, number: [
+        parsed.splits[split_set, number, role] for role in ("train", "query", "gallery")
+    ]

@@ -98,7 +98,7 @@ BAD = {
     "is in the training and in the test role": [viper(test=(4, 500, 501))],
     "has no match in the gallery": [viper() | {"gallery": viper()["gallery"][:2]}],
     "2 splits are the same": [viper(), viper()],
-    "person 999 is not seen by both": [{"train": [0, 3], "test": [999]}],
+    "identity 999 is not seen by both": [{"train": [0, 3], "test": [999]}],
 }
 
 

@@ -3,14 +3,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dgreid.datasets import parse, read_manifest, read_splits, splits
+from dgreid.datasets import parse, read_manifest, read_splits
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import IMAGES, build, write_manifest
+from dgreid.datasets.parsers import ilids
 from dgreid.errors import UserError
 
 
@@ -105,7 +107,8 @@ def test_content_hash_sees_one_changed_pixel(made, draw, layouts, config):
 
 def test_r18_a_whole_copy_must_have_the_frozen_splits(layouts, config, monkeypatch):
     settings, root = config("ilids", expect={"ids": 7}), layouts("ilids")
-    monkeypatch.setitem(splits.FROZEN, "ilids/rand10", "0" * 64)
+    other = replace(ilids.RAND10, frozen="0" * 64)
+    monkeypatch.setattr(ilids, "LAYOUT", replace(ilids.LAYOUT, split_sets=(other,)))
     with pytest.raises(UserError, match="ilids/rand10 are not the frozen ones"):
         build(settings, root, parse(settings, root))
     drawn = config("ilids", access="drawn")  # a miniature has splits of its own
@@ -138,7 +141,7 @@ if os.environ["TURNED"] == "1":
     os.scandir = lambda *a: Turned(sorted(scandir(*a), key=lambda e: e.name, reverse=True))
     os.listdir = lambda *a: sorted(listdir(*a), reverse=True)
 from pathlib import Path
-from dgreid.config import DatasetConfig
+from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets import parse
 from dgreid.datasets.manifest import build, write_manifest
 name, root, out = sys.argv[1:]

@@ -121,13 +121,14 @@ def test_r10_query_without_the_person_in_the_gallery(parsed, market):
         rules.check_splits(rows(parsed), parsed, market)
 
 
-def test_r10_two_matches_in_a_single_shot_set(parsed, market):
+def test_r10_two_matches_in_a_single_shot_set(parsed, config, market):
     parsed.images.append(image("g2", "2", 1))
     parsed.splits = {("viper/x", 0, role): paths for (_, _, role), paths in parsed.splits.items()}
-    assert rules.check_splits(rows(parsed), parsed, market) == []
+    assert rules.check_splits(rows(parsed), parsed, config("viper")) == []
     parsed.splits["viper/x", 0, "gallery"].append("g2")
     with pytest.raises(UserError, match="has 2 matches, not one"):
-        rules.check_splits(rows(parsed), parsed, market)
+        rules.check_splits(rows(parsed), parsed, config("viper"))
+    assert rules.check_splits(rows(parsed), parsed, market) == []
 
 
 @pytest.mark.parametrize(("path", "role"), [("j", "train"), ("d", "train"), ("d", "query"), ("j", "gallery")])
@@ -172,6 +173,12 @@ def test_r15_size(parsed, config):
     other = [row(each, size=(48, 128)) for each in parsed.images]
     with pytest.raises(UserError, match="48 x 128 pixels, market1501 has 64 x 128"):
         rules.check_images(parsed.images, other, sized)
+
+
+def test_r18_a_split_set_has_as_many_splits_as_declared(parsed, config):
+    parsed.splits = {("viper/rand10_a2b", 0, role): paths for (_, _, role), paths in parsed.splits.items()}
+    with pytest.raises(UserError, match="viper/rand10_a2b: 1 splits instead of 10"):
+        rules.check_splits(rows(parsed), parsed, config("viper"))
 
 
 def test_r18_two_equal_splits(parsed, market):

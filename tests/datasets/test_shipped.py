@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from dgreid.datasets import parse, parser, rules, splits
+from dgreid.datasets import layout_of, parse, parser, rules, splits
 from dgreid.datasets.config import load_dataset
+from dgreid.datasets.parsers import COMMON_OPTIONS
 from dgreid.errors import UserError
 from dgreid.params import names as choices
 
@@ -40,10 +41,9 @@ def test_every_file_is_sound(root):
     assert len(names) >= 20
     for name in names:
         config = load_dataset(name)
-        module = parser(config.parser)
-        assert set(config.options) <= {"size", "allow_partial", *getattr(module, "OPTIONS", ())}, name
+        assert set(config.options) <= {*COMMON_OPTIONS, *layout_of(config.parser).options}, name
         assert config.expect or config.access == "drawn", f"{name}: the published counts must be enforced"
-        assert all(rules._countable(count) for count in config.expect), name
+        assert all(rules.is_count(count) for count in config.expect), name
         assert not config.md5 or config.archive, f"{name}: an md5 belongs to a file name"
 
 
@@ -70,9 +70,9 @@ def test_a_whole_viper_is_full(root, touch):
     people = sorted(VIPER)
     folder = touch([f"VIPeR/cam_{c}/{i}_{a}.bmp" for i in people for c, a in (("a", 0), ("b", 90))])
     config = load_dataset("viper")
-    parsed = parse(config, parser("viper").find(folder))
+    parsed = parse(config, parser("viper").LAYOUT.find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
-    splits.check_frozen(parsed, config.title)
+    splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     assert not parsed.notes
     assert (people[0], people[-1], len(people)) == ("000", "873", 632)
     sizes = {len(paths) for (_, _, role), paths in parsed.splits.items() if role != "train"}
@@ -88,9 +88,9 @@ def test_a_whole_viper_of_metabins_authors_is_full_and_split_as_ours(root, touch
         for camera, role in ((1, "query"), (2, "gallery"))
     )
     config = load_dataset("viper")
-    parsed = parse(config, parser("viper").find(folder))
+    parsed = parse(config, parser("viper").LAYOUT.find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
-    splits.check_frozen(parsed, config.title)
+    splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     assert not parsed.notes
 
 
@@ -98,7 +98,7 @@ def test_a_whole_prid_is_full_with_934_people(root, touch):
     names = [f"cam_{c}/person_{i:04d}.png" for c, n in (("a", 385), ("b", 749)) for i in range(1, n + 1)]
     folder = touch([f"prid_2011/single_shot/{name}" for name in names])
     config = load_dataset("prid2011")
-    parsed = parse(config, parser("prid2011").find(folder))
+    parsed = parse(config, parser("prid2011").LAYOUT.find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
     assert rules.counts(parsed)["ids"] == 934
     for number in range(10):
@@ -117,7 +117,7 @@ def test_a_whole_cuhk02_is_full_with_1816_people(root, touch):
         ]
     )
     config = load_dataset("cuhk02")
-    parsed = parse(config, parser("cuhk02").find(folder))
+    parsed = parse(config, parser("cuhk02").LAYOUT.find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
     assert rules.counts(parsed)["ids"] == 1816
     assert len(parsed.splits["cuhk02/pair5", 0, "query"]) == 478
@@ -141,20 +141,20 @@ def test_r18_the_frozen_splits_of_prid_image_by_image(root, touch):
     names = [f"cam_{c}/person_{i:04d}.png" for c, n in (("a", 385), ("b", 749)) for i in range(1, n + 1)]
     folder = touch([f"single_shot/{name}" for name in names])
     config = load_dataset("prid2011")
-    parsed = parse(config, parser("prid2011").find(folder))
-    splits.check_frozen(parsed, config.title)
+    parsed = parse(config, parser("prid2011").LAYOUT.find(folder))
+    splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     query = parsed.splits["prid/rand10", 3, "query"]
     query[0], query[1] = query[1], query[0]
     with pytest.raises(UserError, match="prid/rand10 are not the frozen ones"):
-        splits.check_frozen(parsed, config.title)
+        splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
 
 
 def test_r18_the_frozen_splits_do_not_depend_on_the_spelling_of_folders(root, touch):
     names = [f"CAM_{c}/person_{i:04d}.png" for c, n in (("A", 385), ("B", 749)) for i in range(1, n + 1)]
     folder = touch([f"Single_Shot/{name}" for name in names])
     config = load_dataset("prid2011")
-    parsed = parse(config, parser("prid2011").find(folder))
-    splits.check_frozen(parsed, config.title)
+    parsed = parse(config, parser("prid2011").LAYOUT.find(folder))
+    splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     assert rules.data_kind(config, parsed, folder) == "full"
 
 
@@ -162,8 +162,8 @@ def test_r18_the_frozen_splits_do_not_depend_on_the_spelling_of_folders(root, to
 def test_r18_viper_with_other_numbers_is_split_with_a_warning(root, touch, first):
     folder = touch([f"VIPeR/cam_{c}/{i:03d}_0.bmp" for i in range(first, first + 632) for c in "ab"])
     config = load_dataset("viper")
-    parsed = parse(config, parser("viper").find(folder))
-    splits.check_frozen(parsed, config.title)
+    parsed = parse(config, parser("viper").LAYOUT.find(folder))
+    splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     (note,) = parsed.notes  # which the manifest keeps
     assert "viper/rand10_a2b are not the frozen ones" in note
 
@@ -179,7 +179,7 @@ def test_r18_grid_with_other_folds_is_named_in_a_warning(root, touch):
     folds = [sorted(draw.sample(range(1, 251), 125)) for _ in range(10)]
     (folder / "train_ids_10_folds.txt").write_text("".join(" ".join(map(str, fold)) + "\n" for fold in folds))
     parsed = parse(load_dataset("grid"), folder)
-    splits.check_frozen(parsed, "GRID")
+    splits.check_frozen(parsed, layout_of("grid").split_sets, "GRID")
     (note,) = parsed.notes
     assert "grid/official10 are not the frozen ones" in note and "folds the published one" in note
 
@@ -201,7 +201,7 @@ def cuhk03_np(variant):
 def test_whole_new_protocol_folders_are_full_whatever_their_camera_pairs(root, touch, name, variant):
     folder = touch([f"cuhk03_np_{variant}/{path}" for path in cuhk03_np(variant)])
     config = load_dataset(name)
-    parsed = parse(config, parser("cuhk03").find(folder))
+    parsed = parse(config, parser("cuhk03").LAYOUT.find(folder))
     assert rules.data_kind(config, parsed, folder) == "full"
     assert rules.counts(parsed)["ids"] == 1467
     assert "camera_1 " in parsed.notes[0] and "if its numbers mean what we take them for" in parsed.notes[0]
@@ -214,6 +214,6 @@ def test_new_protocol_folders_have_the_counts_of_their_roles(root, touch, role):
     other = "query" if role == "bounding_box_train" else "bounding_box_train"
     folder = touch([*(path for path in paths if path != lost), f"{other}/0001_c1_99.png"])  # the same total
     config = load_dataset("cuhk03")
-    parsed = parse(config, parser("cuhk03").find(folder))
+    parsed = parse(config, parser("cuhk03").LAYOUT.find(folder))
     with pytest.raises(UserError, match="not the published CUHK03"):
         rules.data_kind(config, parsed, folder)

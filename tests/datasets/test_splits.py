@@ -2,7 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgreid.datasets.splits import FROZEN, draw_pairs, fingerprint, generator, random_halves
+from dgreid.datasets import layout_of, parser_names
+from dgreid.datasets.layout import SplitSet
+from dgreid.datasets.records import Image
+from dgreid.datasets.splits import (
+    across_cameras,
+    draw_pairs,
+    fingerprint,
+    generator,
+    permutations,
+    random_halves,
+)
 from dgreid.errors import UserError
 
 
@@ -18,17 +28,28 @@ def test_halves_partition_the_people_whatever_their_order(people, seed, random):
         assert not set(train) & set(test)
 
 
-def test_ten_distinct_splits_of_the_published_sizes():
-    for number in (632, 200, 119):
-        halves = random_halves([f"{i:04d}" for i in range(number)])
-        assert len({fingerprint([test]) for _, test in halves}) == 10
-        assert {len(test) for _, test in halves} == {number - number // 2}
+@pytest.mark.parametrize("number", [632, 200, 119])
+def test_ten_distinct_splits_of_the_published_sizes(number):
+    halves = random_halves([f"{i:04d}" for i in range(number)])
+    assert len({fingerprint([test]) for _, test in halves}) == 10
+    assert {len(test) for _, test in halves} == {number - number // 2}
 
 
-def test_a_numpy_that_draws_otherwise_is_noticed(monkeypatch):
-    monkeypatch.setitem(FROZEN, "halves/119", "0" * 64)
+def test_a_numpy_that_draws_otherwise_is_noticed():
+    frozen = (119, fingerprint(permutations(119)))
+    images = [Image(f"{camera}/{i}", f"{i}", f"{i}", camera=camera) for i in range(119) for camera in (0, 1)]
+    assert len(across_cameras(images, SplitSet("x/rand10", 10, halves=frozen))) == 30
     with pytest.raises(UserError, match="frozen"):
-        random_halves([f"{i:04d}" for i in range(119)])
+        across_cameras(images, SplitSet("x/rand10", 10, halves=(119, "0" * 64)))
+    across_cameras(images, SplitSet("x/rand10", 10, halves=(118, "0" * 64)))  # frozen for another number
+
+
+@pytest.mark.parametrize("name", parser_names())
+def test_the_declared_permutations_are_those_that_numpy_draws(name):
+    for split_set in layout_of(name).split_sets:
+        if split_set.halves:
+            number, digest = split_set.halves
+            assert fingerprint(permutations(number, split_set.count)) == digest
 
 
 def test_frozen_draws_are_those_of_the_first_release():

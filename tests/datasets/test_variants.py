@@ -44,7 +44,7 @@ def manifests(draw, config, tmp_path):
             ("market1501", market1501, draw(tmp_path / "market", TEST)),
         ):
             settings = config(name)
-            tables = build_manifest(settings, root, parse(settings, module.find(root)))
+            tables = build_manifest(settings, root, parse(settings, module.LAYOUT.find(root)))
             write_manifest(tmp_path / "manifests" / name, *tables)
         return tmp_path / "manifests"
 

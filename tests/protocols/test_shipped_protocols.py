@@ -195,7 +195,7 @@ def lay_out(folder, dataset):
 
 def save(manifests, config, folder):
     config = config.model_copy(update={"expect": {}, "recalled": {}})
-    root = parser(config.parser).find(folder)
+    root = parser(config.parser).LAYOUT.find(folder)
     write_manifest(manifests / config.name, *build_manifest(config, root, parse(config, root)))
 
 

@@ -10,7 +10,7 @@ from dgreid.schema import Module, Strict, validate
 
 
 class DatasetConfig(Strict):
-    """A data set: which parser reads it, what is expected of it, how one gets it."""
+    """A data set: which parser reads it, which counts it must have, how to get it."""
 
     name: str
     title: str
@@ -18,12 +18,12 @@ class DatasetConfig(Strict):
         description="module in src/dgreid/datasets/parsers"
     )
     access: Literal["open", "request", "agreement", "withdrawn", "drawn"]
-    home: str = Field("", description="page where the data and their terms are found")
-    archive: str = Field("", description="published file name, which the md5 belongs to")
+    home: str = Field("", description="page with the data and their terms")
+    archive: str = Field("", description="file name of the published archive, to which the md5 belongs")
     md5: str | None = None
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
-    expect: dict[str, int] = Field({}, description="counts that a full copy has; enforced")
-    recalled: dict[str, int] = Field({}, description="counts nobody has verified; a difference is a warning")
+    expect: dict[str, int] = Field({}, description="counts of a full copy; enforced")
+    recalled: dict[str, int] = Field({}, description="unverified counts; a difference is a warning")
     miniature: MiniatureConfig | None = None
 
 

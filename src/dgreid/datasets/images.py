@@ -1,8 +1,8 @@
 """Reading one image, from a file or out of a container.
 
 A manifest's `path` is a file relative to the root, or a reference: `cuhk-03.mat#detected[2][359,4]`
-(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box of a scene, as its
-annotation has it: x and y count from 1, and it covers w+1 by h+1 pixels).
+(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box in a scene: x
+and y count from 1, and the box covers w+1 by h+1 pixels).
 """
 
 import os
@@ -22,7 +22,7 @@ BOX = re.compile(r"^(?P<file>.+)#\[(?P<x>-?\d+),(?P<y>-?\d+),(?P<w>-?\d+),(?P<h>
 
 
 def open_image(root: Path | str, path: str) -> Image.Image:
-    """The image at `path` below `root`, fully decoded, as RGB, upright.
+    """Open the image at `path` below `root`: RGB, upright, fully decoded.
 
     Raises:
         UserError: missing, truncated or not an image; names the file.
@@ -32,7 +32,7 @@ def open_image(root: Path | str, path: str) -> Image.Image:
     if match := BOX.match(path):
         x, y, w, h = (int(match[key]) for key in "xywh")
         file = Path(root) / match["file"]
-        scene = decode(read(file), file, upright=False)  # boxes were drawn on the pixels as stored
+        scene = decode(read(file), file, upright=False)  # boxes refer to the pixels as stored
         # the authors' script takes rows y..y+h, columns x..x+w, both inclusive and counted from 1: h+1 by w+1
         # pixels, [y-1, y+h) by [x-1, x+w) counted from 0; never outside the scene
         box = (max(x - 1, 0), max(y - 1, 0), min(x + w, scene.width), min(y + h, scene.height))
@@ -44,7 +44,7 @@ def open_image(root: Path | str, path: str) -> Image.Image:
 
 
 def read(file: Path) -> bytes:
-    """The bytes of a file."""
+    """Read the bytes of a file."""
     try:
         return file.read_bytes()
     except OSError as error:
@@ -52,18 +52,18 @@ def read(file: Path) -> bytes:
 
 
 def decode(content: bytes, file: Path | str, upright: bool = True) -> Image.Image:
-    """The bytes of an image file as RGB; the whole image is decoded, so a truncated file is noticed.
+    """Decode an image file as RGB, to its end, so that a truncated file is noticed.
 
     Args:
         content: the file's bytes.
         file: names it in messages.
-        upright: turn or mirror the image as its EXIF orientation says, as the released codes do.
+        upright: turn or mirror the image by its EXIF orientation, as the released codes do.
     """
     try:
         with Image.open(BytesIO(content)) as image:
             image.load()
             if upright:
-                with suppress(Exception):  # a damaged EXIF block is no damaged image
+                with suppress(Exception):  # a damaged EXIF block does not damage the image
                     ImageOps.exif_transpose(image, in_place=True)
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -72,7 +72,7 @@ def decode(content: bytes, file: Path | str, upright: bool = True) -> Image.Imag
 
 
 def read_cell(file: Path, match: re.Match) -> np.ndarray:
-    """One image of CUHK03's HDF5 file, uint8 (height, width, 3)."""
+    """Read one image of CUHK03's HDF5 file, uint8 (height, width, 3)."""
     mat = open_mat(str(file))
     try:
         people = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, people) references
@@ -84,7 +84,7 @@ def read_cell(file: Path, match: re.Match) -> np.ndarray:
 
 
 def open_mat(file: str):
-    """An open HDF5 file, kept per process (a handle must not cross a fork) and per version of the file."""
+    """Open an HDF5 file; kept open per process (a handle must not cross a fork) and version of the file."""
     try:
         return _open_mat(file, os.stat(file).st_mtime_ns, os.getpid())
     except OSError as error:

@@ -1,10 +1,10 @@
-"""Somebody's own splits of a data set: from the `splits.json` of torchreid or MetaBIN to our form.
+"""Importing splits of a data set from the `splits.json` of torchreid or MetaBIN.
 
-Theirs is a list of mappings. Either `train`, `query` and `gallery` are lists of [path, identity, camera],
-of which only the path counts and of that only its end, for the root was another machine's; or, as
-torchreid writes PRID2011's, `train` and `test` are lists of identity numbers. Ours is
-`data/splits/DATASET-NAME.json`; the manifest stage takes in every such file of its data set as one more
-split set, under all the rules of the others.
+Their file is a list of mappings. Either `train`, `query` and `gallery` are lists of [path, identity, camera],
+of which only the end of the path is used, as its beginning belongs to another machine; or, as torchreid
+writes PRID2011's, `train` and `test` are lists of identity numbers. Our file is
+`data/splits/DATASET-NAME.json`; the manifest stage adds every such file of its data set as one more split
+set, under the same rules as the others.
 """
 
 import json
@@ -12,28 +12,29 @@ import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from dgreid.datasets import parse, rules
+from dgreid.datasets import rules
 from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.config import DatasetConfig, load_dataset
-from dgreid.datasets.records import Image, Parsed
+from dgreid.datasets.parsers import parse
+from dgreid.datasets.records import Image, Parsed, Splits
 from dgreid.datasets.splits import fingerprint
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.paths import SPLITS
 
 ROLES = ("train", "query", "gallery")
-Splits = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
+Listed = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
 
 
 def import_splits(dataset: str, source: Path, name: str, folder: Path = SPLITS) -> Path:
-    """Read somebody's splits.json and write it in our form; returns the file.
+    """Read a foreign splits.json and write it in our form; returns the file.
 
     Raises:
-        UserError: not such a file, an image or person the data set does not have, a broken rule.
+        UserError: not such a file, an image or identity that the data set lacks, a broken rule.
     """
     config = load_dataset(dataset)
     if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise UserError(f"--name {name}: a split set is called by small letters, digits and _ only.")
+        raise UserError(f"--name {name}: use only small letters, digits and _.")
     parsed = parse(config, images_root(dataset))
     split_set = f"{_family(config, parsed)}/{name}"
     if any(known == split_set for known, _, _ in parsed.splits):
@@ -58,7 +59,7 @@ def add_imported(dataset: str, parsed: Parsed, folder: Path = SPLITS) -> None:
     """Add the split sets imported for a data set, `DATASET-*.json` in `folder`, to what was parsed.
 
     Raises:
-        UserError: a file that is damaged, was edited, or names images the data set does not have.
+        UserError: a file is damaged, was edited, or names images that the data set lacks.
     """
     known = {image.path for image in parsed.images}
     for path in sorted(folder.glob(f"{dataset}-*.json")):
@@ -71,18 +72,18 @@ def add_imported(dataset: str, parsed: Parsed, folder: Path = SPLITS) -> None:
             raise UserError(f"{path}: not an imported split set ({error}); {again}.") from error
         if found != node.get("content"):
             raise UserError(f"{path}: its splits were changed after the import; {again}.")
-        strange = sorted({name for split in splits for names in split.values() for name in names} - known)
-        if strange:
-            raise UserError(f"{path}: {strange[0]} is not in this copy of {dataset}; {again}.")
+        lost = sorted({name for split in splits for names in split.values() for name in names} - known)
+        if lost:
+            raise UserError(f"{path}: {lost[0]} is not in this copy of {dataset}; {again}.")
         parsed.splits |= _numbered(split_set, splits)
         parsed.generators[split_set] = generator
 
 
-def read_foreign(source: Path, images: list[Image]) -> Splits:
-    """The splits of a foreign file, as paths of `images`.
+def read_foreign(source: Path, images: list[Image]) -> Listed:
+    """Read the splits of a foreign file, as paths of `images`.
 
     Raises:
-        UserError: another shape, an unknown or ambiguous image, an unknown person.
+        UserError: another shape, an unknown or ambiguous image, an unknown identity.
     """
     try:
         node = json.loads(Path(source).read_text())
@@ -99,7 +100,7 @@ def read_foreign(source: Path, images: list[Image]) -> Splits:
         if all(_is_entries(split.get(role)) for role in ROLES):
             splits.append({role: [find(entry[0], where) for entry in split[role]] for role in ROLES})
         elif all(_is_numbers(split.get(role)) for role in ("train", "test")):
-            splits.append(_of_people(split["train"], split["test"], images, where))
+            splits.append(_of_identities(split["train"], split["test"], images, where))
         else:
             raise UserError(
                 f"{where}: expected train, query and gallery as lists of [path, identity, camera], or "
@@ -109,13 +110,13 @@ def read_foreign(source: Path, images: list[Image]) -> Splits:
     return splits
 
 
-def content(splits: Splits) -> str:
+def content(splits: Listed) -> str:
     """SHA-256 of splits, as hex."""
     return fingerprint([[role, *split.get(role, [])] for split in splits for role in ROLES])
 
 
 class _Finder:
-    """Which of the images a foreign path means: the one that shares most of its last components."""
+    """Finds the image that a foreign path means: the one that shares most of its last components."""
 
     def __init__(self, images: list[Image]):
         self.by_name = defaultdict(list)
@@ -137,16 +138,18 @@ class _Finder:
         return found[0].path
 
 
-def _of_people(train: list[int], test: list[int], images: list[Image], where: str) -> dict[str, list[str]]:
-    """Roles from identity numbers, two cameras: the first searches in the second and its strangers."""
+def _of_identities(
+    train: list[int], test: list[int], images: list[Image], where: str
+) -> dict[str, list[str]]:
+    """Roles from identity numbers in two cameras: queries from the first, gallery from the second."""
     if {image.camera for image in images} != {0, 1}:
         raise UserError(f"{where}: identity numbers alone need a data set of two cameras.")
     cameras = [{int(i.person_raw): i for i in images if i.camera == camera} for camera in (0, 1)]
-    people = {number for number in cameras[0] if number in cameras[1]}
-    people = {number for number in people if cameras[0][number].person == cameras[1][number].person}
-    if strange := sorted(set(train + test) - people):
-        raise UserError(f"{where}: person {strange[0]} is not seen by both cameras of this data set.")
-    alone = [number for number in sorted(cameras[1]) if number not in people]
+    both = {number for number in cameras[0] if number in cameras[1]}
+    both = {number for number in both if cameras[0][number].person == cameras[1][number].person}
+    if lost := sorted(set(train + test) - both):
+        raise UserError(f"{where}: identity {lost[0]} is not seen by both cameras of this data set.")
+    alone = [number for number in sorted(cameras[1]) if number not in both]
     return {
         "train": [camera[number].path for number in train for camera in cameras],
         "query": [cameras[0][number].path for number in test],
@@ -165,13 +168,13 @@ def _is_numbers(value: object) -> bool:
 
 
 def _family(config: DatasetConfig, parsed: Parsed) -> str:
-    """What the names of this data set's split sets begin with; rules about single shots go by it."""
+    """What the names of this data set's split sets begin with."""
     return (
         min(split_set.split("/")[0] for split_set, _, _ in parsed.splits) if parsed.splits else config.parser
     )
 
 
-def _numbered(split_set: str, splits: Splits) -> dict[tuple[str, int, str], list[str]]:
+def _numbered(split_set: str, splits: Listed) -> Splits:
     return {
         (split_set, number, role): paths
         for number, split in enumerate(splits)
@@ -181,7 +184,7 @@ def _numbered(split_set: str, splits: Splits) -> dict[tuple[str, int, str], list
 
 
 def _row(image: Image) -> dict:
-    """What the rules about roles look at; pixels are compared later, by the manifest stage."""
+    """The columns that the rules about roles need; pixels are compared later, by the manifest stage."""
     return {
         "path": image.path,
         "person_key": image.person,

@@ -1,4 +1,4 @@
-"""Looking at a data set: a summary of its manifest, a contact sheet, and histograms.
+"""Inspecting a data set: a summary of its manifest, a contact sheet, and histograms.
 
 The pictures show the images themselves, so they stay in reports/inspect/, which git ignores.
 """
@@ -10,26 +10,28 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from dgreid.datasets import parse, rules
-from dgreid.datasets.adopt.archive import check_unchanged, images_root, read_record
+from dgreid.datasets import rules
+from dgreid.datasets.adopt.archive import images_root
+from dgreid.datasets.adopt.record import check_unchanged, read_record
 from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.images import open_image
 from dgreid.datasets.imported import add_imported
 from dgreid.datasets.manifest import read_manifest, read_splits
+from dgreid.datasets.parsers import parse
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import INSPECT, MANIFESTS, RAW
 
-ROWS, COLUMNS, PER_PERSON = 8, 12, 4  # of the contact sheet; a person has up to four images in a row
-CELL, LABEL = (64, 128), 13  # width and height of a picture, height of the line below it; pixels
+ROWS, COLUMNS, PER_IDENTITY = 8, 12, 4  # of the contact sheet; up to four images in a row are of one identity
+CELL, LABEL = (64, 128), 13  # width and height of an image, height of the line below it; pixels
 COLOURS = {"person": "#4477aa", "distractor": "#ccbb44", "junk": "#bbbbbb"}
 
 
 def inspect(dataset: str, manifests: Path = MANIFESTS, folder: Path = INSPECT) -> str:
-    """Summarise a data set; draws `contact_sheet.png` and `histograms.png` into folder/DATASET.
+    """Summarise a data set, and draw `contact_sheet.png` and `histograms.png` into folder/DATASET.
 
     Returns:
-        the summary, some lines; it is also written to `summary.txt`.
+        the summary as lines; it is also written to `summary.txt`.
 
     Raises:
         UserError: unknown data set, not adopted, or no manifest of it.
@@ -47,7 +49,7 @@ def inspect(dataset: str, manifests: Path = MANIFESTS, folder: Path = INSPECT) -
 
 
 def summary(config: DatasetConfig, root: Path, frame: pd.DataFrame, splits: pd.DataFrame) -> str:
-    """What is in a manifest, what its rules said, and whether the files still are what it was made from."""
+    """Say what is in a manifest, its warnings, and whether the files still are those it was made from."""
     notes = frame.attrs
     generators = json.loads(notes.get("generators", "{}"))
     missing, warnings = (json.loads(notes.get(key, "[]")) for key in ("missing", "warnings"))
@@ -74,22 +76,22 @@ def summary(config: DatasetConfig, root: Path, frame: pd.DataFrame, splits: pd.D
 
 
 def contact_sheet(frame: pd.DataFrame, root: Path) -> Image.Image:
-    """Some people spread evenly over the identities, up to four images each, of as many cameras as there are.
+    """Draw identities spread evenly over the data set, up to four images each, from different cameras.
 
-    Distractors and junk, where there are any, come last. Below each image stands its camera, below the
-    first one of a person the identity as well.
+    Distractors and junk, if there are any, come last. Below each image is its camera, below the first one of
+    an identity also its number.
 
     Returns:
         RGB; each image keeps its proportions, on white.
     """
     groups = {key: _varied(part) for key, part in frame.groupby("person_key")}
-    most = max(map(len, groups.values()), default=PER_PERSON)
+    most = max(map(len, groups.values()), default=PER_IDENTITY)
     others = frame[frame.kind != "person"].groupby("kind")
-    strangers = {kind: _varied(part).head(most) for kind, part in others}
+    unknown = {kind: _varied(part).head(most) for kind, part in others}
     blocks, keys = COLUMNS // most, sorted(groups)
-    count = min(ROWS * blocks - len(strangers), len(keys))
+    count = min(ROWS * blocks - len(unknown), len(keys))
     chosen = [groups[keys[i]] for i in np.linspace(0, len(keys) - 1, count).round().astype(int)]
-    chosen += [strangers[kind] for kind in sorted(strangers)]
+    chosen += [unknown[kind] for kind in sorted(unknown)]
     step = most * (CELL[0] + 2) + 12, CELL[1] + LABEL + 4
     sheet = Image.new("RGB", (blocks * step[0] - 6, -(-len(chosen) // blocks) * step[1] + 4), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
@@ -107,18 +109,19 @@ def contact_sheet(frame: pd.DataFrame, root: Path) -> Image.Image:
 
 
 def histograms(frame: pd.DataFrame, title: str):
-    """Images per identity, images per camera, and sizes, as a matplotlib figure."""
+    """Plot images per identity, images per camera, and sizes, as a matplotlib figure."""
     from matplotlib.figure import Figure  # late: needs a second to import; Figure alone opens no window
 
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    people, cameras, sizes = figure.subplots(1, 3)
+    identities, cameras, sizes = figure.subplots(1, 3)
     figure.suptitle(f"{title}, {frame.attrs['kind']} data: {len(frame)} images", fontsize=11)
 
-    per_person = frame.person_key.value_counts()
-    most = int(per_person.max()) if len(per_person) else 1
-    people.hist(per_person, bins=np.arange(0.5, most + 1.5, max(1, most // 40)), color="#4477aa", rwidth=0.9)
-    people.set(xlabel="images per identity", ylabel="identities", xlim=(0, max(most, 4) + 1))
-    people.xaxis.get_major_locator().set_params(integer=True)
+    per_identity = frame.person_key.value_counts()
+    most = int(per_identity.max()) if len(per_identity) else 1
+    bins = np.arange(0.5, most + 1.5, max(1, most // 40))
+    identities.hist(per_identity, bins=bins, color="#4477aa", rwidth=0.9)
+    identities.set(xlabel="images per identity", ylabel="identities", xlim=(0, max(most, 4) + 1))
+    identities.xaxis.get_major_locator().set_params(integer=True)
 
     numbers = pd.Series(["unknown" if pd.isna(c) else f"c{c + 1}" for c in frame.camera], frame.index)
     order = [f"c{camera + 1}" for camera in sorted(frame.camera.dropna().unique())]
@@ -143,13 +146,13 @@ def histograms(frame: pd.DataFrame, title: str):
     if len(pairs) == 1:
         sizes.annotate(f"all {width[0]} x {height[0]}", (width[0], height[0]), ha="right", va="top",
                        xytext=(-12, -12), textcoords="offset points")  # fmt: skip
-    for axes in (people, cameras, sizes):
+    for axes in (identities, cameras, sizes):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def _failures(config: DatasetConfig, root: Path, frame: pd.DataFrame) -> list[str]:
-    """What of the rules fails on the files as they are now; the manifest may be older than they."""
+    """Say which rules fail on the files as they are now; the manifest may be older."""
     try:
         check_unchanged(config, root, read_record(RAW / config.name))
         parsed = parse(config, root)
@@ -167,9 +170,9 @@ def _failures(config: DatasetConfig, root: Path, frame: pd.DataFrame) -> list[st
 
 
 def _varied(images: pd.DataFrame) -> pd.DataFrame:
-    """Up to four images, one camera after the other, in the order of the cameras."""
+    """Choose up to four images, taking the cameras in turn; in the order of the cameras."""
     turn = images.groupby("camera", dropna=False).cumcount()
-    chosen = images.assign(turn=turn).sort_values(["turn", "camera", "path"]).head(PER_PERSON)
+    chosen = images.assign(turn=turn).sort_values(["turn", "camera", "path"]).head(PER_IDENTITY)
     return chosen.sort_values(["camera", "path"])
 
 

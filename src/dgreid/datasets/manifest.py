@@ -1,7 +1,7 @@
 """Manifests: one row per image and one per (split, role, image), in parquet.
 
-Nothing here depends on the clock, the locale, hash seeds or the order of a directory: two builds of
-the same data give the same bytes. `content` in the metadata is the hash of the rows alone.
+Nothing depends on the clock, the locale, hash seeds or the order of a folder: two builds of the same data
+give the same bytes. `content` in the metadata is the hash of the rows alone.
 """
 
 import hashlib
@@ -20,13 +20,14 @@ from dgreid.datasets import images as reading
 from dgreid.datasets import rules
 from dgreid.datasets import splits as splitting
 from dgreid.datasets.config import DatasetConfig
+from dgreid.datasets.parsers import layout_of
 from dgreid.datasets.records import Image, Parsed
 from dgreid.device import threads
 from dgreid.errors import UserError
 from dgreid.files import whole
 
 SCHEMA_VERSION = "1"
-PART = 64  # images a thread takes at a time: handing over one by one costs more than a small image
+PART = 64  # images a thread takes at once: handing them over singly costs more than decoding small ones
 WORD = pa.dictionary(pa.int8(), pa.string())
 IMAGES = pa.schema(
     [
@@ -75,13 +76,13 @@ SPLITS = pa.schema(
 def build(
     config: DatasetConfig, root: Path, parsed: Parsed, record: dict | None = None
 ) -> tuple[pa.Table, pa.Table, dict[str, str]]:
-    """Decode and check every image, number the splits.
+    """Decode and check every image and every split.
 
     Args:
         config: the data set.
         root: what the paths are relative to.
         parsed: what its parser found there.
-        record: what `archive.adopt` recorded; its origin and acknowledgement go into the metadata.
+        record: what `adopt` recorded; its source and acknowledgement go into the metadata.
 
     Returns:
         images and splits in the schemas above, and their metadata (kind, counts, content hash, ...).
@@ -90,10 +91,10 @@ def build(
         UserError: a corrupt image, or a broken rule (see `rules`).
     """
     kind, record = rules.data_kind(config, parsed, root), record or {}
-    if not record.get("published"):  # names and numbers of the published archive are right by definition
+    if not record.get("published"):  # the published archive is right by definition
         rules.published_people(config, parsed, root)
         if kind == "full" and config.expect:  # the counts are the published ones
-            splitting.check_frozen(parsed, config.title)
+            splitting.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
     rows = [
         _row(config, image) | pixels
@@ -122,7 +123,7 @@ def build(
         "variants": json.dumps(sorted({image.variant for image in parsed.images})),
         "split_contents": json.dumps(splitting.contents(parsed.splits), sort_keys=True),
         "generators": json.dumps(parsed.generators, sort_keys=True),
-        "numpy": np.__version__ if parsed.generators else "",  # which drew the splits
+        "numpy": np.__version__ if parsed.generators else "",  # which generated the splits
         "warnings": json.dumps(warnings),
     }
     return images, splits, metadata
@@ -138,7 +139,7 @@ def write_manifest(folder: Path, images: pa.Table, splits: pa.Table, metadata: d
 
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
-    """One row per image: the table `images.parquet` of a manifest.
+    """Read one row per image: the table `images.parquet` of a manifest.
 
     Args:
         path: the manifest's folder, or its images.parquet.
@@ -154,15 +155,15 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
 
 
 def read_splits(path: Path | str) -> pd.DataFrame:
-    """One row per (split set, split, role, image): the table `splits.parquet` of a manifest."""
+    """Read one row per (split set, split, role, image): the table `splits.parquet` of a manifest."""
     return _read(Path(path), "splits.parquet")
 
 
 def content_hash(*tables: pa.Table) -> str:
-    """SHA-256 of the rows of tables, as hex; free of file format, compression and library versions."""
+    """SHA-256 of the rows of tables, as hex; independent of file format, compression and library versions."""
     digest = hashlib.sha256()
     for table in tables:
-        for batch in table.to_batches(max_chunksize=4096):  # rows as Python objects take much memory
+        for batch in table.to_batches(max_chunksize=4096):  # as Python objects, rows take much memory
             for row in batch.to_pylist():
                 digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
         digest.update(b"\x00")
@@ -187,7 +188,7 @@ def _read(path: Path, name: str) -> pd.DataFrame:
 
 
 def _row(config: DatasetConfig, image: Image) -> dict:
-    # drawn people live beside the real ones of the same layout, so their keys carry the drawn name
+    # generated identities exist beside the real ones of the same layout, so their keys carry their own name
     population = config.name if config.access == "drawn" else config.parser
     return {
         "image_id": f"{config.name}/{image.variant}/{image.member}",

@@ -1,7 +1,7 @@
-"""What must hold of one data set: counts at adoption, everything else at the manifest stage.
+"""Rules for one data set: counts at adoption, everything else at the manifest stage.
 
-The rules that look at several data sets at once (R6-R12 across sources and targets) live in
-`dgreid.protocols`. R2 (unmatched names) is enforced by the parsers, R15's decoding by the manifest.
+The rules about several data sets at once (R6-R12 across sources and targets) are in `dgreid.protocols`. R2
+(unmatched names) is enforced by `names`, R15's decoding by `images`.
 """
 
 import logging
@@ -9,23 +9,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from dgreid.datasets.config import DatasetConfig
+from dgreid.datasets.layout import Layout
+from dgreid.datasets.parsers import layout_of
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError, unknown
 
 log = logging.getLogger(__name__)
-SINGLE_SHOT = ("viper", "prid", "grid", "ilids")  # one match per query
 ROLES = ("train", "val", "trainval", "query", "gallery")  # trainval: train and val together
 
 
 def counts(parsed: Parsed) -> dict[str, int]:
-    """Every count that `expect` may name.
+    """Count everything that `expect` may name.
 
-    images, persons (images of people), ids, cameras, distractors, junk; `{role}_images`, `{role}_ids`;
-    `camera_{c}`, `{role}_camera_{c}` (images of people), `distractors_camera_{c}`; c counts from 1.
-    The role trainval, train and val together, is counted where a data set has both.
+    images, persons (images of identities), ids, cameras, distractors, junk; `{role}_images`, `{role}_ids`;
+    `camera_{c}`, `{role}_camera_{c}` (images of identities), `distractors_camera_{c}`; c counts from 1.
+    The role trainval, train and val together, is counted if a data set has both.
     """
     found: Counter = Counter()
-    people, cameras = defaultdict(set), set()
+    identities, cameras = defaultdict(set), set()
     both = {"train", "val"} if any(image.role == "val" for image in parsed.images) else set()
     for image in parsed.images:
         person = image.kind == "person"
@@ -40,25 +41,25 @@ def counts(parsed: Parsed) -> dict[str, int]:
             names += [f"distractors_{camera}"] if image.kind == "distractor" else []
         if person:
             for name in ("ids", *(f"{role}_ids" for role in roles)):
-                people[name].add(image.person)
+                identities[name].add(image.person)
         found.update(names)
-    found.update({name: len(members) for name, members in people.items()}, cameras=len(cameras))
+    found.update({name: len(members) for name, members in identities.items()}, cameras=len(cameras))
     return dict(sorted(found.items()))
 
 
 def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
-    """miniature, full or partial (R3, R4): counts must be the published ones, or whole parts be missing.
+    """Decide whether a copy is miniature, full or partial (R3, R4), by its counts and missing parts.
 
-    In a partial copy the counts of the parts that are there must still be exact, and no total may be
-    exceeded: a copy with something added is neither full nor partial. Counts per role concern copies that
-    have roles. Differences that are no error become notes of `parsed`, and so warnings of its manifest.
+    In a partial copy the counts of the parts that are here must still be exact, and no total may be
+    exceeded: a copy with something added is neither full nor partial. Counts per role apply to copies that
+    have roles. Differences that are no error become notes of `parsed`, and so warnings in its manifest.
 
     Raises:
         UserError: wrong counts that no missing part explains.
     """
     found = counts(parsed)
     for name in (*config.expect, *config.recalled):
-        if not _countable(name):
+        if not is_count(name):
             raise unknown(f"count in expect of {config.name}:", name, ["ids", "images", *found])
     has_roles = any(image.role != "none" for image in parsed.images)
     wrong = {}
@@ -95,7 +96,7 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
 
 
 def published_people(config: DatasetConfig, parsed: Parsed, where: object) -> None:
-    """R12: where the published identities are known one by one, nobody else is among them.
+    """R12: if the published identities are known one by one, there are no others in this copy.
 
     Raises:
         UserError: names the surplus identities.
@@ -105,17 +106,18 @@ def published_people(config: DatasetConfig, parsed: Parsed, where: object) -> No
     surplus = [image for image in parsed.images if image.person and image.person not in parsed.people]
     if not surplus:
         return
-    people = sorted({image.person for image in surplus})
-    whose = "identity" if len(people) == 1 else "identities"
-    shown = ", ".join(people[:4]) + (", ..." if len(people) > 4 else "")
+    others = sorted({image.person for image in surplus})
+    whose = "identity" if len(others) == 1 else "identities"
+    shown = ", ".join(others[:4]) + (", ..." if len(others) > 4 else "")
     first = min(image.path for image in surplus)
     raise UserError(
         f"{where}: the published {config.title} has no {whose} {shown} ({len(surplus)} of the images, first "
-        f"{first}); move these images away, or, if its people were renumbered, get the published copy."
+        f"{first}); move these images away, or, if its identities were renumbered, get the published copy."
     )
 
 
-def _countable(name: str) -> bool:
+def is_count(name: str) -> bool:
+    """Whether `expect` may name this count; see `counts`."""
     plain = {"images", "persons", "ids", "cameras", "distractors", "junk"}
     head, _, tail = name.partition("camera_")
     role = head.removesuffix("_")
@@ -125,7 +127,7 @@ def _countable(name: str) -> bool:
 
 
 def check_images(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """Apply the table below; return the warnings, raise on the first error."""
+    """Apply IMAGE_RULES; returns the warnings, raises on the first error."""
     warnings = []
     for rule in IMAGE_RULES:
         warnings += rule(images, rows, config)
@@ -133,13 +135,14 @@ def check_images(images: list[Image], rows: list[dict], config: DatasetConfig) -
 
 
 def check_splits(rows: list[dict], parsed: Parsed, config: DatasetConfig) -> list[str]:
-    """Apply the rules about roles to every split; return the warnings, raise on the first error.
+    """Apply SPLIT_RULES to every split; returns the warnings, raises on the first error.
 
     Args:
         rows: manifest rows, in the order of `parsed.images`.
         parsed: images and splits.
-        config: names the data set in messages.
+        config: the data set.
     """
+    layout = layout_of(config.parser)
     by_path = {image.path: row for image, row in zip(parsed.images, rows, strict=True)}
     sets: dict[tuple[str, int], dict[str, list[dict]]] = defaultdict(dict)
     for (split_set, number, role), paths in parsed.splits.items():
@@ -148,9 +151,11 @@ def check_splits(rows: list[dict], parsed: Parsed, config: DatasetConfig) -> lis
     for (split_set, number), roles in sets.items():
         where = f"{config.name}, {split_set} split {number}"
         for rule in SPLIT_RULES:
-            warnings.update(rule(roles, split_set, where))
+            warnings.update(rule(roles, layout, where))
     for split_set in sorted({split_set for split_set, _ in sets}):
-        _distinct_splits(split_set, sets, config)
+        numbers = [roles for (name, _), roles in sets.items() if name == split_set]
+        _check_count(split_set, len(numbers), layout, config)
+        _check_distinct(split_set, numbers, config)
     return say(sorted(warnings), config)
 
 
@@ -163,7 +168,7 @@ def person_scope(images: list[Image], rows: list[dict], config: DatasetConfig) -
 
 
 def image_size(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """R15: no empty image; where `options.size` states one (width, height), every image has it."""
+    """R15: if `options.size` states (width, height), every image has it; R21: tiny images are a warning."""
     size = config.options.get("size")
     for image, row in zip(images, rows, strict=True):
         if size and [row["width"], row["height"]] != list(size):
@@ -176,25 +181,25 @@ def image_size(images: list[Image], rows: list[dict], config: DatasetConfig) -> 
 
 
 def label_conflicts(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """R13: equal pixels under different identities are worth a warning, under one identity a note."""
-    people = defaultdict(set)
+    """R13: equal pixels under different identities are a warning, under one identity a line in the log."""
+    identities = defaultdict(set)
     for row in rows:
-        people[row["pixel_sha256"]].add(row["person_key"])
-    clashes = sorted(sorted(map(str, keys)) for keys in people.values() if len(keys) > 1)
-    if repeats := len(rows) - len(people) - sum(len(keys) - 1 for keys in clashes):
+        identities[row["pixel_sha256"]].add(row["person_key"])
+    clashes = sorted(sorted(map(str, keys)) for keys in identities.values() if len(keys) > 1)
+    if repeats := len(rows) - len(identities) - sum(len(keys) - 1 for keys in clashes):
         log.info("%s: %d images repeat another one of the same identity.", config.name, repeats)
     return [f"{len(clashes)} images occur under different identities, first {clashes[0]}"] if clashes else []
 
 
 def scene_repeats(images: list[Image], rows: list[dict], config: DatasetConfig) -> list[str]:
-    """R21: the same person twice in one scene."""
+    """R21: an identity that occurs twice in one scene is a warning."""
     seen = Counter((i.person, i.scene) for i in images if i.scene is not None)
     twice = sorted(f"{person} in s{scene}" for (person, scene), n in seen.items() if n > 1)
     return [f"{len(twice)} people occur twice in one scene, first {twice[0]}"] if twice else []
 
 
-def disjoint_people(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
-    """R6: nobody trains and is searched."""
+def disjoint_people(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R6: no identity is in training and in test."""
     train = {row["person_key"] for row in roles.get("train", [])}
     test = {row["person_key"] for role in ("query", "gallery") for row in roles.get(role, [])} - {None}
     if both := sorted(train & test):
@@ -202,8 +207,8 @@ def disjoint_people(roles: dict[str, list[dict]], split_set: str, where: str) ->
     return []
 
 
-def only_people_train(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
-    """R11: junk and distractors never train, and junk is never searched."""
+def only_people_train(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R11: junk and distractors never train, and junk is never in a gallery."""
     for role, rows in sorted(roles.items()):
         bad = {"gallery": ("junk",)}.get(role, ("junk", "distractor"))
         for row in rows:
@@ -212,23 +217,23 @@ def only_people_train(roles: dict[str, list[dict]], split_set: str, where: str) 
     return []
 
 
-def queries_have_matches(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
-    """R9, R10: every query has a match in the gallery that the camera filter leaves."""
+def queries_have_matches(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R9, R10: every query has a match in the gallery from another camera."""
     if "query" not in roles or "gallery" not in roles:
         return []
     cameras = defaultdict(list)
     for row in roles["gallery"]:
         cameras[row["person_key"]].append(row["camera"])
     for row in roles["query"]:
-        # an unknown camera (None) filters nothing
+        # images of unknown camera (None) are always kept
         if not any(c is None or c != row["camera"] for c in cameras.get(row["person_key"], [])):
             raise UserError(f"{where}: query {row['path']} has no match in the gallery from another camera.")
     return []
 
 
-def single_match(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
-    """R10: the small sets are single-shot, one match per query."""
-    if "query" not in roles or split_set.split("/")[0] not in SINGLE_SHOT:
+def single_match(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R10: in single-shot data sets every query has one match."""
+    if "query" not in roles or not layout.single_shot:
         return []
     matches = Counter(row["person_key"] for row in roles["gallery"])
     for row in roles["query"]:
@@ -238,8 +243,8 @@ def single_match(roles: dict[str, list[dict]], split_set: str, where: str) -> li
     return []
 
 
-def no_shared_pixels(roles: dict[str, list[dict]], split_set: str, where: str) -> list[str]:
-    """R14: an image that trains is not searched under another name; query and gallery: a warning."""
+def no_shared_pixels(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R14: no training image is in test under another name; one in query and gallery is a warning."""
     pixels = {role: {row["pixel_sha256"]: row["path"] for row in rows} for role, rows in roles.items()}
     for role in ("query", "gallery"):
         shared = pixels.get("train", {}).keys() & pixels.get(role, {}).keys()
@@ -255,13 +260,19 @@ IMAGE_RULES = (person_scope, image_size, label_conflicts, scene_repeats)
 SPLIT_RULES = (disjoint_people, only_people_train, queries_have_matches, single_match, no_shared_pixels)
 
 
-def _distinct_splits(split_set: str, sets: dict, config: DatasetConfig) -> None:
+def _check_count(split_set: str, found: int, layout: Layout, config: DatasetConfig) -> None:
+    """R18: a split set has as many splits as its data set's layout declares."""
+    declared = layout.split_set(split_set)
+    if declared is not None and found != declared.count:
+        raise UserError(
+            f"{config.name}, {split_set}: {found} splits instead of {declared.count}; are the data the "
+            "expected ones?"
+        )
+
+
+def _check_distinct(split_set: str, splits: list[dict[str, list[dict]]], config: DatasetConfig) -> None:
     """R18: the splits of one set differ from each other."""
-    queries = [
-        tuple(row["path"] for row in roles.get("query", roles.get("train", [])))
-        for (name, _), roles in sets.items()
-        if name == split_set
-    ]
+    queries = [tuple(row["path"] for row in roles.get("query", roles.get("train", []))) for roles in splits]
     if len(set(queries)) < len(queries):
         raise UserError(f"{config.name}, {split_set}: two of its {len(queries)} splits are the same.")
 

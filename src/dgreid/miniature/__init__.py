@@ -1,1 +1,1 @@
-"""Drawn people: a deterministic renderer and one writer per real data set's raw layout."""
+"""The miniature data sets: a deterministic renderer of people, and one writer per raw layout."""

@@ -1,4 +1,4 @@
-"""A camera of a domain: viewpoint, light, and the places it sees."""
+"""A camera of a domain: its viewpoint, direction of walks, light and optics."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """What stays the same over all shots of one camera."""
+    """Everything that is constant over all shots of one camera."""
 
     yaw: float  # direction people walk in, radians; 0 towards the camera
     wander: float  # spread of that direction
@@ -34,5 +34,5 @@ def draw_camera(rng: np.random.Generator, first_yaw: float, number: int, pitch: 
 
 
 def draw_yaw(rng: np.random.Generator, camera: Camera) -> float:
-    """The direction of one walk past the camera; some walk the other way."""
+    """Draw the direction of one walk past the camera; some people walk the other way."""
     return float(camera.yaw + rng.normal(0, camera.wander) + np.pi * (rng.random() < 0.15))

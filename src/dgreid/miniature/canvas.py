@@ -1,9 +1,8 @@
-"""Three solid primitives that are painted onto an image: capsule, stack of elliptic sections, ellipsoid.
+"""Three solids that are painted onto an image: capsule, stack of elliptic sections, ellipsoid.
 
-All coordinates are pixels, x to the right and y down. A texture is a palette and a function from the
-azimuth on the body (radians, 0 in front, grows to the person's left as seen by a camera in front) and a
-height to palette indices. That puts a logo, an open jacket or a face on the right side of the body, and
-turns it with the body.
+All coordinates are pixels, x to the right and y down. A texture is a palette and a function to its indices
+from a height and the azimuth on the body (radians; 0 in front, growing to the person's left as seen by a
+camera in front). So a logo, an open jacket or a face is on the correct side of the body and turns with it.
 """
 
 from collections.abc import Callable
@@ -13,22 +12,22 @@ import numpy as np
 
 
 class Texture(NamedTuple):
-    """`palette[index(azimuth, height)]` are the colours of points on a surface."""
+    """The colours of points on a surface: `palette[index(azimuth, height)]`."""
 
     palette: np.ndarray  # (k, 3) float32
     index: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # None: palette[0] everywhere
 
 
 def plain(colour: np.ndarray) -> Texture:
-    """One colour."""
+    """A texture of one colour."""
     return Texture(colour[None])
 
 
 class Canvas:
-    """An image being painted, with the mask of what was painted.
+    """An image to paint on, with the mask of what was painted.
 
     Args:
-        pixels: (H, W, 3) float32, changed in place.
+        pixels: (H, W, 3) float32, modified in place.
         folds: (H, W) float32 about 1, the creases of cloth; multiplies the colours.
         light: azimuth of the light seen from the camera, radians.
     """
@@ -38,7 +37,7 @@ class Canvas:
         self.mask = np.zeros(pixels.shape[:2], bool)
 
     def capsule(self, start, end, radii, texture: Texture, yaw: float = 0.0, shade: float = 1.0) -> None:
-        """A tapered limb from `start` to `end`, (x, y) each; texture height runs 0 at start .. 1 at end."""
+        """Paint a tapered limb from `start` to `end`, (x, y) each; texture height 0 at start .. 1 at end."""
         (ax, ay), (bx, by) = start, end
         widest = max(radii) + 1
         window = self._window(
@@ -63,13 +62,13 @@ class Canvas:
     def stack(
         self, ys, centres, halves, heights, texture: Texture, yaw: float, sag=0.0, shade: float = 1.0
     ) -> None:
-        """Elliptic sections joined into a body.
+        """Paint elliptic sections joined into a body.
 
         Args:
             ys: section rows, growing downwards.
             centres: section centres, columns.
             halves: projected half widths.
-            heights: body heights of the sections, handed to the texture.
+            heights: body heights of the sections, passed to the texture.
             texture: of the surface.
             yaw: of the body.
             sag: how far the nearest point of a ring lies below its centre, in body heights.
@@ -95,7 +94,7 @@ class Canvas:
         self._paint(rows, columns, inside, across[inside], height[inside], texture, yaw, shade)
 
     def ellipsoid(self, centre, radii, texture: Texture, yaw: float = 0.0, shade: float = 1.0) -> None:
-        """A ball with half axes `radii` = (x, y); texture height runs -1 at the bottom .. 1 at the top."""
+        """Paint a ball with half axes `radii` = (x, y); texture height -1 at the bottom .. 1 at the top."""
         (cx, cy), (rx, ry) = centre, radii
         window = self._window(cx - rx, cx + rx + 1, cy - ry, cy + ry + 1)
         if window is None:
@@ -109,7 +108,7 @@ class Canvas:
         self._paint(rows, columns, inside, across[inside], height, texture, yaw, shade)
 
     def _window(self, left, right, top, bottom):
-        """Row and column slices of a box cut to the image, with pixel-centre coordinates; None if empty."""
+        """Row and column slices of a box clipped to the image, and pixel centres; None if empty."""
         height, width = self.mask.shape
         x0, x1 = max(int(left), 0), min(int(right) + 1, width)
         y0, y1 = max(int(top), 0), min(int(bottom) + 1, height)

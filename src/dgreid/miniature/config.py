@@ -1,4 +1,4 @@
-"""What a generated data set is made of."""
+"""The schema of a miniature data set."""
 
 from typing import Annotated
 
@@ -8,11 +8,11 @@ from dgreid.schema import Module, Strict
 
 
 class MiniatureConfig(Strict):
-    """A drawn data set: how much of what, written by `dgreid.miniature.writers.<layout>`."""
+    """A miniature data set: its seed, style and sizes; written by `dgreid.miniature.writers.<layout>`."""
 
     seed: int = 0
     spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
-    sizes: dict[str, int] = Field(description="counts the writer of this layout asks for")
+    sizes: dict[str, int] = Field(description="the counts that the writer of this layout needs")
     layout: Annotated[str | None, Module("dgreid.miniature.writers")] = Field(
-        None, description="the writer; null: the one that is called as the parser"
+        None, description="the writer, if its name is not the parser's"
     )

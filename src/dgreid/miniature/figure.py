@@ -1,8 +1,8 @@
 """A person in a pose, painted from back to front: skeleton, clothes, head, bags.
 
 Body coordinates: X to the person's left, Y up, Z forward, standing height 1, ground at Y = 0. The camera
-sees them rotated by the yaw and tilted by the pitch, without perspective. The person's gait belongs to
-the shot, never to the identity.
+sees them rotated by the yaw and tilted by the pitch, without perspective. The gait is a property of the
+shot, never of the identity.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ THIGH, SHIN, UPPER_ARM, FOREARM = 0.235, 0.235, 0.15, 0.135
 
 @dataclass(frozen=True)
 class Pose:
-    """What the body does in one shot (angles in radians)."""
+    """The pose of the body in one shot (angles in radians)."""
 
     yaw: float  # 0: walks towards the camera
     phase: float  # of the gait
@@ -32,7 +32,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class View:
-    """Where the body stands in the image."""
+    """Position and scale of the body in the image."""
 
     x: float  # pixels, of the body axis
     y: float  # pixels, of the ground under it
@@ -41,7 +41,7 @@ class View:
 
 
 def draw_pose(rng: np.random.Generator, yaw: float) -> Pose:
-    """A random moment of a walk (or of standing, one in five) in direction `yaw`."""
+    """Draw a random moment of a walk (one in five stands) in direction `yaw`."""
     standing = rng.random() < 0.2
     return Pose(
         yaw=yaw,
@@ -54,7 +54,7 @@ def draw_pose(rng: np.random.Generator, yaw: float) -> Pose:
 
 
 class _Painter:
-    """Projects body points and keeps the list of parts with their depth."""
+    """Projects body points and collects parts with their depth."""
 
     def __init__(self, canvas: Canvas, person: Identity, pose: Pose, view: View):
         self.canvas, self.person, self.pose, self.view = canvas, person, pose, view
@@ -102,7 +102,7 @@ class _Painter:
         self.parts.append((depth + order, draw))
 
     def paint(self) -> None:
-        """Paint what was queued, far parts first."""
+        """Paint the queued parts, far ones first."""
         for _, draw in sorted(self.parts, key=lambda part: part[0]):
             draw()
 
@@ -119,7 +119,7 @@ def draw_figure(canvas: Canvas, person: Identity, pose: Pose, view: View) -> Non
 
 
 def _legs(painter: _Painter) -> float:
-    """Queue legs and feet. Returns how far the body sinks (negative) so that the lower foot stands."""
+    """Queue legs and feet; returns how far to sink the body (negative) so that the lower foot stands."""
     person, pose = painter.person, painter.pose
     wide = person.stoutness**0.8
     legs = []
@@ -140,7 +140,7 @@ def _legs(painter: _Painter) -> float:
         toe = ankle + 0.085 * np.array([0, np.sin(tilt) - 0.18, np.cos(tilt)])
         heel = ankle + np.array([0, -0.02, -0.018])
         depth = painter.point(*(hip + knee) / 2)[1]
-        shade = 0.86 if depth < -0.01 else 1.0  # the far leg lies in the shade of the near one
+        shade = 0.86 if depth < -0.01 else 1.0  # the far leg is shaded by the near one
         thigh = (0.061 * wide + loose, 0.043 * wide + loose)
         if person.bottom == "shorts":
             thigh = (0.066 * wide, 0.055 * wide)
@@ -155,7 +155,7 @@ def _legs(painter: _Painter) -> float:
 
 
 def _arms(painter: _Painter, lift: float) -> list[np.ndarray]:
-    """Queue the arms. Returns the hands, right then left."""
+    """Queue the arms; returns the positions of the hands, right then left."""
     person, pose = painter.person, painter.pose
     wide = person.stoutness**0.6 * (0.92 if person.woman else 1.0)
     covered = {"tank": (-1.0, -1.0), "tee": (0.72, -1.0)}.get(person.top, (2.0, 2.0))
@@ -186,7 +186,7 @@ def _arms(painter: _Painter, lift: float) -> list[np.ndarray]:
 
 
 def _trunk(painter: _Painter, lift: float) -> None:
-    """Queue what covers the body from the neck to the hem."""
+    """Queue the clothes from the neck to the hem."""
     person = painter.person
     stout, woman = person.stoutness, person.woman
     broad, waist, hip = (0.089, 0.072, 0.098) if woman else (0.100, 0.085, 0.090)
@@ -224,7 +224,7 @@ def _trunk(painter: _Painter, lift: float) -> None:
 
 
 def _head(painter: _Painter, lift: float) -> None:
-    """Queue neck, head, hair and what is worn on them."""
+    """Queue neck, head, hair, headwear and scarf."""
     person, turn = painter.person, painter.pose.head
     hair = plain(person.hair * 0.92)
     y = HEAD + lift

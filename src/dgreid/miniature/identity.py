@@ -1,7 +1,7 @@
-"""Who a drawn person is: everything that stays the same from camera to camera.
+"""An identity: everything about a person that is the same in every camera.
 
-Weights follow a street, not a colour wheel: most clothes are black, grey, white, navy or denim, so that
-people look alike at times and no colour look-up solves the task.
+The weights are those of a street, not of a colour wheel: most clothes are black, grey, white, navy or denim,
+so people sometimes look alike and no table of colours solves the task.
 """
 
 import colorsys
@@ -85,7 +85,7 @@ def rgb(colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def dye(rng: np.random.Generator, weights: dict[str, float], colourfulness: float = 1.0) -> np.ndarray:
-    """A cloth colour: a named one, then its own shade of it."""
+    """Draw a cloth colour: a named one, in a random shade."""
     hue, saturation, value = colorsys.rgb_to_hsv(*rgb(COLOURS[pick(rng, weights)]))
     hue += rng.uniform(-0.02, 0.02)
     saturation = min(saturation * rng.uniform(0.75, 1.2) * colourfulness, 0.82)
@@ -94,7 +94,7 @@ def dye(rng: np.random.Generator, weights: dict[str, float], colourfulness: floa
 
 
 def _contrast(rng: np.random.Generator, first: np.ndarray, colourfulness: float) -> np.ndarray:
-    """A second colour that can be told from the first."""
+    """Draw a second colour that differs visibly from the first."""
     for _ in range(8):
         second = dye(rng, UPPER, colourfulness)
         if np.abs(second - first).sum() > 0.45:
@@ -107,8 +107,8 @@ def draw_identity(rng: np.random.Generator, season: float, colourfulness: float)
 
     Args:
         rng: the person's own stream.
-        season: of the domain.
-        colourfulness: factor on the saturation of cloth, of the domain.
+        season: the domain's.
+        colourfulness: the domain's factor on the saturation of cloth.
     """
     woman = bool(rng.random() < 0.5)
     skin = rgb(SKINS[int(rng.integers(len(SKINS)))]) * np.float32(rng.uniform(0.93, 1.04))

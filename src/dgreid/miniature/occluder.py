@@ -1,4 +1,4 @@
-"""What gets between the camera and the person: a railing, a post, a hedge, luggage, a passer-by."""
+"""Occluders between the camera and the person: a railing, a post, a hedge, luggage, a passer-by."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ SHARE = 0.08  # of the shots
 
 
 def draw_occluder(rng: np.random.Generator, canvas: Canvas, world, shot, view) -> np.ndarray:
-    """Paint an occluder on some shots. Returns the (H, W) mask of what it covers."""
+    """Paint an occluder on some shots; returns the (H, W) mask of what it covers."""
     before = canvas.mask
     canvas.mask = np.zeros_like(before)
     if rng.random() < SHARE:
@@ -69,7 +69,7 @@ def _case(rng, canvas, colour, side) -> None:
 
 
 def _passer(rng, canvas, world, shot, view, side) -> None:
-    """Somebody else, nearer to the camera, half outside the image."""
+    """Paint another person, nearer to the camera, half outside the image."""
     who = world.person(f"passer {shot.person} {shot.camera} {shot.number}")
     place = replace(
         view, x=view.x + side * view.scale * rng.uniform(0.20, 0.30), scale=view.scale * 1.08, y=view.y + 10

@@ -1,9 +1,9 @@
-"""From names to pixels: `World(...).draw(Shot(...))` is a 128 x 64 crop of one person.
+"""Rendering: `World(...).draw(Shot(...))` is a 128 x 64 crop of one person.
 
-Every ingredient has its own random stream, named by (seed, domain, what, who, camera, shot): the same
-names give the same bytes in any order and any process, and one replaced ingredient leaves the others as
-they were. The stages are: scene, shadow, figure, occluder, average down, light, tone, blur, resolution,
-noise; the writer then compresses.
+Every ingredient has its own random stream, named by (seed, domain, what, who, camera, shot): the same names
+give the same bytes in any order and any process, and replacing one ingredient leaves the others unchanged.
+The steps are: scene, shadow, figure, occluder, downsampling, light, tone, blur, resolution, noise; the writer
+then compresses.
 """
 
 from dataclasses import dataclass, replace
@@ -28,17 +28,17 @@ PLACES = 2  # scenes per camera
 
 @dataclass(frozen=True)
 class Shot:
-    """One image: who, seen by which camera (0, 1, ...), which of their shots there."""
+    """One image: the person, the camera (0, 1, ...), the number of the person's shot there."""
 
     person: int | str  # names the person within the domain
     camera: int
     number: int = 0
-    box: str = "good"  # good; loose: a bad detection of the person; empty: nobody in it
+    box: str = "good"  # good; loose: a bad detection of the person; empty: no person
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn crop and where the person is in it, for checks."""
+    """A drawn crop and, for checks, where the person is in it."""
 
     pixels: np.ndarray  # (128, 64, 3) uint8
     mask: np.ndarray  # (128, 64) float32, share of the pixel the person covers
@@ -48,22 +48,22 @@ class World:
     """A domain: its style, its cameras and its people.
 
     Args:
-        domain: its name; part of every person's seed, so that nobody lives in two domains.
+        domain: its name; part of every person's seed, so that no identity is in two domains.
         seed: of the benchmark.
         spread: scale of the style prior.
-        style: in place of the drawn one, to swap single factors.
+        style: instead of the drawn one, to swap single factors.
     """
 
     def __init__(self, domain: str, seed: int = 0, spread: float = 1.0, style: Style | None = None):
         self.domain, self.seed = domain, seed
         self.style = style or draw_style(self.stream("style"), spread)
-        self.scene_seed = (seed, domain)  # whose places; another domain's, to swap the background
+        self.scene_seed = (seed, domain)  # of the scenes; another domain's swaps the background
         self.camera = lru_cache(None)(self._camera)
         self.person = lru_cache(256)(self._person)
         self.scene = lru_cache(64)(self._scene)
 
     def stream(self, *key: int | str) -> np.random.Generator:
-        """The random stream of a thing in this domain."""
+        """The random stream called `key` in this domain."""
         return generator(self.seed, self.domain, *key)
 
     def _camera(self, number: int) -> Camera:
@@ -76,15 +76,15 @@ class World:
     def _scene(self, camera: int, place: int) -> np.ndarray:
         rng = generator(*self.scene_seed, "scene", camera, place)
         scene = draw_scene(rng, self.style.family, self.camera(camera).pitch)
-        return (scene * 255 + 0.5).astype(np.uint8)  # many are kept
+        return (scene * 255 + 0.5).astype(np.uint8)  # as bytes, since many are cached
 
     def pose(self, shot: Shot) -> Pose:
-        """How the person walks in this shot."""
+        """The person's pose in this shot."""
         rng = self.stream("pose", shot.person, shot.camera, shot.number)
         return draw_pose(rng, draw_yaw(rng, self.camera(shot.camera)))
 
     def paint(self, shot: Shot, person: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """What is in front of the camera, before light and optics.
+        """Paint what is in front of the camera, before light and optics.
 
         Returns:
             (128, 64, 3) float32 colours and (128, 64) float32, the share of each pixel the person covers.
@@ -103,14 +103,14 @@ class World:
         return _halve(big), _halve((canvas.mask & ~covered).astype(np.float32))
 
     def expose(self, image: np.ndarray, shot: Shot) -> np.ndarray:
-        """Light and tone: (128, 64, 3) float32 to the same."""
+        """Apply light and tone: (128, 64, 3) float32 to the same."""
         rng = self.stream("light", shot.person, shot.camera, shot.number)
         camera, cast = self.camera(shot.camera), rng.normal(0, 0.02)
         gains = camera.gains + np.array([cast, 0, -cast]) + rng.normal(0, 0.08)
         return tone(light(image, self.style, gains, camera.gradient), self.style)
 
     def draw(self, shot: Shot, person: bool = True) -> Drawn:
-        """Draw the shot; `person=False` leaves the place alone, everything else as it was."""
+        """Draw the shot; `person=False` leaves out the person and changes nothing else."""
         image, mask = self.paint(shot, person)
         noise = self.stream("noise", shot.person, shot.camera, shot.number)
         return Drawn(
@@ -132,7 +132,7 @@ def _halve(image: np.ndarray) -> np.ndarray:
 
 
 def _framing(rng: np.random.Generator, shot: Shot, camera: Camera) -> View:
-    """Where the detector's box puts the person."""
+    """Draw the person's position and scale in the detector's box."""
     loose = 4.0 if shot.box == "loose" else 1.0
     scale = 2 * HEIGHT * 0.90 * np.exp(rng.normal(0, 0.035 * loose))
     x = WIDTH + 2 * WIDTH * rng.normal(0, 0.04 * loose)

@@ -1,7 +1,7 @@
-"""Places: what a camera sees when nobody is there.
+"""Scenes: what a camera sees without the person.
 
-A scene is five crops wide and shared by every person the camera sees; each shot takes a random window, so
-a background can never name a person. Colours are muted: the people, not the clutter, should catch the eye.
+A scene is five crops wide and shared by every person that the camera sees; each shot takes a random window,
+so a background can never identify a person. Colours are muted, so that people stand out and not the clutter.
 """
 
 import colorsys
@@ -15,7 +15,7 @@ GROUND = {"street": (0.08, 0.05), "campus": (0.20, 0.12), "mall": (0.09, 0.05), 
 
 
 def tint(rng: np.random.Generator, hue: float, saturation: float, value: float) -> tuple[int, int, int]:
-    """A muted colour near a hue, as sRGB bytes."""
+    """Draw a muted colour near a hue, as sRGB bytes."""
     h = (hue + rng.normal(0, 0.04)) % 1
     s = np.clip(saturation * rng.uniform(0.5, 1.5), 0, 0.35)
     v = np.clip(value + rng.normal(0, 0.05), 0.12, 0.85)
@@ -23,18 +23,18 @@ def tint(rng: np.random.Generator, hue: float, saturation: float, value: float) 
 
 
 def cloud(rng: np.random.Generator, height: int, width: int, cells: tuple[int, int]) -> np.ndarray:
-    """Smooth noise of standard deviation about 1 and the given number of cells (down, across)."""
+    """Draw smooth noise of standard deviation about 1, with the given number of cells (down, across)."""
     small = Image.fromarray(rng.standard_normal(cells).astype(np.float32))
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)) * np.float32(1.3)
 
 
 def draw_scene(rng: np.random.Generator, family: str, pitch: float) -> np.ndarray:
-    """Draw a place: (HEIGHT, WIDTH, 3) float32 in 0..1.
+    """Draw a scene: (HEIGHT, WIDTH, 3) float32 in 0..1.
 
     Args:
         rng: the scene's own stream.
-        family: of the domain: street, campus, mall or station; one place in two is of another kind.
-        pitch: radians the camera looks down; the more, the higher the ground reaches.
+        family: the domain's: street, campus, mall or station; half of the scenes take a random one.
+        pitch: radians the camera looks down; the larger, the higher the ground reaches.
     """
     if rng.random() < 0.5:
         family = str(rng.choice(list(GROUND)))
@@ -58,13 +58,13 @@ def _shade(colour, factor: float) -> tuple[int, int, int]:
 
 
 def _floor(rng, pen, family: str, floor, edge: int) -> None:
-    """Paving in perspective, kerb or lane."""
+    """Draw paving in perspective, kerb or lane."""
     line = _shade(floor, rng.uniform(0.86, 0.94))
     eye = edge - rng.integers(40, 140)  # vanishing row
     step = rng.uniform(34, 70)
     middle = rng.uniform(0.2, 0.8) * WIDTH
     if family in ("mall", "station") or rng.random() < 0.5:
-        for k in range(-24, 25):  # joints that run away from the camera
+        for k in range(-24, 25):  # joints running away from the camera
             near, far = middle + k * step * 2.2, middle + k * step * 2.2 * (edge - eye) / (HEIGHT - eye)
             pen.line((far, edge, near, HEIGHT), fill=line, width=2)
         for k in range(1, 12):
@@ -85,7 +85,7 @@ def _floor(rng, pen, family: str, floor, edge: int) -> None:
 
 
 def _windows(rng, pen, box, wall, columns: int, rows: int) -> None:
-    """A grid of panes in a facade."""
+    """Draw a grid of panes in a facade."""
     x0, y0, x1, y1 = box
     pane = _shade(wall, rng.uniform(0.55, 0.85))
     dx, dy = (x1 - x0) / columns, (y1 - y0) / rows
@@ -158,7 +158,7 @@ def _station(rng, pen, wall, edge: int) -> None:
 
 
 def _objects(rng, pen, family: str, edge: int) -> None:
-    """Posts, bins, benches, cars and people far away; small, grey and few."""
+    """Draw posts, bins, benches, cars and distant people; small, grey and few."""
     for _ in range(int(rng.integers(3, 8))):
         kind = rng.choice(("post", "bin", "bench", "car", "passer"))
         x, y = rng.uniform(0, WIDTH), edge + rng.uniform(0, 0.25) * (HEIGHT - edge)
@@ -188,7 +188,7 @@ def _objects(rng, pen, family: str, edge: int) -> None:
 
 
 def _weather(rng, pixels: np.ndarray, edge: int) -> np.ndarray:
-    """Patches of light, grain of the ground and a gradient towards the camera."""
+    """Apply patches of light, the ground's grain and a gradient towards the camera."""
     patches = 1 + 0.07 * cloud(rng, HEIGHT, WIDTH, (4, 8)) + 0.03 * cloud(rng, HEIGHT, WIDTH, (24, 40))
     grain = 0.03 * cloud(rng, HEIGHT, WIDTH, (150, 160))
     grain[:edge] *= 0.5

@@ -1,4 +1,4 @@
-"""A contact sheet of drawn domains, for the eye: one row per domain, each person before every camera."""
+"""A contact sheet of miniature domains: one row per domain, each person in front of every camera."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from dgreid.miniature.render import HEIGHT, WIDTH, Shot, World
 def contact_sheet(
     domains: Sequence[str], people: int = 5, cameras: int = 4, seed: int = 0, spread: float = 1.0
 ) -> np.ndarray:
-    """Draw `people` of each domain, each seen by `cameras` cameras, side by side.
+    """Draw `people` identities of each domain, each seen by `cameras` cameras, side by side.
 
     Returns:
         (rows, columns, 3) uint8, white between the crops and a wider gap between people.

@@ -1,7 +1,7 @@
-"""What a domain looks like: one prior for every domain, source or target, and how a style is applied.
+"""The style of a domain: one prior for all domains, sources and targets, and how a style is applied.
 
-No range was chosen for or against a normalisation. `spread` scales the prior about its centre (0: all
-domains share one style); the scene family, which has no centre, is always drawn.
+No range was chosen to favour or harm a normalisation. `spread` scales the prior about its centre (0: all
+domains share one style); the scene family has no centre and is always drawn.
 """
 
 import io
@@ -17,7 +17,7 @@ LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
 
 @dataclass(frozen=True)
 class Style:
-    """A draw of the domain prior; `dataclasses.replace` swaps one factor and leaves all others."""
+    """A draw from the domain prior; `dataclasses.replace` swaps one factor and leaves the others."""
 
     red: float  # log gain of red
     blue: float  # log gain of blue
@@ -33,7 +33,7 @@ class Style:
     quality: int  # JPEG
     family: str
     season: float  # 0 winter .. 1 summer
-    colourfulness: float  # of clothes, factor
+    colourfulness: float  # factor on the saturation of clothes
     pitch: float  # radians the cameras look down
 
 
@@ -62,24 +62,24 @@ def draw_style(rng: np.random.Generator, spread: float) -> Style:
 
 
 def light(image: np.ndarray, style: Style, gains: np.ndarray, gradient: float) -> np.ndarray:
-    """Expose the scene: the domain's cast and exposure, the camera's and the shot's own gains.
+    """Expose the scene: colour cast and exposure of the domain, gains of the camera and the shot.
 
     Args:
         image: (H, W, 3) float32.
-        style: of the domain.
+        style: the domain's.
         gains: (3,) log gains of the camera and the shot.
         gradient: log gain at the right edge, minus that at the left edge.
     """
     cast = np.array([style.red, style.tint, style.blue]) + style.exposure + gains
     slope = np.exp(np.linspace(-gradient / 2, gradient / 2, image.shape[1]))
     lit = image * (np.exp(cast) * slope[:, None]).astype(np.float32)
-    knee = np.float32(0.7)  # highlights are rolled off as film does: faces stay faces in bright domains
+    knee = np.float32(0.7)  # compress highlights as film does, so that faces stay visible in bright domains
     over = np.maximum(lit - knee, 0).astype(np.float64)
     return np.minimum(lit, knee) + (0.3 * (1 - np.exp(-over / 0.3))).astype(np.float32)
 
 
 def tone(image: np.ndarray, style: Style) -> np.ndarray:
-    """Saturation, contrast, gamma and haze. (H, W, 3) float32 in 0..1 to the same."""
+    """Apply saturation, contrast, gamma and haze: (H, W, 3) float32 in 0..1 to the same."""
     grey = sum(weight * image[..., channel] for channel, weight in enumerate(LUMA))
     image = grey[..., None] + np.float32(style.saturation) * (image - grey[..., None])
     image = np.float32(0.42) + np.float32(style.contrast) * (image - np.float32(0.42))
@@ -88,7 +88,7 @@ def tone(image: np.ndarray, style: Style) -> np.ndarray:
 
 
 def degrade(image: np.ndarray, style: Style, blur: float, rng: np.random.Generator) -> np.ndarray:
-    """Blur, resolution, sensor noise. (H, W, 3) float32 to (H, W, 3) uint8."""
+    """Apply blur, resolution and sensor noise: (H, W, 3) float32 to (H, W, 3) uint8."""
     sigma = style.blur + blur
     image = gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=3)
     height, width, _ = image.shape
@@ -107,7 +107,7 @@ def degrade(image: np.ndarray, style: Style, blur: float, rng: np.random.Generat
 
 
 def jpeg(image: Image.Image, quality: int) -> bytes:
-    """The image as JPEG bytes."""
+    """Encode the image as JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

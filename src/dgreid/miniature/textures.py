@@ -1,6 +1,6 @@
 """Patterns of cloth, faces and hair, as palettes and index functions (see `canvas.Texture`).
 
-In a palette of a garment the first three entries are the main, the second and the inner colour; what lies
+In the palette of a garment the first three entries are the main, the second and the inner colour; what lies
 over the cloth (skin at the neck, straps, belt) is appended and painted by later rules.
 """
 
@@ -80,7 +80,7 @@ def torso(person: Identity, hem: float) -> Texture:
             chosen[np.abs(height - 0.605) < 0.011] = 5
         if bag == "backpack":
             chosen[(np.abs(away - 0.62) < 0.15) & (height > 0.62)] = 4
-        if bag == "shoulder":  # a strap from one shoulder to the other hip, before and behind
+        if bag == "shoulder":  # a strap from one shoulder to the other hip, in front and behind
             chosen[np.abs(height - 0.66 - 0.16 * np.sin(azimuth) * -side) < 0.014] = 4
         return chosen
 
@@ -104,7 +104,7 @@ def trunk_bottom(person: Identity) -> Texture:
 
 
 def sleeve(person: Identity, top: float, bottom: float, covered: float) -> Texture:
-    """An arm segment between two heights along the arm; cloth down to the share `covered`, then skin."""
+    """An arm segment between two heights along the arm; cloth down to the fraction `covered`, then skin."""
     main = person.top_colours[1] if person.top_pattern == "block" else person.top_colours[0]
     palette = np.stack([main, person.top_colours[1], person.skin])
     cloth = pattern(person, person.top_pattern, sleeve=True)
@@ -124,7 +124,7 @@ def leg(person: Identity, lower: bool) -> Texture:
     checked = pattern(person, "check" if person.bottom_pattern == "check" else "plain", sleeve=True)
     bare, short = person.bottom in ("skirt", "dress"), person.bottom == "shorts"
     boots = person.shoes == "boots"
-    tights = bare and person.top in ("coat", "jacket")  # nobody walks through winter with bare legs
+    tights = bare and person.top in ("coat", "jacket")  # no bare legs in winter
 
     def index(azimuth, height):
         chosen = checked(azimuth * 0.6, height * 0.235)

@@ -1,7 +1,7 @@
-"""Assembling a protocol from manifests: who trains, who is searched in whom, and every check of both.
+"""Assembling a protocol from manifests: training rows, queries and galleries, and every check of them.
 
 Reads manifests only. Training labels are the sorted rank of the person key over the sources; nothing
-depends on file or dictionary order. Rules R6-R12 of several data sets at once are enforced here.
+depends on file or dictionary order. The rules about several data sets at once are in `checks`.
 """
 
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dgreid.datasets import crossing
 from dgreid.datasets.manifest import read_manifest, read_splits
 from dgreid.errors import UserError, unknown
+from dgreid.protocols import checks
 from dgreid.protocols.config import ProtocolConfig, SourceConfig, TargetConfig
-from dgreid.protocols.tables import COLUMNS, SEARCH_COLUMNS, Protocol, worst
+from dgreid.protocols.tables import COLUMNS, TEST_COLUMNS, Protocol, worst
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
     """Assemble a protocol from the manifests below the folder `manifests`.
 
     Raises:
-        UserError: a manifest or split set is missing, a count is not the expected one, people or images
-            are shared between training and search, a domain has one identity, or data are partial or of
-            another variant where the protocol needs full ones or a certain one.
+        UserError: a manifest or split set is missing, a count is not the expected one, training and test
+            share identities or images, a domain has one identity, or a data set is partial or of another
+            variant than the protocol needs.
     """
     names = sorted({part.dataset for part in (*config.sources, *config.targets)})
     tables = {name: _load(Path(manifests) / name) for name in names}
@@ -34,13 +34,13 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
     variants = {name: sorted(tables[name].variant.unique()) for name in names}
     _check_variants(config, variants)
     train, domains, keys = _training(config, tables)
-    crossing.check_counts(
+    checks.check_counts(
         config.name, "training set", config.expect, {"domains": len(domains), **_sizes(train)}
     )
     targets = {target.name: _target(config.name, target, tables[target.dataset]) for target in config.targets}
-    searched = _searched(targets, tables)
-    crossing.check_separate(config.name, train.assign(person_key=keys), searched)
-    warnings = crossing.overlaps(names, tables)
+    test = _test_images(targets, tables)
+    checks.check_separate(config.name, train.assign(person_key=keys), test)
+    warnings = checks.overlaps(tables)
     metadata = {
         "name": config.name,
         "title": config.title,
@@ -62,7 +62,7 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
 
 
 def _load(folder: Path) -> pd.DataFrame:
-    """A manifest with its row numbers; `attrs["folder"]` says where its splits are."""
+    """Read a manifest and number its rows; `attrs["folder"]` says where its splits are."""
     frame = read_manifest(folder)
     frame["row"] = np.arange(len(frame))
     frame.attrs["folder"] = str(folder)
@@ -79,12 +79,12 @@ def _kind(config: ProtocolConfig, tables: dict[str, pd.DataFrame]) -> str:
             "or choose a protocol with allow_partial."
         )
     if len(set(kinds.values())) > 1 and "miniature" in kinds.values():
-        log.warning("protocol %s mixes drawn and real data; its results count as miniature.", config.name)
+        log.warning("protocol %s mixes generated and real data; its results count as miniature.", config.name)
     return worst(kinds.values())
 
 
 def _check_variants(config: ProtocolConfig, found: dict[str, list[str]]) -> None:
-    """The same counts can stand for other pixels: CUHK-SYSU's three kinds of crops, for one."""
+    """Check the variants: equal counts can hide other pixels, as with CUHK-SYSU's three kinds of crops."""
     for name, wanted in config.variants.items():
         if name not in found:
             raise unknown(f"data set in variants of protocol {config.name}:", name, found)
@@ -96,7 +96,7 @@ def _check_variants(config: ProtocolConfig, found: dict[str, list[str]]) -> None
 
 
 def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Training rows, domain names and, row by row, person keys."""
+    """Build the training rows; returns them, the domain names and, row by row, the person keys."""
     parts, domains = [], []
     for source in config.sources:
         rows = _source_rows(config.name, source, tables[source.dataset])
@@ -112,14 +112,14 @@ def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[
     train["identity"] = train.person_key.map(ranks).astype(np.int64)
     train["camera"] = train.camera.fillna(0).astype(np.int64)
     for number, name in enumerate(domains):
-        people = train.identity[train.domain == number].nunique()
-        if people < 2:
+        identities = train.identity[train.domain == number].nunique()
+        if identities < 2:
             raise UserError(
-                f"protocol {config.name}: the domain {name} has {people} identity; training needs at least "
-                "two in every domain, so drop the source or give it more people."
+                f"protocol {config.name}: the domain {name} has {identities} identity; training needs "
+                "at least two in every domain, so drop the source or use one with more identities."
             )
     keys, train = train.person_key.tolist(), train[COLUMNS]
-    train.attrs = {}  # a manifest's provenance, not the protocol's
+    train.attrs = {}  # they describe a manifest, not the protocol
     return train, domains, keys
 
 
@@ -134,10 +134,10 @@ def _source_rows(protocol: str, source: SourceConfig, table: pd.DataFrame) -> pd
                 f"role {source.role}; adopt a copy that has them."
             )
         rows = splits[0, source.role]
-    strangers = rows[rows.kind != "person"]
-    if len(strangers):  # R11
+    others = rows[rows.kind != "person"]
+    if len(others):  # R11
         raise UserError(
-            f"protocol {protocol}: {strangers.image_id.iloc[0]} is {strangers.kind.iloc[0]}; it cannot train."
+            f"protocol {protocol}: {others.image_id.iloc[0]} is {others.kind.iloc[0]}; it cannot train."
         )
     if not len(rows):
         raise UserError(f"protocol {protocol}: {source.dataset} has no training images.")
@@ -145,7 +145,7 @@ def _source_rows(protocol: str, source: SourceConfig, table: pd.DataFrame) -> pd
 
 
 def _domains(protocol: str, source: SourceConfig, rows: pd.DataFrame) -> tuple[pd.Series, list[str]]:
-    """Domain numbers from 0 within this source, and their names."""
+    """Number the domains of this source from 0; returns each row's number, and the names."""
     if source.domain_by == "dataset":
         return pd.Series(0, rows.index, dtype=np.int64), [source.dataset]
     if rows.camera.isna().any():
@@ -158,7 +158,7 @@ def _domains(protocol: str, source: SourceConfig, rows: pd.DataFrame) -> tuple[p
 
 
 def _split_rows(protocol: str, table: pd.DataFrame, split_set: str) -> dict[tuple[int, str], pd.DataFrame]:
-    """Manifest rows per (split, role) of a split set, in the split's order."""
+    """The manifest's rows per (split, role) of a split set, in the split's order."""
     dataset = table.attrs["dataset"]
     splits = read_splits(table.attrs["folder"])
     known = sorted(splits.split_set.unique())
@@ -181,8 +181,6 @@ def _split_rows(protocol: str, table: pd.DataFrame, split_set: str) -> dict[tupl
 def _target(protocol: str, target: TargetConfig, table: pd.DataFrame) -> list[tuple]:
     rows = _split_rows(protocol, table, target.split_set)
     numbers = sorted({number for number, _ in rows})
-    if (promised := crossing.split_count(target.split_set)) is not None:
-        crossing.check_counts(protocol, target.name, {"splits": promised}, {"splits": len(numbers)})
     if target.splits is not None and target.splits > len(numbers):
         raise UserError(f"protocol {protocol}: {target.name} has {len(numbers)} splits, not {target.splits}.")
     codes = {key: code for code, key in enumerate(sorted(table.person_key.dropna().unique()))}
@@ -193,33 +191,33 @@ def _target(protocol: str, target: TargetConfig, table: pd.DataFrame) -> list[tu
                 f"protocol {protocol}: this copy of {target.dataset} has no query or no gallery images."
             )
         query, gallery = (
-            _searched_rows(rows[number, role], codes, unknown_camera)
+            _test_rows(rows[number, role], codes, unknown_camera)
             for unknown_camera, role in enumerate(("query", "gallery"))
         )
-        crossing.check_counts(
+        checks.check_counts(
             protocol,
             f"{target.name} split {number}",
             target.expect,
             {"query": len(query), "gallery": len(gallery)},
         )
-        crossing.check_matches(f"protocol {protocol}: {target.name} split {number}", query, gallery)
+        checks.check_matches(f"protocol {protocol}: {target.name} split {number}", query, gallery)
         pairs.append((query, gallery))
     return pairs
 
 
-def _searched_rows(rows: pd.DataFrame, codes: dict[str, int], unknown_camera: int) -> pd.DataFrame:
+def _test_rows(rows: pd.DataFrame, codes: dict[str, int], unknown_camera: int) -> pd.DataFrame:
     rows = rows[rows.kind != "junk"]
     rows = rows.assign(
         identity=rows.person_key.map(codes).fillna(-1).astype(np.int64),
         camera=rows.camera.fillna(unknown_camera).astype(np.int64),
     )
-    rows = rows[SEARCH_COLUMNS].reset_index(drop=True)
+    rows = rows[TEST_COLUMNS].reset_index(drop=True)
     rows.attrs = {}
     return rows
 
 
-def _searched(targets: dict, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every image that is searched anywhere, with its person key."""
+def _test_images(targets: dict, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every query and gallery image of any target, with its person key."""
     frames = [frame for splits in targets.values() for pair in splits for frame in pair]
     if not frames:
         return pd.DataFrame(columns=["image_id", "pixel_sha256", "person_key"])

@@ -1,4 +1,4 @@
-"""Every protocol at a glance: who trains, who is searched, and what of it is on this machine."""
+"""Every protocol at a glance: its sources, its targets, and which of its data are on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from dgreid.datasets.adopt.archive import read_record
 from dgreid.datasets.config import DatasetConfig, load_dataset
-from dgreid.datasets.crossing import split_count
+from dgreid.datasets.parsers import layout_of
 from dgreid.errors import UserError
 from dgreid.params import names as choices
 from dgreid.paths import ARCHIVES, RAW
@@ -17,26 +17,26 @@ PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 31, "t
 DATASETS = {"data set": 18, "here": 9, "access": 9, "counts, or what to run": 78}
 RIGHT = ("ids", "images", "dom.")
 LEGEND = """\
-Sources: NAME is every image of its people, NAME:SET the training part of a split set; "by camera" makes each
-camera a domain, else a data set is one (dom. = domains). Targets: query/gallery images, x10 if in ten splits.
-Counts are enforced when a protocol is made.
+Sources: NAME is every image of its identities, NAME:SET the training part of a split set; "by camera" makes
+each camera a domain, otherwise a data set is one (dom. = domains). Targets: query/gallery images, x10 if in
+ten splits. Counts are enforced when a protocol is made.
 """
 NONE_READY = "No protocol has all its data here; `dgreid protocols` says what each one lacks."
 
 
 def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = False) -> str:
-    """Two aligned tables for a terminal of 120 columns: the protocols, and the data sets they name.
+    """Format two tables for a terminal of 120 columns: the protocols, and the data sets they name.
 
-    A file of params/ that cannot be read is named below them and hides nothing else.
+    A file of params/ that cannot be read is named below them; the others are still listed.
 
     Args:
         raw: where adopted data sets are.
-        archives: where drawn archives are.
-        ready: only the protocols whose data are all here, or are drawn.
+        archives: where generated archives are.
+        ready: only the protocols whose data are all here, or can be generated.
     """
     protocols, broken = _load_all(choices("protocol"), load_protocol)
     names = sorted({name for protocol in protocols.values() for name in _members(protocol)})
-    datasets, odd = _load_all(names, load_dataset)
+    datasets, odd = _load_all(names, _load_dataset)
     records = {name: read_record(raw / name) for name in names}
     states = {name: "broken" for name in odd}
     states |= {name: _state(config, records[name], raw, archives) for name, config in datasets.items()}
@@ -47,7 +47,7 @@ def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = Fa
         names = sorted({name for protocol in protocols.values() for name in _members(protocol)})
     if not protocols and ready:
         return NONE_READY
-    rows = [(*_row(protocol), here[name]) for name, protocol in protocols.items()]
+    rows = [(*_row(protocol, datasets), here[name]) for name, protocol in protocols.items()]
     sets = [
         (name, states[name], datasets[name].access, _advice(datasets[name], states[name], records[name]))
         for name in names
@@ -58,8 +58,8 @@ def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = Fa
 
 
 def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARCHIVES) -> str:
-    """Whether a protocol's data are on this machine: ready, or what is in the way."""
-    datasets, odd = _load_all(_members(protocol), load_dataset)
+    """Say whether a protocol's data are on this machine: ready, or what is in the way."""
+    datasets, odd = _load_all(_members(protocol), _load_dataset)
     states = dict.fromkeys(odd, "broken")
     records = {name: read_record(raw / name) for name in datasets}
     states |= {name: _state(each, records[name], raw, archives) for name, each in datasets.items()}
@@ -67,7 +67,7 @@ def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARC
 
 
 def _load_all(names: Sequence[str], load) -> tuple[dict, dict[str, UserError]]:
-    """What can be read of the named files of params/, and the errors of the others."""
+    """Read the named files of params/; returns those that can be read, and the errors of the others."""
     found, errors = {}, {}
     for name in names:
         try:
@@ -77,13 +77,19 @@ def _load_all(names: Sequence[str], load) -> tuple[dict, dict[str, UserError]]:
     return found, errors
 
 
-def _row(protocol: ProtocolConfig) -> tuple[str, ...]:
+def _load_dataset(name: str) -> DatasetConfig:
+    config = load_dataset(name)
+    layout_of(config.parser)  # an unknown parser is an error of this file
+    return config
+
+
+def _row(protocol: ProtocolConfig, datasets: dict[str, DatasetConfig]) -> tuple[str, ...]:
     return (
         protocol.name,
         *(f"{protocol.expect[key]:,}" if key in protocol.expect else "" for key in ("ids", "images")),
         str(protocol.expect.get("domains", "")),
         ", ".join(map(_source, protocol.sources)),
-        ", ".join(map(_target, protocol.targets)) or "none",
+        ", ".join(_target(target, datasets) for target in protocol.targets) or "none",
     )
 
 
@@ -97,18 +103,20 @@ def _source(source: SourceConfig) -> str:
     return f"{source.dataset}{part}" + (" by camera" if source.domain_by == "camera" else "")
 
 
-def _target(target: TargetConfig) -> str:
-    """VIPeR 316/316 x10; split sets say in their names how many splits they have."""
+def _target(target: TargetConfig, datasets: dict[str, DatasetConfig]) -> str:
+    """VIPeR 316/316 x10: query and gallery images of a split, and the number of splits."""
     words = [target.name]
     if {"query", "gallery"} <= target.expect.keys():
         words.append(f"{target.expect['query']:,}/{target.expect['gallery']:,}")
-    if count := target.splits or split_count(target.split_set):
+    config = datasets.get(target.dataset)
+    declared = config and layout_of(config.parser).split_set(target.split_set)
+    if count := target.splits or (declared and declared.count):
         words.append(f"x{count}")
     return SOLID.join(words)
 
 
 def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path) -> str:
-    """full, partial or miniature where the data are here; to draw, or missing, where they are not."""
+    """full, partial or miniature if the data are here; else to draw, or missing."""
     if record is not None and (raw / config.name / record["root"]).is_dir():
         return record["kind"]
     if config.access == "drawn":
@@ -133,7 +141,7 @@ def _here(protocol: ProtocolConfig, states: dict[str, str], records: dict[str, d
 
 
 def _unfit(protocol: ProtocolConfig, records: dict[str, dict | None]) -> str:
-    """Which data set here is of another variant than the protocol's, or without its split set; or nothing."""
+    """Name a data set here that has another variant than the protocol needs, or lacks its split set."""
     for name, wanted in protocol.variants.items():
         found = (records.get(name) or {}).get("variants", [wanted])
         if found != [wanted]:
@@ -153,7 +161,7 @@ def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
     if state == "missing":
         terms = " --acknowledge" if config.access in ("withdrawn", "request") else ""
         return f"dgreid adopt {config.name} --from PATH{terms}"
-    if record is None:  # drawn, and adopted when it is first needed
+    if record is None:  # generated, and adopted when it is first needed
         return "drawn"
     counts = record.get("counts", {})
     counted = (
@@ -165,7 +173,7 @@ def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
 
 
 def table(columns: dict[str, int], rows: Sequence[Sequence[str]], right: Sequence[str] = RIGHT) -> list[str]:
-    """Lines of a table: cells wrapped to their column's width, the columns named in `right` to the right."""
+    """Format a table as lines: cells wrapped to their column's width, columns in `right` right-aligned."""
     lines = [
         _line(columns, list(columns), right),
         _line(columns, ["-" * width for width in columns.values()], right),

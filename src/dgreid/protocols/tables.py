@@ -1,4 +1,4 @@
-"""A protocol as two tables, so that a new target costs no training: who trains, and who is searched."""
+"""A protocol as two tables: training rows, and queries and galleries. So a new target costs no training."""
 
 import json
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = ["dataset", "image_id", "path", "row", "identity", "camera", "domain", "pixel_sha256"]
-SEARCH_COLUMNS = [column for column in COLUMNS if column != "domain"]
+TEST_COLUMNS = [column for column in COLUMNS if column != "domain"]
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Protocol:
     """Training rows and, per target and split, query and gallery rows.
 
     Every frame has the columns dataset, image_id, path, row, identity, camera, pixel_sha256; `train`
-    also has domain, an index into `domains`. A distractor has identity -1. Where the camera of a
-    searched image is unknown, queries have camera 0 and gallery images 1, so that no match is filtered.
+    also has domain, an index into `domains`. A distractor has identity -1. If the camera of a test image is
+    unknown, queries have camera 0 and gallery images 1, so that no match is left out.
     """
 
     name: str
@@ -53,18 +53,18 @@ class Protocol:
 def write(folder: Path | str, protocol: Protocol) -> None:
     """Write train.parquet and targets.parquet; the same protocol gives the same bytes."""
     train = protocol.train.assign(part="train", target=None, split=None)
-    searched = [
+    test = [
         frame.assign(part=part, target=target, split=number, domain=None)
         for target, splits in protocol.targets.items()
         for number, pair in enumerate(splits)
         for part, frame in zip(("query", "gallery"), pair, strict=True)
     ]
     _write(Path(folder) / TRAIN, [train], _training_metadata(protocol))
-    _write(Path(folder) / TARGETS, searched, protocol.metadata)
+    _write(Path(folder) / TARGETS, test, protocol.metadata)
 
 
 def read_training(folder: Path | str) -> tuple[pd.DataFrame, dict]:
-    """The training rows and their metadata (name, kind, domains, counts, content hash of each source).
+    """Read the training rows and their metadata (name, kind, domains, counts, content hash of each source).
 
     Raises:
         UserError: there is no such file, or it is not a protocol.
@@ -87,7 +87,7 @@ def read_protocol(folder: Path | str) -> Protocol:
         while (name, len(targets[name]), "query") in groups:
             number = len(targets[name])
             pair = (groups[name, number, part] for part in ("query", "gallery"))
-            targets[name].append(tuple(g[SEARCH_COLUMNS].reset_index(drop=True) for g in pair))
+            targets[name].append(tuple(g[TEST_COLUMNS].reset_index(drop=True) for g in pair))
     return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
 
 
@@ -113,22 +113,22 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict]:
 
 
 def _training_metadata(protocol: Protocol) -> dict:
-    """What concerns training alone: targets must leave no trace in it."""
-    whole_story = protocol.metadata
+    """Metadata that concern training alone: targets must leave no trace in them."""
+    everything = protocol.metadata
     sources = sorted(protocol.train["dataset"].unique())
-    kinds = {name: whole_story["kinds"][name] for name in sources}
+    kinds = {name: everything["kinds"][name] for name in sources}
     return {
         "name": protocol.name,
         "kind": worst(kinds.values()),
         "domains": protocol.domains,
-        "counts": whole_story["counts"],
-        "content": {name: whole_story["content"][name] for name in sources},
-        "variants": {name: each for name, each in whole_story.get("variants", {}).items() if name in sources},
+        "counts": everything["counts"],
+        "content": {name: everything["content"][name] for name in sources},
+        "variants": {name: each for name, each in everything.get("variants", {}).items() if name in sources},
         "kinds": kinds,
-        "choices": whole_story["choices"],
+        "choices": everything["choices"],
     }
 
 
 def worst(kinds: Iterable[str]) -> str:
-    """The data kind of what is made of several: one drawn or incomplete part decides."""
+    """The data kind of several data sets together: one miniature or partial part decides."""
     return next((kind for kind in ("miniature", "partial") if kind in set(kinds)), "full")

@@ -1,1 +1,1 @@
-"""Bringing a data set: recognise an archive or folder, check it, extract or link it."""
+"""Adopting a data set: find an archive or folder, check it, extract or link it, record it."""

@@ -1,10 +1,9 @@
-"""Adopting a local copy of a data set: verify, fetch (see `source`), recognise, record.
+"""Adopting a local copy of a data set: find it, check it, fetch it, recognise it, record it.
 
 An adopted data set is `data/raw/NAME/files` (extracted, linked or copied) with `adopted.json` beside
-it; either is complete or absent. Nothing is ever downloaded.
+it; either it is complete or absent. Nothing is ever downloaded.
 """
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -14,26 +13,28 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dgreid.datasets import parse, parser, rules
+from dgreid.datasets import rules
 from dgreid.datasets.adopt import extract
-from dgreid.datasets.adopt.source import (
-    chosen,
-    fetch,
-    fetch_companions,
-    find_or_unpack,
+from dgreid.datasets.adopt.fetch import fetch, fetch_companions, find_or_unpack
+from dgreid.datasets.adopt.offer import Offer, guess, resolve, where_from
+from dgreid.datasets.adopt.record import (
+    check_archive,
+    check_files,
+    check_unchanged,
     fingerprint,
-    guess,
-    hashes,
-    locate,
-    where_from,
+    read_record,
+    write_record,
 )
+from dgreid.datasets.adopt.terms import check_terms, remedy, where_to_ask
 from dgreid.datasets.config import DatasetConfig, load_dataset
+from dgreid.datasets.parsers import layout_of, parse
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.paths import ARCHIVES, RAW
 
+__all__ = ["adopt", "check_link", "check_unchanged", "images_root", "link", "read_record", "where_to_ask"]
+
 log = logging.getLogger(__name__)
-RECORD = "adopted.json"
 
 
 def adopt(
@@ -48,13 +49,13 @@ def adopt(
 
     Args:
         config: the data set.
-        source: a .zip or .tar(.gz, .bz2, .xz) file, possibly holding one more of them, or a folder: one that
+        source: a .zip or .tar(.gz, .bz2, .xz) file, possibly with another one in it; or a folder that
             holds the data set or its archive, or one of its image folders.
-        to: where adopted data sets live; the result is `to/NAME`, and replaces an earlier one.
+        to: the folder of adopted data sets; the result is `to/NAME`, and replaces an earlier one.
         mode: what to do with a folder: link or copy. Archives are extracted.
-        acknowledge: the user states to have read the terms; needed where data are withdrawn or given
+        acknowledge: the user states that they have read the terms; needed if data are withdrawn or given
             on request, and recorded.
-        replace: take another archive or other files than those adopted before.
+        replace: accept another archive or other files than those adopted before.
 
     Returns:
         the root of the images.
@@ -63,66 +64,34 @@ def adopt(
         UserError: unsafe or truncated archive, wrong checksum, other files than before, wrong data
             set, wrong counts, acknowledgement missing. Nothing is left behind.
     """
-    source, target = Path(source).expanduser(), Path(to) / config.name
-    _check_terms(config, acknowledge)
-    if mode not in ("link", "copy"):
-        raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
-    if not source.exists():
-        raise UserError(f"{source} does not exist; give the archive or folder of {config.title}.")
-    given, source = source, locate(parser(config.parser), config, source, mode)
-    if target.exists() and source.resolve().is_relative_to(target.resolve()):
-        raise UserError(f"{source} lies inside {target}, which is replaced; move it elsewhere first.")
-    digest, md5 = (None, None) if source.is_dir() else hashes(source)
-    published = _has_published_md5(config, source, md5, replace)
+    target = Path(to) / config.name
+    check_terms(config, acknowledge)
+    offer = resolve(config, Path(source).expanduser(), mode, target)
+    published = _is_published(config, offer, replace)
     earlier = None if published or replace else read_record(target)
-    if digest is not None:
-        _check_pin(earlier, source, digest, target)
-    with whole(target) as part, _names(part, source, target):
+    check_archive(earlier, offer, target)
+    with whole(target) as part, _rename_in_errors(part, offer.path, target):
         part.mkdir()
-        fetch(source, part / "files", mode, chosen(parser(config.parser), given, source))
-        fetch_companions(parser(config.parser), source, part)
-        root, record = _recognise(config, part, published, source)
-        _check_files(earlier, source, digest, record, target)
+        fetch(offer, part / "files")
+        fetch_companions(layout_of(config.parser), offer, part)
+        root, record = _recognise(config, part / "files", offer, published)
+        check_files(earlier, offer, record, target)
         record |= {
-            "source": Path(os.path.abspath(source)).name,
-            "sha256": digest,
+            "source": Path(os.path.abspath(offer.path)).name,
+            "sha256": offer.sha256,
             "root": str(root.relative_to(part)),
             "published": published,
             "acknowledged": acknowledge,
             "adopted": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        (part / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    log.info("%s: adopted %s, %s data: %s.", config.name, source, record["kind"], _found(config, record))
+        write_record(part, record)
+    found = _found(config, record)
+    log.info("%s: adopted %s, %s data: %s.", config.name, offer.path, record["kind"], found)
     return target / record["root"]
 
 
-def check_unchanged(config: DatasetConfig, root: Path, record: dict | None) -> None:
-    """R1: the files are those that were adopted, by their names and sizes; a linked folder may have changed.
-
-    Raises:
-        UserError: they are not.
-    """
-    pinned = (record or {}).get("fingerprint")
-    if pinned and pinned != fingerprint(root, parser(config.parser).places(root)):
-        raise UserError(
-            f"{root}: its files are not those adopted from {record['source']} at {record['adopted']}; put "
-            f"them back, or run `dgreid adopt {config.name} --from PATH --replace`."
-        )
-
-
-def _found(config: DatasetConfig, record: dict) -> str:
-    """What was found against what a whole copy has."""
-    words = []
-    for name in ("images", "ids", "cameras"):
-        number, whole_copy = record["counts"].get(name, 0), config.expect.get(name)
-        words.append(f"{number:,} {name}" + (f" of {whole_copy:,}" if whole_copy else ""))
-    if record["missing"]:
-        words.append("missing " + ", ".join(record["missing"]))
-    return ", ".join(words)
-
-
 def check_link(name: str, to: Path | str) -> None:
-    """Refuse to hide a real folder behind the link that `link` makes; asked before anything is adopted."""
+    """Refuse to hide a real folder behind the link that `link` makes; call it before adopting."""
     entry = RAW / name
     if not _is_raw(to) and entry.exists() and not entry.is_symlink():
         raise UserError(
@@ -132,7 +101,7 @@ def check_link(name: str, to: Path | str) -> None:
 
 
 def link(name: str, to: Path | str) -> None:
-    """Make data/raw/NAME, where every later stage looks, lead to a data set adopted elsewhere."""
+    """Link data/raw/NAME, where every later stage looks, to a data set adopted elsewhere."""
     if _is_raw(to):
         return
     check_link(name, to)
@@ -141,14 +110,10 @@ def link(name: str, to: Path | str) -> None:
     log.info("%s leads to %s.", RAW / name, Path(to) / name)
 
 
-def _is_raw(to: Path | str) -> bool:
-    return Path(to).resolve() == RAW.resolve()
-
-
 def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
-    """The folder that the paths of a manifest are relative to.
+    """Find the folder that the paths of a manifest are relative to.
 
-    `data/archives/NAME.zip`, if there, is adopted first, and again when it has changed.
+    If there is `data/archives/NAME.zip`, it is adopted first, and again after it has changed.
 
     Raises:
         UserError: the data set was never adopted; says how to do that.
@@ -163,105 +128,44 @@ def images_root(name: str, raw: Path = RAW, archives: Path = ARCHIVES) -> Path:
                 adopt(config, archive, raw, acknowledge=config.access == "drawn", replace=True)
                 record = read_record(raw / name)
     if record is None:
-        raise UserError(f"{raw / name}: {config.title} is not here; {_remedy(config)}.")
+        raise UserError(f"{raw / name}: {config.title} is not here; {remedy(config)}.")
     root = raw / name / record["root"]
     if not root.is_dir():
-        raise UserError(f"{root}: the adopted folder is gone; {_remedy(config)}.")
+        raise UserError(f"{root}: the adopted folder is gone; {remedy(config)}.")
     return root
 
 
-def read_record(folder: Path) -> dict | None:
-    """What `adopt` recorded about `folder`; None if there is nothing, or nothing that `adopt` writes."""
-    try:
-        record = json.loads((folder / RECORD).read_text())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and {"kind", "root", "source"} <= record.keys() else None
+def _is_raw(to: Path | str) -> bool:
+    return Path(to).resolve() == RAW.resolve()
 
 
-def where_to_ask(config: DatasetConfig) -> str:
-    """How to get a data set, one sentence; none is openly licensed with a known hash, so none is fetched."""
-    if config.access == "drawn":
-        return f"{config.title} is drawn, not downloaded: `dgreid synthesize dataset={config.name}`."
-    if config.access == "withdrawn":
-        return f"{config.title} was withdrawn by its authors and is handed out nowhere; do without it."
-    way = {
-        "open": "no open licence is stated for it",
-        "request": "it is given on request",
-        "agreement": "it is given under an agreement",
-    }[config.access]
-    way += f"; see {config.home}" if config.home else "; ask its authors"
-    return f"{config.title} is not downloaded: {way}, then run `dgreid adopt {config.name} --from PATH`."
+def _is_current(record: dict | None, archive: Path) -> bool:
+    return record is not None and record.get("sha256") == sha256(archive)
 
 
-def _remedy(config: DatasetConfig) -> str:
-    if config.access == "drawn":
-        return f"draw it with `dgreid synthesize dataset={config.name}`"
-    get = f", to be had from {config.home}" if config.home else ""
-    return f"run `dgreid adopt {config.name} --from PATH` with its archive or folder{get}"
+def _is_published(config: DatasetConfig, offer: Offer, replace: bool) -> bool:
+    """R1: whether this is the published archive, by its md5; an archive of another name may differ from it.
 
-
-def _check_terms(config: DatasetConfig, acknowledge: bool) -> None:
-    """R20: withdrawn or restricted data need a statement of the user, which is recorded."""
-    if acknowledge or config.access not in ("withdrawn", "request"):
-        return
-    state = {"withdrawn": "was withdrawn by its authors", "request": "is given on request only"}
-    terms = f" ({config.home})" if config.home else ""
-    raise UserError(
-        f"{config.title} {state[config.access]}{terms}; if you hold a copy that you may use, say so with "
-        "--acknowledge."
-    )
-
-
-def _has_published_md5(config: DatasetConfig, source: Path, found: str | None, replace: bool) -> bool:
-    """R1: whether this is the published archive; an md5 belongs to one file, so another name may differ.
-
-    A repacked archive under the published name is taken only when told so (`replace`): its names and counts
-    are checked all the same.
+    A repacked archive under the published name is taken only with `replace`; its names and counts are
+    checked all the same.
     """
-    if not config.md5 or found is None:
+    if not config.md5 or offer.md5 is None:
         return False
-    if found != config.md5 and source.name == config.archive:
-        extract.check_whole(source)  # a truncated download is that before it is another file
-        known = f"{source}: its md5 is {found}, the published {config.archive} has {config.md5}"
+    if offer.md5 != config.md5 and offer.path.name == config.archive:
+        extract.check_whole(offer.path)  # if it is a truncated download, say that instead
+        known = f"{offer.path}: its md5 is {offer.md5}, the published {config.archive} has {config.md5}"
         if not replace:
             raise UserError(
                 f"{known}; get it again, or add --replace if it was repacked and you trust it (names and "
                 "counts are checked all the same)."
             )
         log.warning("%s; taken as a repacked copy.", known)
-    return found == config.md5
-
-
-def _check_pin(record: dict | None, source: Path, digest: str, target: Path) -> None:
-    """R1: without a published hash, the archive seen first is the one; another needs the user's word."""
-    pinned = record and record.get("sha256")
-    if pinned and pinned != digest:
-        extract.check_whole(source)
-        raise UserError(
-            f"{source}: sha256 {digest[:12]}..., not the archive adopted before ({record['source']}, sha256 "
-            f"{pinned[:12]}..., in {target / RECORD}); if you mean to exchange it, add --replace."
-        )
-
-
-def _check_files(record: dict | None, source: Path, digest: str | None, now: dict, target: Path) -> None:
-    """R1: likewise where a folder is adopted, or was: by names and sizes, for a folder has no hash."""
-    if record is None or (digest is not None and record.get("sha256") == digest):
-        return
-    pinned, lesser = record.get("fingerprint"), (record.get("kind"), now["kind"]) == ("full", "partial")
-    if lesser or (pinned and pinned != now["fingerprint"]):
-        before, after = (
-            f"{each.get('counts', {}).get('images', 0):,} images, {each['kind']}" for each in (record, now)
-        )
-        raise UserError(
-            f"{source}: its files ({after}) are not those adopted before from {record['source']} ({before}, "
-            f"in {target / RECORD}); if you mean to exchange them, add --replace."
-        )
+    return offer.md5 == config.md5
 
 
 @contextmanager
-def _names(part: Path, source: Path, target: Path) -> Iterator[None]:
-    """Let messages name what the user knows instead of our temporary folder."""
+def _rename_in_errors(part: Path, source: Path, target: Path) -> Iterator[None]:
+    """Make error messages name what the user knows instead of our temporary folder `part`."""
     try:
         yield
     except UserError as error:
@@ -269,20 +173,20 @@ def _names(part: Path, source: Path, target: Path) -> Iterator[None]:
         raise UserError(said.replace(str(part), str(target))) from error
 
 
-def _recognise(config: DatasetConfig, part: Path, published: bool, source: Path) -> tuple[Path, dict]:
-    """Find the root, parse the names, check people and counts."""
-    module, files = parser(config.parser), part / "files"
+def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool) -> tuple[Path, dict]:
+    """Find the root in the fetched files, parse the names, check identities and counts."""
+    layout, source = layout_of(config.parser), str(offer.path)
     try:
-        root = find_or_unpack(module, files, str(source))
+        root = find_or_unpack(layout, files, source)
         parsed = parse(config, root)
     except UserError as error:
         said = str(error).removesuffix(".") + where_from(error, config)
-        raise UserError(said + guess(files, module.TITLE)) from error
+        raise UserError(said + guess(files, layout.title)) from error
     if not parsed.images:
         raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
     if not published:
         rules.published_people(config, parsed, root)
-    kind = rules.data_kind(config, parsed, str(root).replace(str(files), str(source)))
+    kind = rules.data_kind(config, parsed, str(root).replace(str(files), source))
     for note in parsed.notes:
         log.warning("%s: %s.", source, note)
     return root, {
@@ -293,9 +197,16 @@ def _recognise(config: DatasetConfig, part: Path, published: bool, source: Path)
         "variants": sorted({image.variant for image in parsed.images}),
         "split_sets": sorted({split_set for split_set, _, _ in parsed.splits}),
         "lacks": list(parsed.lacks),
-        "fingerprint": fingerprint(root, module.places(root)),
+        "fingerprint": fingerprint(root, layout.places(root)),
     }
 
 
-def _is_current(record: dict | None, archive: Path) -> bool:
-    return record is not None and record.get("sha256") == sha256(archive)
+def _found(config: DatasetConfig, record: dict) -> str:
+    """Say what was found, and what a whole copy has."""
+    words = []
+    for name in ("images", "ids", "cameras"):
+        number, whole_copy = record["counts"].get(name, 0), config.expect.get(name)
+        words.append(f"{number:,} {name}" + (f" of {whole_copy:,}" if whole_copy else ""))
+    if record["missing"]:
+        words.append("missing " + ", ".join(record["missing"]))
+    return ", ".join(words)

@@ -1,4 +1,4 @@
-"""Extracting an archive that a stranger packed: every member is checked before anything is written."""
+"""Extracting archives of unknown origin: every member is checked before anything is written."""
 
 import shutil
 import stat
@@ -23,12 +23,12 @@ def extract(archive: Path, to: Path, title: str | None = None) -> None:
 
     Args:
         archive: the file.
-        to: the folder to make.
-        title: what messages call the archive, its path by default.
+        to: the folder to create.
+        title: what messages call the archive; its path by default.
 
     Raises:
-        UserError: not a whole archive, encrypted, or a member that is a link, a device, or would land
-            outside `to`; in the last cases nothing has been written.
+        UserError: the archive is not whole or encrypted, or a member is a link, a device, or would be
+            written outside `to`; in the last three cases nothing has been written.
     """
     archive, to = Path(archive), Path(to)
     title = title or str(archive)
@@ -48,7 +48,7 @@ def check_whole(archive: Path) -> None:
 
 @contextmanager
 def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
-    """An archive's checked members, what opens one, and what reads them all; its faults as one sentence."""
+    """Open an archive: its checked members, a function to open one, and one that reads them all."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
@@ -59,7 +59,7 @@ def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
         else:
             raise UserError(f"{title} is not a whole zip or tar archive{_guess(archive)}.")
     except BROKEN as error:
-        if isinstance(error, OSError) and error.errno:  # the disk's fault, not the archive's
+        if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
             raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
 
@@ -102,7 +102,7 @@ def _tar_members(archive: str, file: tarfile.TarFile) -> Iterator[tuple[str, int
 
 
 def _checked_name(archive: str, name: str) -> str:
-    """The member's path, with backslashes, which some Windows programs write, as slashes."""
+    """The member's path, with slashes for the backslashes that some Windows programs write."""
     name = name.replace("\\", "/")
     path = PurePosixPath(name)
     drive = path.parts[0][1:2] == ":" if path.parts else False
@@ -112,7 +112,7 @@ def _checked_name(archive: str, name: str) -> str:
 
 
 def _write(archive: str, to: Path, members: Iterator, opened) -> None:
-    members = list(members)  # all are checked before the first is written
+    members = list(members)  # checks all before the first is written
     size, free = sum(size for _, size, _ in members), shutil.disk_usage(_existing(to)).free
     if size > free:
         raise UserError(f"{archive} needs {size / 1e9:.1f} GB and {to} has {free / 1e9:.1f} GB free.")
@@ -123,7 +123,7 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
         if _is_clutter(name):
             continue
         path = to / name
-        if name.endswith("/"):  # an empty folder says that its images are missing
+        if name.endswith("/"):  # keep empty folders: they show that their images are missing
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
 
 
 def _is_clutter(name: str) -> bool:
-    """What macOS adds to archives; its ._* files look like images."""
+    """Whether macOS added this to an archive; its ._* files look like images."""
     return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith("._")
 
 

@@ -1,1 +1,65 @@
-"""One parser per data set. A file here is a parser; nothing else registers it."""
+"""One parser per data set: a file here is a parser; nothing else registers it.
+
+A parser declares `LAYOUT` (see `datasets.layout`) and defines `parse(root, options) -> Parsed`.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from dgreid.datasets.config import DatasetConfig
+from dgreid.datasets.layout import Layout
+from dgreid.datasets.names import has_names
+from dgreid.datasets.records import Parsed
+from dgreid.errors import UserError, unknown
+
+COMMON_OPTIONS = ("size", "allow_partial")  # read by `rules`, not by parsers
+
+
+def parser(name: str) -> ModuleType:
+    """The parser module called `name`.
+
+    Raises:
+        UserError: there is no such parser.
+    """
+    if name not in parser_names():
+        raise unknown("parser", name, parser_names())
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def layout_of(name: str) -> Layout:
+    """What the parser called `name` declares."""
+    return parser(name).LAYOUT
+
+
+def parser_names() -> list[str]:
+    """Names of all parsers, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def parse(config: DatasetConfig, root: Path) -> Parsed:
+    """Read the names below `root` as this data set's parser does.
+
+    Raises:
+        UserError: a file that does not belong, or an option the parser does not have.
+    """
+    module = parser(config.parser)
+    options = {*COMMON_OPTIONS, *module.LAYOUT.options}
+    for option in config.options:
+        if option not in options:
+            raise unknown(f"option of {config.name}", option, options)
+    return module.parse(Path(root), config.options)
+
+
+def looks_like(folder: Path) -> list[str]:
+    """Titles of the data sets whose folders and names are in `folder`, sorted."""
+    found = []
+    for each in map(layout_of, parser_names()):
+        try:
+            root = each.find(folder)
+        except UserError:  # nothing of it, or more than one
+            continue
+        if has_names(root, each.places(root)):
+            found.append(each.title)
+    return sorted(found)

@@ -1,16 +1,16 @@
-"""CUHK03: 1,467 people in five camera pairs; 14,097 detected or 14,096 labeled images. Sizes vary.
+"""CUHK03: 1,467 identities in five camera pairs; 14,097 detected or 14,096 labeled images. Sizes vary.
 
-843 / 440 / 77 / 58 / 49 people per pair; up to five images per person and view. Read from the released
-`cuhk-03.mat`, from PNG files with canonical names (`images_detected/1_001_1_01.png`), or from the
-ready-made new-protocol folders. Option `variant` (detected, labeled) chooses the boxes: the two show the
-same people, and two identities (1202, 1390) change sides between their new-protocol splits, so that a
-protocol which trains on one and searches the other is refused. `both` pools them for the classic split, as
+843 / 440 / 77 / 58 / 49 identities per pair; up to five images per identity and view. Read from the
+released `cuhk-03.mat`, from PNG files with canonical names (`images_detected/1_001_1_01.png`), or from the
+ready-made new-protocol folders. Option `variant` (detected, labeled) chooses the boxes: both show the same
+identities, and two of them (1202, 1390) change sides between the two new-protocol splits, so a protocol
+that trains on one variant and tests on the other is refused. `both` pools them for the classic split, as
 M3L's source does.
 
-Split sets: `cuhk03/classic_VARIANT`, the twenty test sets of 100 people shipped in the .mat (query and
-gallery both hold every test image; scored with single-shot galleries in the literature, so not
-comparable with the other); `cuhk03/np_VARIANT`, 767 / 700 people, if
-`cuhk03_new_protocol_config_VARIANT.mat` lies beside the .mat or above it, or in folders made from it.
+Split sets: `cuhk03/classic_VARIANT`, the twenty test sets of 100 identities shipped in the .mat (query and
+gallery both hold every test image; the literature scores them with single-shot galleries, so results are
+not comparable); `cuhk03/np_VARIANT`, 767 / 700 identities, if `cuhk03_new_protocol_config_VARIANT.mat` lies
+beside the .mat or above it, or in folders made from it.
 
 Reference: Li et al., DeepReID, CVPR 2014; Zhong et al., Re-ranking with k-reciprocal Encoding, CVPR 2017.
 """
@@ -20,25 +20,13 @@ from bisect import bisect_left
 from pathlib import Path
 
 from dgreid.datasets.images import open_mat
+from dgreid.datasets.layout import DEPTH, Layout
+from dgreid.datasets.names import Places, here, inside, match_folders, match_names
 from dgreid.datasets.parsers import market1501
-from dgreid.datasets.records import (
-    DEPTH,
-    Image,
-    Parsed,
-    Places,
-    find_root,
-    here,
-    inside,
-    match_folders,
-    match_names,
-)
+from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError, unknown
 from dgreid.files import md5
 
-TITLE = "CUHK03"
-TREE = "cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)"
-OPTIONS = ("variant",)
-NESTINGS = ("cuhk03_release", "", "cuhk03/cuhk03_release", "cuhk03", "cuhk03-np", "cuhknp")
 MAT = "cuhk-03.mat"
 VARIANTS, BOTH = ("detected", "labeled"), "both"
 NAME = re.compile(r"^(?P<pair>[1-5])_(?P<person>\d{3})_(?P<view>[12])_(?P<index>\d{2})\.png$")
@@ -48,19 +36,29 @@ NP_MD5 = {
     "cuhk03_new_protocol_config_detected.mat": "27237df9b418c99ee4f82ceefa641a91",
     "cuhk03_new_protocol_config_labeled.mat": "cd0a6a651ecbbbd7b4af919e2b08c0b1",
 }
-COMPANIONS = tuple(NP_MD5)  # small files that are found beside the data set rather than in it
 
 
-def find(folder: Path) -> Path:
-    """The folder that holds cuhk-03.mat, images_detected or images_labeled, or detected and labeled."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+def _held(root: Path) -> Places:
+    """The root holds the .mat, PNG folders, or new-protocol folders of one or both variants."""
+    found: Places = [(MAT, None)] if (root / MAT).is_file() else []
+    found += here(root, NAME, *(f"images_{variant}" for variant in VARIANTS))
+    return found + here(root, NP_NAME, *(f for variant in (*VARIANTS, "") for f in _folders(variant)))
 
 
-def places(path: Path) -> Places:
-    """What makes `path` the root: the .mat, PNG folders, or new-protocol folders of one or both variants."""
-    found: Places = [(MAT, None)] if (path / MAT).is_file() else []
-    found += here(path, NAME, *(f"images_{variant}" for variant in VARIANTS))
-    return found + here(path, NP_NAME, *(f for variant in (*VARIANTS, "") for f in _folders(variant)))
+def _folders(variant: str) -> tuple[str, ...]:
+    return tuple(f"{variant}/{folder}" if variant else folder for folder in market1501.FOLDERS.values())
+
+
+LAYOUT = Layout(
+    title="CUHK03",
+    tree="cuhk03_release/cuhk-03.mat (or cuhk03-np/{detected,labeled}/bounding_box_train/0001_c1_1.png)",
+    nestings=("cuhk03_release", "", "cuhk03/cuhk03_release", "cuhk03", "cuhk03-np", "cuhknp"),
+    name=NAME,
+    held=_held,
+    companions=tuple(NP_MD5),
+    options=("variant",),
+    shares_identities_with=("cuhk01", "cuhk02"),
+)
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -92,7 +90,7 @@ def _mat_images(root: Path, variant: str) -> list[Image]:
 
 
 def _parse_both(root: Path) -> Parsed:
-    """Labeled and detected images in one pool; the classic split alone keeps its people apart."""
+    """Pool labeled and detected images; only the classic split keeps identities apart in both."""
     if not (root / MAT).is_file():
         raise UserError(f"{root}: {MAT} is needed to pool the variants, only it has the classic test sets.")
     pool = Parsed([])
@@ -123,7 +121,7 @@ def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
 def _parse_png(root: Path, variant: str) -> Parsed:
     images = [
         _image(path, variant, *(int(match[key]) for key in ("pair", "person", "index")))
-        for path, match in match_names(root, f"images_{variant}", NAME, TITLE)
+        for path, match in match_names(root, f"images_{variant}", NAME, LAYOUT.title)
     ]
     parsed = Parsed(images)
     _split_new(parsed, root, variant)
@@ -131,9 +129,9 @@ def _parse_png(root: Path, variant: str) -> Parsed:
 
 
 def _parse_folders(root: Path, variant: str) -> Parsed:
-    """The ready-made new-protocol images; their identities are the global ones.
+    """Read the ready-made new-protocol images; their identities are the global ones.
 
-    Which camera pair somebody belongs to follows from that numbering alone, so camera counts are no proof.
+    Only that numbering says to which camera pair an identity belongs, so camera counts prove nothing.
     """
     named = [word for word in VARIANTS if word in root.resolve().name.lower()]
     if here(root, NP_NAME, *_folders(variant)):
@@ -143,7 +141,7 @@ def _parse_folders(root: Path, variant: str) -> Parsed:
     else:
         other = next(word for word in VARIANTS if word != variant)
         raise UserError(f"{root}: holds the {other} boxes only; adopt a copy with the {variant} ones.")
-    rows, missing = match_folders(root, folders, NP_NAME, TITLE)
+    rows, missing = match_folders(root, folders, NP_NAME, LAYOUT.title)
     parsed = Parsed([], missing=missing, inferred=("camera",))
     for number, path, match in rows:
         identity, view = int(match["identity"]), int(match["camera"])
@@ -155,10 +153,6 @@ def _parse_folders(root: Path, variant: str) -> Parsed:
         )  # fmt: skip
         parsed.splits.setdefault((f"cuhk03/np_{variant}", 0, role), []).append(path)
     return parsed
-
-
-def _folders(variant: str) -> tuple[str, ...]:
-    return tuple(f"{variant}/{folder}" if variant else folder for folder in market1501.FOLDERS.values())
 
 
 def _image(path: str, variant: str, pair: int, person: int, index: int) -> Image:
@@ -187,7 +181,7 @@ def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
         for image in parsed.images:
             rows[image.person_raw in test].append(image)
         parsed.splits[split_set, number, "train"] = [image.path for image in rows[False]]
-        # somebody seen in one view only cannot be searched
+        # an identity seen in one view only cannot be a query
         parsed.splits[split_set, number, "query"] = [
             image.path for image in rows[True] if len(views[image.person_raw]) == 2
         ]
@@ -196,7 +190,7 @@ def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
 
 def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
     name = f"cuhk03_new_protocol_config_{variant}.mat"
-    above = (folder / name for folder in (root, *root.parents[:DEPTH]))  # it is often beside cuhk03_release
+    above = (folder / name for folder in (root, *root.parents[:DEPTH]))  # often it lies beside cuhk03_release
     file = next((place for place in above if place.is_file()), None)
     if file is None:
         parsed.notes += (f"without {name} beside it there is no split set cuhk03/np_{variant}",)

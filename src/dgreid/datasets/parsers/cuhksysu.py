@@ -1,8 +1,8 @@
-"""CUHK-SYSU as re-identification data: 11,934 people, 34,574 boxes of street snapshots. Sizes vary.
+"""CUHK-SYSU as re-identification data: 11,934 identities, 34,574 boxes of street snapshots. Sizes vary.
 
-Every appearance of every entry of `Person.mat`, so training and test people of the person-search
+Every appearance of every entry of `Person.mat`, so training and test identities of the person-search
 benchmark together: as a source it excludes CUHK-SYSU as a target. No real cameras. Three kinds of crops
-go around, with different pixels, so the manifest states the variant:
+are in use, with different pixels, so the manifest states the variant:
 
 - crops_a: `cropped_images/p11422_s16929_1.jpg`, of unknown origin (torchreid, fast-reid, ACL, META);
 - crops_b: `cropped_image/p00001_n01_s00001_hard0.png`, MetaBIN's script: MATLAB's
@@ -20,23 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dgreid.datasets.records import (
-    Image,
-    Parsed,
-    Places,
-    as_published,
-    find_root,
-    here,
-    inside,
-    list_images,
-    match_names,
-)
+from dgreid.datasets.layout import Layout
+from dgreid.datasets.names import Places, as_published, here, inside, list_images, match_names
+from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError
 
-TITLE = "CUHK-SYSU"
-TREE = "cropped_image/p00001_n01_s00001_hard0.png (or Image/SSM/s1.jpg with annotation/Person.mat)"
-OPTIONS = ("variant",)
-NESTINGS = ("", "CUHK-SYSU", "cuhksysu", "CUHK_SYSU", "cuhksysu4reid", "dataset")
 CROPS = {  # folder: (variant, name)
     "cropped_image": (
         "crops_b",
@@ -51,21 +39,26 @@ CROPS = {  # folder: (variant, name)
         re.compile(r"^(?P<identity>\d{5})_s(?P<scene>\d+)_(?P<index>\d{7})_(?P<hard>[01])\.jpg$"),
     ),
 }
-ALTERNATIVES = True  # kinds of crops beside each other are not one data set
 PERSONS = "annotation/Person.mat"
 SCENES, SCENE = "Image/SSM", re.compile(r"^s\d+\.jpg$")
 Person = tuple[str, list[tuple[str, tuple[int, ...], bool]]]  # name, appearances (scene, box, hard)
 
 
-def find(folder: Path) -> Path:
-    """The folder that holds one of the crop folders, or Image and annotation."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+def _held(root: Path) -> Places:
+    """The root holds crop folders, or the original annotation with its scenes."""
+    found = [place for folder, (_, name) in CROPS.items() for place in here(root, name, folder)]
+    return found + ([(PERSONS, None), *here(root, SCENE, SCENES)] if (root / PERSONS).is_file() else [])
 
 
-def places(path: Path) -> Places:
-    """What makes `path` the root: crop folders, or the original annotation with its scenes."""
-    found = [place for folder, (_, name) in CROPS.items() for place in here(path, name, folder)]
-    return found + ([(PERSONS, None), *here(path, SCENE, SCENES)] if (path / PERSONS).is_file() else [])
+LAYOUT = Layout(
+    title="CUHK-SYSU",
+    tree="cropped_image/p00001_n01_s00001_hard0.png (or Image/SSM/s1.jpg with annotation/Person.mat)",
+    nestings=("", "CUHK-SYSU", "cuhksysu", "CUHK_SYSU", "cuhksysu4reid", "dataset"),
+    name=CROPS["cropped_image"][1],
+    held=_held,
+    alternatives=True,  # different kinds of crops beside each other are not one data set
+    options=("variant",),
+)
 
 
 def parse(root: Path, options: dict) -> Parsed:
@@ -77,17 +70,22 @@ def parse(root: Path, options: dict) -> Parsed:
     folders = {variant: spelled for name, (variant, _) in CROPS.items() if (spelled := inside(root, name))}
     filled = {variant: folder for variant, folder in folders.items() if list_images(root / folder)}
     released = (root / PERSONS).is_file()
-    crops = filled if filled or released else folders  # an empty folder hides nothing that is beside it
+    crops = filled if filled or released else folders  # an empty folder does not hide what lies beside it
     if not crops and wanted in (None, "crops_b") and released:
         return _parse_scenes(root)
     if wanted is None and len(crops) > 1:
         raise UserError(f"{root}: holds {' and '.join(sorted(crops))}; choose one with options.variant.")
     variant = wanted or next(iter(crops), None)
     if variant not in crops:
-        raise UserError(f"{root}: has {', '.join(sorted(crops)) or 'no crops'}, not {variant}; see TREE.")
+        raise UserError(
+            f"{root}: has {', '.join(sorted(crops)) or 'no crops'}, not {variant}; expected {LAYOUT.tree}."
+        )
     name = next(name for kind, name in CROPS.values() if kind == variant)
     return Parsed(
-        [_image(path, match, variant) for path, match in match_names(root, crops[variant], name, TITLE)]
+        [
+            _image(path, match, variant)
+            for path, match in match_names(root, crops[variant], name, LAYOUT.title)
+        ]
     )
 
 
@@ -105,8 +103,8 @@ def _image(path: str, match: re.Match, variant: str) -> Image:
 
 
 def _parse_scenes(root: Path) -> Parsed:
-    """The boxes of the scenes that are here; a copy that lacks some is partial."""
-    named = match_names(root, SCENES, SCENE, TITLE)
+    """Read the boxes of the scenes that are here; a copy that lacks some is partial."""
+    named = match_names(root, SCENES, SCENE, LAYOUT.title)
     held = {as_published(path.rsplit("/", 1)[-1]): path for path, _ in named}
     images, scenes = [], set()
     for image in _read_persons(root):
@@ -120,7 +118,7 @@ def _parse_scenes(root: Path) -> Parsed:
 
 
 def _read_persons(root: Path) -> list[Image]:
-    """Every appearance in the original annotation, as a box of its scene, named as MetaBIN's crops are."""
+    """Read every appearance in the original annotation, as a box of its scene named like MetaBIN's crops."""
     import h5py  # late: only this layout needs them
     from scipy.io.matlab import MatReadError
 
@@ -152,7 +150,7 @@ def _appearance(person: str, index: int, scene: str, box: tuple[int, ...], hard:
 
 
 def _mat5_persons(file: Path) -> Iterator[Person]:
-    """The released file, MATLAB 5."""
+    """Read the released file, MATLAB 5."""
     from scipy.io import loadmat
 
     for person in np.ravel(loadmat(file, squeeze_me=True, struct_as_record=False)["Person"]):
@@ -166,7 +164,7 @@ def _mat5_persons(file: Path) -> Iterator[Person]:
 
 
 def _hdf5_persons(file: Path) -> Iterator[Person]:
-    """The same table saved again as MATLAB 7.3: a struct array is a group, a field a table of references."""
+    """Read the same table saved as MATLAB 7.3: a struct array is a group, a field a table of references."""
     import h5py
 
     with h5py.File(file) as mat:

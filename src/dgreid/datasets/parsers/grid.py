@@ -1,8 +1,8 @@
-"""QMUL underGround Re-IDentification (GRID): 250 pairs and 775 strangers from a metro station.
+"""QMUL underGround Re-IDentification (GRID): 250 pairs and 775 distractors from a metro station.
 
 250 probe images, 1,025 gallery images (250 matches + 775 distractors, all named 0000: 775 different
-unknown people). Eight cameras by its description, 1-6 occur. JPEG, sizes vary. Ten official folds of
-125 training people; 125 queries are searched in 900 images.
+unknown people). Its description speaks of eight cameras; 1-6 occur. JPEG, sizes vary. Ten official folds
+of 125 training identities; the other 125 are queries in a gallery of 900 images.
 
 Reference: Loy, Liu and Gong, Person Re-identification by Manifold Ranking, ICIP 2013.
 """
@@ -10,12 +10,11 @@ Reference: Loy, Liu and Gong, Person Re-identification by Manifold Ranking, ICIP
 import re
 from pathlib import Path
 
-from dgreid.datasets.records import Image, Parsed, Places, find_root, here, match_folders
+from dgreid.datasets.layout import Layout, SplitSet
+from dgreid.datasets.names import match_folders
+from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError
 
-TITLE = "GRID"
-TREE = "underground_reid/{probe,gallery,features_and_partitions.mat}, probe/0001_1_25004_107_32_106_221.jpeg"
-NESTINGS = ("", "underground_reid", "grid/underground_reid", "GRID", "grid")
 NAME = re.compile(
     r"^(?P<identity>\d{4})_(?P<camera>[1-8])_(?P<frame>\d+)"
     r"_(?P<x>-?\d+)_(?P<y>-?\d+)_(?P<w>\d+)_(?P<h>\d+)\.jpeg$"
@@ -23,23 +22,29 @@ NAME = re.compile(
 FOLDERS = {"query": "probe", "gallery": "gallery"}
 PARTITIONS = "features_and_partitions.mat"
 FOLDS = "train_ids_10_folds.txt"  # the same ten folds as text, one line each
-SPLIT_SET = "grid/official10"
-COUNT = 10  # folds, each with half of the pairs' people
-
-
-def find(folder: Path) -> Path:
-    """The folder that holds probe and gallery."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE, [(name, NAME) for name in FOLDERS.values()])
-
-
-def places(path: Path) -> Places:
-    """What makes `path` the root: probe and gallery."""
-    return here(path, NAME, *FOLDERS.values(), together=True)
+OFFICIAL10 = SplitSet(  # each fold trains on half of the pairs
+    "grid/official10",
+    count=10,
+    frozen="ed29069ebfe03d22f6ea762a0cd5b6a35a346a4e307fd04194ca7faf56f1ed7b",
+    shipped=True,
+    certain=False,  # the folds are known from one copy, as text
+)
+LAYOUT = Layout(
+    title="GRID",
+    tree="underground_reid/{probe,gallery,features_and_partitions.mat}, "
+    "probe/0001_1_25004_107_32_106_221.jpeg",
+    nestings=("", "underground_reid", "grid/underground_reid", "GRID", "grid"),
+    name=NAME,
+    folders=tuple(FOLDERS.values()),
+    together=True,
+    split_sets=(OFFICIAL10,),
+    single_shot=True,
+)
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read probe and gallery and the official folds; a copy without one of these is partial."""
-    rows, missing = match_folders(root, tuple(FOLDERS.values()), NAME, TITLE)
+    rows, missing = match_folders(root, LAYOUT.folders, NAME, LAYOUT.title)
     images = [_image(path, match, tuple(FOLDERS)[number]) for number, path, match in rows]
     folds = read_folds(root)
     if not folds:
@@ -82,14 +87,14 @@ def _read_partitions(path: Path) -> list[list[int]]:
 
 def _image(path: str, match: re.Match, role: str) -> Image:
     identity = match["identity"]
-    stranger = identity == "0000"
-    if stranger and role == "query":
+    distractor = identity == "0000"
+    if distractor and role == "query":
         raise UserError(f"{path}: a distractor (0000) cannot be a probe; get the published copy.")
     return Image(
         path=path,
-        person=None if stranger else identity,
+        person=None if distractor else identity,
         person_raw=identity,
-        kind="distractor" if stranger else "person",
+        kind="distractor" if distractor else "person",
         role=role,
         camera=int(match["camera"]) - 1,
         camera_raw=match["camera"],
@@ -99,9 +104,11 @@ def _image(path: str, match: re.Match, role: str) -> Image:
 
 
 def _check_folds(folds: list[list[int]], people: list[int], root: Path) -> None:
-    """Ten folds, each of a different half of the people, each of whom once: 125 of 250."""
-    if len(folds) != COUNT:
-        raise UserError(f"{root}: {len(folds)} folds instead of {COUNT}; get the published folds again.")
+    """Check that there are ten folds, each of half of the identities (125 of 250), each of them once."""
+    if len(folds) != OFFICIAL10.count:
+        raise UserError(
+            f"{root}: {len(folds)} folds instead of {OFFICIAL10.count}; get the published folds again."
+        )
     for number, fold in enumerate(folds, start=1):
         if not set(fold) <= set(people):
             raise UserError(
@@ -120,11 +127,11 @@ def _split(parsed: Parsed, folds: list[list[int]], root: Path) -> None:
         {int(i.person): i.path for i in parsed.images if i.role == role and i.person}
         for role in ("query", "gallery")
     )
-    strangers = [i.path for i in parsed.images if i.kind == "distractor"]
+    distractors = [i.path for i in parsed.images if i.kind == "distractor"]
     people = sorted(probes.keys() & matches.keys())
     _check_folds(folds, people, root)
     for number, fold in enumerate(folds):
         test = [person for person in people if person not in set(fold)]
-        parsed.splits[SPLIT_SET, number, "train"] = [f[p] for p in fold for f in (probes, matches)]
-        parsed.splits[SPLIT_SET, number, "query"] = [probes[p] for p in test]
-        parsed.splits[SPLIT_SET, number, "gallery"] = [matches[p] for p in test] + strangers
+        parsed.splits[OFFICIAL10.name, number, "train"] = [f[p] for p in fold for f in (probes, matches)]
+        parsed.splits[OFFICIAL10.name, number, "query"] = [probes[p] for p in test]
+        parsed.splits[OFFICIAL10.name, number, "gallery"] = [matches[p] for p in test] + distractors

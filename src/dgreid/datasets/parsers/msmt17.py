@@ -1,16 +1,16 @@
-"""MSMT17: 4,101 people, 15 cameras indoors and outdoors, 126,441 images. JPEG, sizes vary.
+"""MSMT17: 4,101 identities, 15 cameras indoors and outdoors, 126,441 images. JPEG, sizes vary.
 
-Train 1,041 people / 32,621 images, of which a validation list takes some (same people); query 3,060 /
+Train 1,041 identities / 32,621 images, some of them in a validation list (same identities); query 3,060 /
 11,659; gallery 3,060 / 82,161. On request from its authors. Version 1 shows faces, version 2 masks them:
-different pixels, so the manifest states which (option `version`; needed where a folder holds both).
+different pixels, so the manifest states which (option `version`; needed if a folder holds both).
 
-Layouts: `MSMT17_V1/{train,test}` or `MSMT17_V2/{mask_train_v2,mask_test_v2}` with one folder per person and
-`list_{train,val,query,gallery}.txt`, lines `0000/0000_000_01_0303morning_0015_0.jpg 0`; and a repacked
+Layouts: `MSMT17_V1/{train,test}` or `MSMT17_V2/{mask_train_v2,mask_test_v2}` with one folder per identity
+and `list_{train,val,query,gallery}.txt`, lines `0000/0000_000_01_0303morning_0015_0.jpg 0`; and a repacked
 version 1, `bounding_box_train/0000_c14_0030.jpg`, which has lost the validation list. The numbers restart
-at 0000 in the test half, where they are other people.
+at 0000 in the test half, where they are other identities.
 
-Split sets: `msmt17/official` as listed (train, val, query, gallery); `msmt17/official_with_val`, where the
-validation images train too. Papers differ here and rarely say so.
+Split sets: `msmt17/official` as listed (train, val, query, gallery); `msmt17/official_with_val`, with the
+validation images in the training part. Papers differ here and rarely say so.
 
 Reference: Wei et al., Person Transfer GAN to Bridge Domain Gap for Person Re-identification, CVPR 2018.
 """
@@ -18,26 +18,13 @@ Reference: Wei et al., Person Transfer GAN to Bridge Domain Gap for Person Re-id
 import re
 from pathlib import Path
 
+from dgreid.datasets.layout import Incomplete, Layout
+from dgreid.datasets.names import Places, as_published, has_names, here, inside, match_names
 from dgreid.datasets.parsers import market1501
-from dgreid.datasets.records import (
-    Image,
-    Incomplete,
-    Parsed,
-    Places,
-    as_published,
-    find_root,
-    has_names,
-    here,
-    inside,
-    match_names,
-)
+from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError, unknown
 
-TITLE = "MSMT17"
-TREE = "MSMT17_V2/{mask_train_v2,mask_test_v2}/0000/0000_000_01_0303morning_0015_0.jpg and list_train.txt"
-OPTIONS = ("version",)
-NESTINGS = ("", "msmt17", "MSMT17")
-FOLDERS = ("MSMT17_V1", "MSMT17_V2", "msmt17v1", "msmt17v2")  # where a version may be inside the root
+FOLDERS = ("MSMT17_V1", "MSMT17_V2", "msmt17v1", "msmt17v2")  # places of a version inside the root
 SIDES = {"v1": ("train", "test"), "v2": ("mask_train_v2", "mask_test_v2")}
 VERSIONS = tuple(SIDES)
 LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # list_{role}.txt names images of this side
@@ -49,26 +36,50 @@ REPACKED = re.compile(r"^(?P<identity>\d{4})_c(?P<camera>[1-9]|0[1-9]|1[0-5])_(?
 OFFICIAL, WITH_VAL = "msmt17/official", "msmt17/official_with_val"
 
 
-def find(folder: Path) -> Path:
-    """The folder that holds a version, or the folders of both."""
-    return find_root(folder, places, NESTINGS, TITLE, TREE)
+def _versions(path: Path) -> list[tuple[str, str, bool, list[str]]]:
+    """List (version, folder below path, whether repacked, its image folders) of each version that is here."""
+    found = {}
+    for folder in ("", *(folder for folder, _ in here(path, NAME, *FOLDERS))):
+        place = path / folder
+        for version, repacked, sides in (
+            ("v1", False, SIDES["v1"]),
+            ("v2", False, SIDES["v2"]),
+            ("v1", True, tuple(market1501.FOLDERS.values())),
+        ):
+            held = here(place, REPACKED if repacked else NAME, *sides)
+            # folders called train and test would fit any data set, so ask for identities' folders in them;
+            if sides == SIDES["v1"] and not any((place / side / "0000").is_dir() for side, _ in held):
+                continue
+            if held and (not repacked or has_names(place, held)):  # the repack's fit Market-1501
+                found[folder, version, repacked] = (version, folder, repacked, [side for side, _ in held])
+    return list(found.values())
 
 
-def places(path: Path) -> Places:
-    """What makes `path` the root: the image folders of all versions that are here."""
+def _held(root: Path) -> Places:
+    """The root holds image folders of one or several versions."""
     return [
         (f"{folder}/{side}" if folder else side, REPACKED if repacked else NAME)
-        for _, folder, repacked, sides in _versions(path)
+        for _, folder, repacked, sides in _versions(root)
         for side in sides
     ]
+
+
+LAYOUT = Layout(
+    title="MSMT17",
+    tree="MSMT17_V2/{mask_train_v2,mask_test_v2}/0000/0000_000_01_0303morning_0015_0.jpg and list_train.txt",
+    nestings=("", "msmt17", "MSMT17"),
+    name=NAME,
+    held=_held,
+    options=("version",),
+)
 
 
 def parse(root: Path, options: dict) -> Parsed:
     """Read one version, in the layout it has here; rule R16: lists and images must agree.
 
     Raises:
-        UserError: both versions and none chosen, not the chosen one, a list is missing, names an image
-            that is not there, or leaves one out.
+        UserError: both versions are here and none is chosen, the chosen one is not here, or a list is
+            missing, names an image that is not here, or leaves one out.
     """
     wanted, held = options.get("version"), _versions(root)
     if wanted is not None and wanted not in VERSIONS:
@@ -84,32 +95,13 @@ def parse(root: Path, options: dict) -> Parsed:
     return _parse_repacked(root, folder) if repacked else _parse_lists(root, folder, version)
 
 
-def _versions(path: Path) -> list[tuple[str, str, bool, list[str]]]:
-    """(version, folder below path, whether repacked, its image folders) of each that is here."""
-    found = {}
-    for folder in ("", *(folder for folder, _ in here(path, NAME, *FOLDERS))):
-        place = path / folder
-        for version, repacked, sides in (
-            ("v1", False, SIDES["v1"]),
-            ("v2", False, SIDES["v2"]),
-            ("v1", True, tuple(market1501.FOLDERS.values())),
-        ):
-            held = here(place, REPACKED if repacked else NAME, *sides)
-            # people are folders of four digits; the names train and test alone would fit any data set,
-            if sides == SIDES["v1"] and not any((place / side / "0000").is_dir() for side, _ in held):
-                continue
-            if held and (not repacked or has_names(place, held)):  # and those of the repack Market-1501
-                found[folder, version, repacked] = (version, folder, repacked, [side for side, _ in held])
-    return list(found.values())
-
-
 def _parse_lists(root: Path, folder: str, version: str) -> Parsed:
     parsed, missing = Parsed([]), []
     for number, side in enumerate(SIDES[version]):
         side = inside(root / folder, side) or side
         prefix = f"{folder}/{side}" if folder else side
-        # the lists say .jpg even where the files are .JPG
-        names = {as_published(path): (path, m) for path, m in match_names(root, prefix, NAME, TITLE)}
+        # the lists say .jpg even if the files are .JPG
+        names = {as_published(path): (path, m) for path, m in match_names(root, prefix, NAME, LAYOUT.title)}
         if not names:
             missing.append(side)
             continue
@@ -128,11 +120,11 @@ def _parse_lists(root: Path, folder: str, version: str) -> Parsed:
 
 
 def _read_list(folder: Path, role: str) -> dict[str, str]:
-    """Image name -> label, in the order of list_{role}.txt."""
+    """Read list_{role}.txt: image name -> label, in its order."""
     file, listed = folder / f"list_{role}.txt", {}
     if not file.is_file():
         raise Incomplete(
-            f"{file} is missing, and without the four lists nobody knows which image has which role; put it "
+            f"{file} is missing, and without the four lists the images' roles are unknown; put it "
             "there from the archive the images came in, or get a whole copy"
         )
     for line in file.read_text().splitlines():
@@ -148,7 +140,7 @@ def _read_list(folder: Path, role: str) -> dict[str, str]:
 
 
 def _check_lists(folder: Path, here: set[str], roles: dict[str, dict[str, str]]) -> None:
-    """R16: every listed image is here, every image is in exactly one list, labels mean identities."""
+    """R16: every listed image is here, every image is in exactly one list, labels agree with identities."""
     seen: set[str] = set()
     labels: dict[str, str] = {}
     for role, listed in roles.items():
@@ -162,9 +154,12 @@ def _check_lists(folder: Path, here: set[str], roles: dict[str, dict[str, str]])
         seen |= listed.keys()
         for name, label in listed.items():
             if labels.setdefault(name[:4], label) != label:
-                raise UserError(f"{folder}: {name} has the label {label}, others of its person another.")
+                raise UserError(
+                    f"{folder}: {name} has the label {label}, other images of its identity have "
+                    "another; get the lists again."
+                )
     if len(set(labels.values())) < len(labels):
-        raise UserError(f"{folder}: one label stands for two people; get the lists again.")
+        raise UserError(f"{folder}: one label stands for two identities; get the lists again.")
     if orphans := sorted(here - seen):
         raise UserError(f"{folder}: {len(orphans)} images are in no list, first {orphans[0]}; remove them.")
 
@@ -173,7 +168,7 @@ def _parse_repacked(root: Path, folder: str) -> Parsed:
     parsed, missing = Parsed([]), []
     for role, name in market1501.FOLDERS.items():
         place = f"{folder}/{name}" if folder else name
-        rows = match_names(root, place, REPACKED, TITLE)
+        rows = match_names(root, place, REPACKED, LAYOUT.title)
         missing += [] if rows else [name]
         parsed.images += [_image(path, match, role, "v1", int(role != "train")) for path, match in rows]
         paths = [path for path, _ in rows]
@@ -188,7 +183,7 @@ def _parse_repacked(root: Path, folder: str) -> Parsed:
 def _image(path: str, match: re.Match, role: str, version: str, side: int) -> Image:
     part = match.groupdict()
     if part.get("folder", part["identity"]) != part["identity"]:
-        raise UserError(f"{path}: lies in the folder of another person; get this file again.")
+        raise UserError(f"{path}: lies in the folder of another identity; get this file again.")
     camera = int(part["camera"])
     attrs = {key: part[key] for key in ("date", "slot") if key in part}
     return Image(

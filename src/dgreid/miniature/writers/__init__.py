@@ -1,7 +1,8 @@
 """One writer per raw layout: which shots to draw, and how the real archive names and packs them.
 
-A writer module has `ENCODING` (jpg, png or bmp) and `plan(sizes, world) -> list[Item]`; one whose archive
-holds more than loose images also has `pack(drawn, sizes, world) -> Iterator[(path, bytes)]`.
+A file here is a writer; nothing else registers it. It has `ENCODING` (jpg, png or bmp) and
+`plan(sizes, world) -> list[Item]`; if its archive holds more than loose images, also
+`pack(drawn, sizes, world) -> Iterator[(path, bytes)]`.
 """
 
 import importlib
@@ -31,7 +32,7 @@ def writer(layout: str):
     """The writer module of a layout.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such writer.
     """
     known = [module.name for module in pkgutil.iter_modules(__path__)]
     if layout not in known:
@@ -40,10 +41,10 @@ def writer(layout: str):
 
 
 def need(sizes: dict[str, int], *names: str) -> list[int]:
-    """The counts of these names, none missing, none left over.
+    """Read the counts of these names; none may be missing, none unknown.
 
     Raises:
-        UserError: the sizes are not exactly these.
+        UserError: a name is missing or unknown.
     """
     for name in names:
         if name not in sizes:
@@ -55,7 +56,7 @@ def need(sizes: dict[str, int], *names: str) -> list[int]:
 
 
 def shares(total: int, weights: Sequence[float]) -> list[int]:
-    """Whole numbers proportional to the weights that add up to the total.
+    """Divide a total into whole numbers proportional to the weights.
 
     >>> shares(10, [843, 440, 77])
     [6, 3, 1]
@@ -68,18 +69,18 @@ def shares(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def random_size(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:
-    """A detector's box, (width, height), with a height in low..high."""
+    """Draw the size of a detector's box, (width, height), with a height in low..high."""
     height = int(rng.integers(low, high + 1))
     return round(height * rng.uniform(0.38, 0.5)), height
 
 
 def encode(pixels: np.ndarray, size: tuple[int, int], encoding: str, quality: int) -> bytes:
-    """The file of a drawn crop.
+    """Encode a drawn crop as a file.
 
     Args:
         pixels: (128, 64, 3) uint8.
         size: (width, height) of the file; a narrower shape loses part of the margins.
-        encoding: jpg, png or bmp; the lossless ones store what JPEG of that quality has left over.
+        encoding: jpg, png or bmp; the lossless ones store the result of JPEG of that quality.
         quality: of the JPEG compression.
     """
     margin = max(0, WIDTH - round(HEIGHT * size[0] / size[1] * 1.15)) // 2

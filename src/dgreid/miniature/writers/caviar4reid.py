@@ -1,4 +1,4 @@
-"""CAVIAR4REID: `CAVIARa/0001001.jpg`; people of two cameras have 20 images, those of one camera 10."""
+"""CAVIAR4REID: `CAVIARa/0001001.jpg`; identities of two cameras have 20 images, those of one camera 10."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ PER_CAMERA = 10
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Ten shots per person and camera, of very different heights."""
+    """Plan ten shots per identity and camera, of very different heights."""
     both, alone = need(sizes, "two_camera_identities", "one_camera_identities")
     rng = world.stream("caviar layout")
     items = []
     for identity in range(1, both + alone + 1):
-        first = int(rng.integers(2))  # whose only camera nobody knows
+        first = int(rng.integers(2))  # identities of one camera: which one is not told
         for index in range(1, PER_CAMERA * (2 if identity <= both else 1) + 1):
             camera = int(index > PER_CAMERA) if identity <= both else first
             height = int(np.exp(rng.uniform(np.log(40), np.log(144))))

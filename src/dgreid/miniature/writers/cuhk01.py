@@ -7,7 +7,7 @@ ENCODING = "png"
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Two shots per camera of each identity."""
+    """Plan two shots per identity and camera."""
     (identities,) = need(sizes, "identities")
     return [
         Item(f"campus/{identity:04d}{index:03d}.png", Shot(identity, int(index > 2), index), (60, 160))

@@ -4,11 +4,11 @@ from dgreid.miniature.render import Shot, World
 from dgreid.miniature.writers import Item, need, shares
 
 ENCODING = "png"
-PAIRS = (971, 306, 107, 193, 239)  # identities per pair of the real set
+PAIRS = (971, 306, 107, 193, 239)  # identities per pair of the real data set
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Two shots per camera of each identity, spread over the pairs as in the real set."""
+    """Plan two shots per identity and camera; the pairs have the shares of the real data set."""
     (identities,) = need(sizes, "identities")
     items = []
     for pair, count in enumerate(shares(identities, PAIRS), start=1):

@@ -18,13 +18,13 @@ from dgreid.miniature.render import Shot, World
 from dgreid.miniature.writers import Item, need, random_size, shares
 
 ENCODING = "png"
-PAIRS = (843, 440, 77, 58, 49)  # identities per pair of the real set
+PAIRS = (843, 440, 77, 58, 49)  # identities per pair of the real data set
 SLOTS = 10
 README = "Drawn by dgreid in the layout of CUHK03; it shows no real person.\n"
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The detected boxes; the paths `pair/identity/slot` say which cell an image belongs to."""
+    """Plan the detected boxes; their paths `pair/identity/slot` name the cell of each image."""
     identities, _ = need(sizes, "identities", "test_identities")
     rng = world.stream("cuhk03 layout")
     items = []
@@ -32,7 +32,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
         for identity in range(count):
             for slot in range(SLOTS):
                 view = slot // 5
-                empty = slot % 5 >= 2 and rng.random() < 0.08  # two images per view are always there
+                empty = slot % 5 >= 2 and rng.random() < 0.08  # every view has at least two images
                 size = random_size(rng, 110, 150)
                 if not empty:
                     shot = Shot(f"P{pair + 1} {identity + 1}", 2 * pair + view, slot)
@@ -41,7 +41,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
 
 
 def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -> Iterator[tuple[str, bytes]]:
-    """The release: the .mat file and its README."""
+    """Pack the release: the .mat file and its README."""
     counts = shares(sizes["identities"], PAIRS)
     rng = world.stream("cuhk03 boxes")
     detected = [[[None] * SLOTS for _ in range(count)] for count in counts]
@@ -65,7 +65,7 @@ def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -
 
 
 def _by_hand(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """The box a person would have drawn: a little tighter than the detector's."""
+    """Crop to the box that an annotator would draw: a little tighter than the detector's."""
     width, height = image.size
     left, right = rng.integers(0, 4, 2)
     top, bottom = rng.integers(0, 4, 2)

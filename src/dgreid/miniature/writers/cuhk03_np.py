@@ -14,12 +14,12 @@ from dgreid.miniature.render import Shot, World
 from dgreid.miniature.writers import Item, need, random_size, shares
 
 ENCODING = "png"
-OFFSETS, PAIRS = (0, 843, 1283, 1360, 1418), (843, 440, 77, 58, 49)  # of the real set
+OFFSETS, PAIRS = (0, 843, 1283, 1360, 1418), (843, 440, 77, 58, 49)  # of the real data set
 PER_VIEW = 3
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The detected boxes of people drawn into a training and a test part."""
+    """Plan the detected boxes; identities are assigned at random to training or test."""
     train, test = need(sizes, "train_identities", "test_identities")
     rng = world.stream("cuhk03 np layout")
     people = [
@@ -41,7 +41,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
 
 
 def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -> Iterator[tuple[str, bytes]]:
-    """The detected images, and the labeled ones: a little tighter."""
+    """Pack the detected images and the labeled ones, which are a little tighter."""
     rng = world.stream("cuhk03 np boxes")
     for item, content in drawn:
         yield item.path, content

@@ -8,7 +8,7 @@ PLACES = 16  # cameras that stand for the many street snapshots
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Two or more appearances of each person, each in another scene photograph."""
+    """Plan two or more appearances of each identity, each in another scene."""
     identities, scenes, most = need(sizes, "identities", "scenes", "most_appearances")
     rng = world.stream("sysu layout")
     items = []

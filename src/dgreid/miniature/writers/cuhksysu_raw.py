@@ -17,18 +17,18 @@ from dgreid.miniature.render import World
 from dgreid.miniature.style import jpeg
 from dgreid.miniature.writers import Item, cuhksysu, need
 
-ENCODING = "png"  # of the crops, which the scenes are made of
+ENCODING = "png"  # of the crops that make the scenes
 GAP = 6  # pixels between two people
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The same people as the ready crops; the scenes are put together in `pack`."""
+    """Plan the same identities as the ready crops; `pack` composes the scenes."""
     need(sizes, "identities", "scenes", "most_appearances")
     return cuhksysu.plan(sizes, world)
 
 
 def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -> Iterator[tuple[str, bytes]]:
-    """The scenes, each with its people in a row, and the annotation."""
+    """Pack the scenes, each with its people in a row, and the annotation."""
     scenes, persons = defaultdict(list), defaultdict(list)
     for item, content in drawn:
         identity, _, scene, hard = item.path.rsplit("/")[-1].removesuffix(".png").split("_")

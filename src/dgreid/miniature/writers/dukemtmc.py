@@ -1,6 +1,6 @@
 """DukeMTMC-reID: `DukeMTMC-reID/bounding_box_train/0001_c2_f0046182.jpg`: sparse identity, camera, frame.
 
-One query per identity and camera; some identities occur in the gallery alone.
+One query per identity and camera; some identities occur in the gallery only.
 """
 
 from dgreid.miniature.render import Shot, World
@@ -12,14 +12,14 @@ CAMERAS = 8
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The shots of train, query and bounding_box_test."""
+    """Plan the shots of bounding_box_train, query and bounding_box_test."""
     train, per_train, test, per_test, strangers = need(
         sizes, "train_identities", "images_per_train_identity", "test_identities",
         "gallery_images_per_test_identity", "gallery_only_identities",
     )  # fmt: skip
     rng = world.stream("duke layout")
     people = train + test + strangers
-    numbers = 1 + rng.permutation(4 * people)[:people]  # the real numbers reach 7140 for 1,812 people
+    numbers = 1 + rng.permutation(4 * people)[:people]  # the real numbers reach 7140 for 1,812 identities
     items = []
 
     def add(folder: str, identity: int, camera: int, number: int) -> None:

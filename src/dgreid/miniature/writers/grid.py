@@ -1,7 +1,7 @@
 """GRID: `underground_reid/{probe,gallery}/0001_1_25004_107_32_106_221.jpeg` and ten partitions.
 
-The name holds identity, camera, frame and the box (x, y, width, height). Identity 0000 in the gallery are
-people nobody asks for. `features_and_partitions.mat` holds `trainIdxAll`, a 1 x 10 cell of structs whose
+The name holds identity, camera, frame and the box (x, y, width, height). Identity 0000 in the gallery means
+distractors. `features_and_partitions.mat` holds `trainIdxAll`, a 1 x 10 cell of structs whose
 third field lists the training identities.
 """
 
@@ -16,12 +16,12 @@ from dgreid.miniature.writers import Item, need, random_size
 
 ENCODING = "jpg"
 ROOT = "underground_reid"
-PAIRS = {(1, 2): 108, (4, 5): 116, (3, 6): 1, (4, 6): 25}  # cameras of a pair, with about the real shares
+PAIRS = {(1, 2): 108, (4, 5): 116, (3, 6): 1, (4, 6): 25}  # cameras of a pair: about their real numbers
 STRANGERS = {1: 8, 2: 321, 3: 62, 4: 12, 5: 372}  # camera counts of the real distractors
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Pairs seen by two different cameras, and the distractors."""
+    """Plan pairs seen by two different cameras, and the distractors."""
     pairs, distractors = need(sizes, "pairs", "distractors")
     rng = world.stream("grid layout")
     items = []
@@ -47,7 +47,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
 
 
 def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -> Iterator[tuple[str, bytes]]:
-    """The images and the partitions: ten random halves of the pairs."""
+    """Pack the images and the partitions: ten random halves of the pairs."""
     for item, content in drawn:
         yield item.path, content
     rng = world.stream("grid partitions")

@@ -1,18 +1,18 @@
 """QMUL i-LIDS: `i-LIDS_Pedestrian/Persons/0001003.jpg`, four digits identity, three digits image.
 
-No camera is named. Two to eight images per person, as many people of each count as in the real set.
+No camera is named. Two to eight images per identity, each count as frequent as in the real data set.
 """
 
 from dgreid.miniature.render import Shot, World
 from dgreid.miniature.writers import Item, need, random_size, shares
 
 ENCODING = "jpg"
-PER_PERSON = {2: 22, 3: 33, 4: 24, 5: 15, 6: 17, 7: 4, 8: 4}  # images: people
+PER_PERSON = {2: 22, 3: 33, 4: 24, 5: 15, 6: 17, 7: 4, 8: 4}  # images: identities
 CAMERAS = 4
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Shots of each person, the first two from different cameras."""
+    """Plan the shots of each identity, the first two from different cameras."""
     (identities,) = need(sizes, "identities")
     rng = world.stream("ilids layout")
     people = shares(identities, list(PER_PERSON.values()))

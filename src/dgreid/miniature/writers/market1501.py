@@ -13,7 +13,7 @@ CAMERAS = 6
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The shots of train, query and bounding_box_test."""
+    """Plan the shots of bounding_box_train, query and bounding_box_test."""
     train, per_train, test, per_test, distractors, junk = need(
         sizes, "train_identities", "images_per_train_identity", "test_identities",
         "gallery_images_per_test_identity", "distractors", "junk",
@@ -23,7 +23,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
     items = []
 
     def name(folder: str, identity: str, camera: int, sequence: int, number: int) -> str:
-        frame = int(rng.integers(1, 1000)) * 100 + number  # the last digits keep names apart
+        frame = int(rng.integers(1, 1000)) * 100 + number  # the last digits keep names distinct
         box = int(rng.integers(1, 5))
         return f"{ROOT}/{folder}/{identity}_c{camera + 1}s{sequence}_{frame:06d}_{box:02d}.jpg"
 
@@ -41,11 +41,11 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
             camera, sequence = int(seen[number % len(seen)]), int(rng.integers(1, 7))
             path = name(folder, f"{identity:04d}", camera, sequence, number)
             items.append(Item(path, Shot(identity, camera, number)))
-    for number in range(distractors):  # backgrounds and bad boxes of people nobody asks for
+    for number in range(distractors):  # backgrounds and bad boxes of identities that are never queries
         camera, box = int(rng.integers(CAMERAS)), "empty" if rng.random() < 0.6 else "loose"
         path = name("bounding_box_test", "0000", camera, 1 + number // 100 % 6, number % 100)
         items.append(Item(path, Shot(f"distractor {number}", camera, 0, box)))
-    for number in range(junk):  # bad boxes of the people that are searched
+    for number in range(junk):  # bad boxes of test identities
         camera, person = int(rng.integers(CAMERAS)), int(rng.choice(tested))
         path = name("bounding_box_test", "-1", camera, 1 + number // 100 % 6, number % 100)
         items.append(Item(path, Shot(person, camera, 1000 + number, "loose")))

@@ -1,7 +1,7 @@
 """MSMT17, version 2: `MSMT17_V2/mask_train_v2/0000/0000_000_01_0303morning_0015_0.jpg` and four lists.
 
-The numbers begin at 0000 in both halves, for other people. A list's lines are `path label`. As in the real
-set most people are seen by few of the 15 cameras, and a few names end in `_ex`.
+The numbers begin at 0000 in both halves, for other identities. The lines of a list are `path label`. As in
+the real data set, most identities are seen by few of the 15 cameras, and a few names end in `_ex`.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ ROOT = "MSMT17_V2"
 SIDES = {"train": "mask_train_v2", "val": "mask_train_v2", "query": "mask_test_v2", "gallery": "mask_test_v2"}
 CAMERAS = 15
 SLOTS = ("morning", "noon", "afternoon")
-VAL_EVERY = 10  # of the training images one in so many is for validation
+VAL_EVERY = 10  # one training image in this many is for validation
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """The shots of both halves; the first of each person and camera is the query in the test half."""
+    """Plan the shots of both halves; in the test half, the first of each identity and camera is a query."""
     train, per_train, test, per_test = need(
         sizes, "train_identities", "images_per_train_identity", "test_identities",
         "gallery_images_per_test_identity",
@@ -44,7 +44,7 @@ def plan(sizes: dict[str, int], world: World) -> list[Item]:
 
 
 def pack(drawn: list[tuple[Item, bytes]], sizes: dict[str, int], world: World) -> Iterator[tuple[str, bytes]]:
-    """The images and the four lists."""
+    """Pack the images and the four lists."""
     lists: dict[str, list[str]] = {role: [] for role in SIDES}
     asked, trained = set(), 0
     for item, content in drawn:

@@ -1,7 +1,6 @@
 """PRID2011, single shot: `prid_2011/single_shot/cam_a/person_0001.png`.
 
-The low numbers are the same people in both cameras; the same higher number in the other camera is
-somebody else.
+Low numbers are the same identities in both cameras; a higher number is another identity in the other camera.
 """
 
 from dgreid.miniature.render import Shot, World
@@ -11,7 +10,7 @@ ENCODING = "png"
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """One shot per person and camera."""
+    """Plan one shot per identity and camera."""
     shared, *alone = need(sizes, "shared_identities", "only_a_identities", "only_b_identities")
     items = []
     for camera, letter in enumerate("ab"):

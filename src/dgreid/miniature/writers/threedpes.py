@@ -1,4 +1,4 @@
-"""3DPeS: `3DPeS/100_3_FRAME_26_RGB.bmp`: identity, sequence, frame. A few names have a letter besides.
+"""3DPeS: `3DPeS/100_3_FRAME_26_RGB.bmp`: identity, sequence, frame. A few names also have a letter.
 
 The cameras are not named. `166_B_1280_FRAME_105_RGB.bmp` is another image of person 166.
 """
@@ -11,7 +11,7 @@ CAMERAS = 8
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """Two or more shots of each person, a sequence for each camera that saw them."""
+    """Plan two or more shots of each identity, with one sequence per camera."""
     identities, most = need(sizes, "identities", "most_images")
     rng = world.stream("3dpes layout")
     items = []

@@ -9,7 +9,7 @@ ENCODING = "bmp"
 
 
 def plan(sizes: dict[str, int], world: World) -> list[Item]:
-    """One shot per person and camera; the real set uses 632 of the numbers 0..873."""
+    """Plan one shot per identity and camera; the real data set uses 632 of the numbers 0..873."""
     (identities,) = need(sizes, "identities")
     numbers = world.stream("viper layout").permutation(round(identities * 874 / 632))[:identities]
     items = []

@@ -1,48 +1,14 @@
-"""CUHK01, CUHK02, CUHK03."""
-
 import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from dgreid.datasets.images import open_image
-from dgreid.datasets.parsers import cuhk01, cuhk02, cuhk03
+from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 PEOPLE = (3, 2, 1, 1, 1)  # per pair
 EMPTY = {(0, 0, 3), (1, 1, 9)}  # pair, person, column
-
-
-def test_cuhk01_image_number_gives_the_camera(draw, tmp_path):
-    draw(tmp_path, [f"campus/0971{i:03d}.png" for i in (1, 2, 3, 4)])
-    images = cuhk01.parse(cuhk01.find(tmp_path), {}).images
-    assert [(image.person, image.camera, image.camera_raw) for image in images] == [
-        ("0971", 0, "A"), ("0971", 0, "A"), ("0971", 1, "B"), ("0971", 1, "B"),
-    ]  # fmt: skip
-    assert cuhk01.NAME.match("0971005.png") is None
-
-
-def test_cuhk02_numbers_restart_in_each_pair(layouts):
-    parsed = cuhk02.parse(layouts("cuhk02"), {})
-    assert len({image.person for image in parsed.images}) == 10
-    image = next(image for image in parsed.images if image.path == "P4/cam2/001_2.png")
-    assert (image.person, image.camera, image.view, image.camera_raw) == ("4:001", 7, 1, "P4/cam2")
-
-
-def test_cuhk02_searches_the_last_pair(layouts):
-    splits = cuhk02.parse(layouts("cuhk02"), {}).splits
-    assert {role: len(paths) for (_, _, role), paths in splits.items()} == {
-        "train": 32,
-        "query": 4,
-        "gallery": 4,
-    }
-
-
-def test_cuhk02_without_a_pair_is_partial(draw, tmp_path):
-    draw(tmp_path, ["P1/cam1/001_1.png", "P1/cam2/001_1.png"])
-    parsed = cuhk02.parse(tmp_path, {})
-    assert parsed.missing[:2] == ("P2/cam1", "P2/cam2")
-    assert parsed.splits == {}
 
 
 def pixels(pair, person, column):
@@ -74,7 +40,7 @@ def mat(tmp_path):
 
 
 def test_cuhk03_names_cameras_and_global_identities(mat):
-    parsed = cuhk03.parse(cuhk03.find(mat), {})
+    parsed = cuhk03.parse(cuhk03.LAYOUT.find(mat), {})
     assert len(parsed.images) == 10 * sum(PEOPLE) - 2  # empty cells are skipped, the rest of the row stays
     by_name = {image.name: image for image in parsed.images}
     assert "1_001_1_04.png" not in by_name
@@ -162,7 +128,7 @@ def new_protocol(draw, tmp_path):
 def test_cuhk03_new_protocol_folders_at_every_usual_root(new_protocol, root):
     folder = new_protocol(root)
     for given in (folder, folder / root):
-        parsed = cuhk03.parse(cuhk03.find(given), {})
+        parsed = cuhk03.parse(cuhk03.LAYOUT.find(given), {})
         assert [(image.person, image.role) for image in parsed.images] == [
             ("0843", "train"), ("0844", "query"), ("0844", "gallery"),
         ]  # fmt: skip
@@ -173,10 +139,10 @@ def test_cuhk03_new_protocol_folders_at_every_usual_root(new_protocol, root):
 def test_cuhk03_labeled_boxes_are_not_taken_for_detected_ones(new_protocol, root):
     folder = new_protocol(root)
     with pytest.raises(UserError, match="holds the labeled boxes only"):
-        cuhk03.parse(cuhk03.find(folder / root), {})
+        cuhk03.parse(cuhk03.LAYOUT.find(folder / root), {})
     with pytest.raises(UserError, match="holds the labeled boxes only"):
-        cuhk03.parse(cuhk03.find(folder), {"variant": "detected"})
-    assert len(cuhk03.parse(cuhk03.find(folder / root), {"variant": "labeled"}).images) == 3
+        cuhk03.parse(cuhk03.LAYOUT.find(folder), {"variant": "detected"})
+    assert len(cuhk03.parse(cuhk03.LAYOUT.find(folder / root), {"variant": "labeled"}).images) == 3
 
 
 def test_cuhk03_new_protocol_file_is_verified_and_used(mat, monkeypatch):
@@ -202,7 +168,7 @@ def test_cuhk03_png_files_are_the_same_images(mat, tmp_path):
     (png / "images_detected").mkdir(parents=True)
     for image in parsed.images:
         open_image(mat, image.path).save(png / "images_detected" / image.name)
-    again = cuhk03.parse(cuhk03.find(png), {})
+    again = cuhk03.parse(cuhk03.LAYOUT.find(png), {})
     key = [(image.name, image.person, image.camera) for image in parsed.images]
     assert [(image.name, image.person, image.camera) for image in again.images] == key
 
@@ -213,7 +179,7 @@ def test_cuhk03_ready_made_folders_have_the_global_identities(draw, tmp_path):
         "cuhk03-np/detected/query/0844_c2_6.png",
         "cuhk03-np/detected/bounding_box_test/0844_c1_1.png",
     ])  # fmt: skip
-    parsed = cuhk03.parse(cuhk03.find(tmp_path), {})
+    parsed = cuhk03.parse(cuhk03.LAYOUT.find(tmp_path), {})
     assert [(image.person, image.camera, image.role) for image in parsed.images] == [
         ("0843", 0, "train"), ("0844", 3, "query"), ("0844", 2, "gallery"),
     ]  # fmt: skip

@@ -26,7 +26,7 @@ NAMES = {
 def test_each_kind_of_crops_is_recognised_and_stated(draw, tmp_path, variant):
     path, person, scene, index, hard = NAMES[variant]
     draw(tmp_path, [f"CUHK-SYSU/{path}"])
-    (image,) = cuhksysu.parse(cuhksysu.find(tmp_path), {}).images
+    (image,) = cuhksysu.parse(cuhksysu.LAYOUT.find(tmp_path), {}).images
     assert image.variant == variant
     assert (image.person, image.scene, image.index, image.hard) == (person, scene, index, hard)
     assert image.camera is None
@@ -123,7 +123,7 @@ def test_the_annotation_is_read_in_either_matlab_format(release, people):
     images = []
     for save in (save_mat5, save_mat73):
         save(release / "annotation/Person.mat", people)
-        images.append(cuhksysu.parse(cuhksysu.find(release), {}).images)
+        images.append(cuhksysu.parse(cuhksysu.LAYOUT.find(release), {}).images)
     assert images[0] == images[1] and len(images[0]) == sum(len(scenes) for _, scenes in people)
 
 
@@ -139,7 +139,7 @@ def test_scenes_are_found_whatever_the_case_of_their_names(release):
     save_mat5(release / "annotation/Person.mat", PERSONS)
     (release / "Image/SSM/s8.jpg").rename(release / "Image/SSM/s8.JPG")
     (release / "Image").rename(release / "image")
-    parsed = cuhksysu.parse(cuhksysu.find(release), {})
+    parsed = cuhksysu.parse(cuhksysu.LAYOUT.find(release), {})
     assert (parsed.missing, len(parsed.images)) == ((), 3)
     for image in parsed.images:
         if image.bbox[2] < 10:
@@ -153,7 +153,7 @@ def test_an_empty_folder_of_crops_hides_nothing_beside_it(release, draw, other):
     (release / "cropped_image").mkdir()
     if other:
         draw(release, [NAMES[other][0]])
-    found = cuhksysu.parse(cuhksysu.find(release), {})
+    found = cuhksysu.parse(cuhksysu.LAYOUT.find(release), {})
     assert {image.variant for image in found.images} == {other or "crops_b"}
 
 
@@ -242,7 +242,7 @@ def test_the_drawn_release_has_its_people_exactly_in_their_boxes(tmp_path):
 
 def test_original_release_gives_inclusive_boxes(release, tmp_path):
     save_mat5(tmp_path / "annotation/Person.mat", PERSONS)
-    images = cuhksysu.parse(cuhksysu.find(tmp_path), {}).images
+    images = cuhksysu.parse(cuhksysu.LAYOUT.find(tmp_path), {}).images
     assert [image.name for image in images] == [
         "p00001_n01_s00007_hard0.png", "p00001_n02_s00008_hard1.png", "p00020_n01_s00007_hard0.png",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from dgreid.datasets.adopt.archive import adopt
 from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build
 from dgreid.datasets.parsers import msmt17
-from dgreid.datasets.parsers.msmt17 import NAME, REPACKED, find, parse
+from dgreid.datasets.parsers.msmt17 import LAYOUT, NAME, REPACKED, parse
 from dgreid.errors import UserError
 
 NAMES = {  # list: names below the side's folder
@@ -57,7 +57,7 @@ def test_r5_other_cameras_do_not_match(camera):
 @pytest.mark.parametrize("inside", [False, True])
 def test_both_versions_by_their_folders(release, version, inside):
     given = release(version) / (f"MSMT17_{version.upper()}" if inside else "")
-    parsed = parse(find(given), {})
+    parsed = parse(LAYOUT.find(given), {})
     assert {image.variant for image in parsed.images} == {version}
     assert rules.counts(parsed) == {
         "cameras": 6, "camera_1": 2, "camera_2": 1, "camera_3": 1, "camera_10": 1, "camera_14": 2,
@@ -71,7 +71,7 @@ def test_both_versions_by_their_folders(release, version, inside):
 
 
 def test_r12_the_same_number_is_another_person_on_the_other_side(release):
-    images = parse(find(release("v2")), {}).images
+    images = parse(LAYOUT.find(release("v2")), {}).images
     people = {(image.role, image.person) for image in images if image.person_raw == "0000"}
     assert people == {
         ("train", "train:0000"), ("val", "train:0000"), ("query", "test:0000"), ("gallery", "test:0000"),
@@ -81,7 +81,7 @@ def test_r12_the_same_number_is_another_person_on_the_other_side(release):
 
 
 def test_split_sets_with_and_without_val(release):
-    splits = parse(find(release("v2")), {}).splits
+    splits = parse(LAYOUT.find(release("v2")), {}).splits
     assert {key[0::2]: len(paths) for key, paths in splits.items()} == {
         ("msmt17/official", "train"): 2, ("msmt17/official", "val"): 2, ("msmt17/official", "query"): 2,
         ("msmt17/official", "gallery"): 2, ("msmt17/official_with_val", "train"): 4,
@@ -92,7 +92,7 @@ def test_split_sets_with_and_without_val(release):
 
 def test_r16_both_versions_need_a_choice(release):
     release("v1")
-    root = find(release("v2"))
+    root = LAYOUT.find(release("v2"))
     with pytest.raises(UserError, match=r"MSMT17_V1 \(v1\) and MSMT17_V2 \(v2\); adopt one .*options\."):
         parse(root, {})
     for version in ("v1", "v2"):
@@ -101,9 +101,9 @@ def test_r16_both_versions_need_a_choice(release):
 
 def test_r16_the_other_version_is_not_taken_instead(release):
     with pytest.raises(UserError, match="holds MSMT17 v1, not v2"):
-        parse(find(release("v1")), {"version": "v2"})
+        parse(LAYOUT.find(release("v1")), {"version": "v2"})
     with pytest.raises(UserError, match="did you mean 'v2'"):
-        parse(find(release("v1")), {"version": "v22"})
+        parse(LAYOUT.find(release("v1")), {"version": "v22"})
 
 
 def edit(given, role, change):
@@ -119,23 +119,23 @@ def edit(given, role, change):
         ("train", lambda text: text + text.split("\n")[0], "listed twice"),
         ("train", lambda text: text + NAMES["val"][0] + " 0", "0000/0000_001_02_0303.* is in two lists"),
         ("train", lambda text: text + "0000.jpg", "not `path label`"),
-        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, others of its person another"),
+        ("val", lambda text: text.replace("jpg 0", "jpg 7"), "has the label 7, other images of its identity"),
     ],
 )
 def test_r16_lists_and_images_must_agree(release, role, change, sentence):
     given = release("v2")
     edit(given, role, change)
     with pytest.raises(UserError, match=sentence):
-        parse(find(given), {})
+        parse(LAYOUT.find(given), {})
 
 
 def test_lists_name_the_images_whatever_the_case_of_their_extension(release):
     given = release("v2")
-    plain = parse(find(given), {})
+    plain = parse(LAYOUT.find(given), {})
     for file in given.rglob("*.jpg"):
         file.rename(file.with_suffix(".JPG"))
-    found = parse(find(given), {})
-    assert all((find(given) / image.path).is_file() for image in found.images)
+    found = parse(LAYOUT.find(given), {})
+    assert all((LAYOUT.find(given) / image.path).is_file() for image in found.images)
     assert {
         key: [path.replace("JPG", "jpg") for path in paths] for key, paths in found.splits.items()
     } == plain.splits
@@ -145,15 +145,15 @@ def test_r16_one_label_for_two_people(release):
     given = release("v2")
     for role in ("train", "val"):
         edit(given, role, lambda text: text.replace("jpg 1", "jpg 0"))
-    with pytest.raises(UserError, match="one label stands for two people"):
-        parse(find(given), {})
+    with pytest.raises(UserError, match="one label stands for two identities"):
+        parse(LAYOUT.find(given), {})
 
 
 def test_a_missing_list(release, root, tmp_path):
     given = release("v2")
     (given / "MSMT17_V2/list_val.txt").unlink()
     with pytest.raises(UserError, match=r"list_val\.txt is missing"):
-        parse(find(given), {})
+        parse(LAYOUT.find(given), {})
     config = load_dataset("msmt17")
     said = r"list_val\.txt is missing, .*; put it there from .*, or get a whole copy from https://www\.pkuvmc"
     with pytest.raises(UserError, match=said):
@@ -164,18 +164,18 @@ def test_an_image_of_another_name_or_person(release, draw):
     given = release("v2")
     draw(given / "MSMT17_V2/mask_train_v2", ["0000/0000_000_16_0303morning_0015_0.jpg"])
     with pytest.raises(UserError, match="not named as in MSMT17"):
-        parse(find(given), {})
+        parse(LAYOUT.find(given), {})
     (given / "MSMT17_V2/mask_train_v2/0000/0000_000_16_0303morning_0015_0.jpg").unlink()
     draw(given / "MSMT17_V2/mask_train_v2", ["0001/0000_000_01_0303morning_0015_0.jpg"])
     edit(given, "train", lambda text: text + "0001/0000_000_01_0303morning_0015_0.jpg 1")
-    with pytest.raises(UserError, match="folder of another person"):
-        parse(find(given), {})
+    with pytest.raises(UserError, match="folder of another identity"):
+        parse(LAYOUT.find(given), {})
 
 
 def test_without_the_test_half_it_is_partial(release):
     given = release("v2")
     (given / "MSMT17_V2/mask_test_v2").rename(given / "elsewhere")
-    parsed = parse(find(given), {})
+    parsed = parse(LAYOUT.find(given), {})
     assert parsed.missing == ("mask_test_v2",)
     assert {key[0::2] for key in parsed.splits} == {
         ("msmt17/official", "train"), ("msmt17/official", "val"), ("msmt17/official_with_val", "train"),
@@ -189,7 +189,7 @@ REPACK = [
 
 
 def test_repacked_version_1_has_no_validation_list(draw, tmp_path):
-    root = find(draw(tmp_path, [f"msmt17v1/{path}" for path in REPACK]))
+    root = LAYOUT.find(draw(tmp_path, [f"msmt17v1/{path}" for path in REPACK]))
     parsed = parse(root, {"version": "v1"})
     assert [(i.person, i.camera, i.variant) for i in parsed.images][:2] == [
         ("train:0000", 13, "v1"), ("train:0000", 0, "v1"),
@@ -204,7 +204,7 @@ def test_repacked_version_1_has_no_validation_list(draw, tmp_path):
 
 def test_market_is_not_taken_for_the_repacked_version(layouts):
     with pytest.raises(UserError, match="does not look like MSMT17"):
-        parse(find(layouts("market1501")), {})
+        parse(LAYOUT.find(layouts("market1501")), {})
 
 
 def test_r20_adoption_needs_an_acknowledgement_that_the_manifest_keeps(release, root, tmp_path):
@@ -222,7 +222,7 @@ def test_r20_adoption_needs_an_acknowledgement_that_the_manifest_keeps(release, 
 
 def test_unverified_counts_warn(release, root):
     config = load_dataset("msmt17").model_copy(update={"expect": {}})
-    parsed = parse(find(release("v2")), {})
+    parsed = parse(LAYOUT.find(release("v2")), {})
     assert rules.data_kind(config, parsed, "here") == "full"
     assert "val_images 2; 2373 are remembered, unverified" in parsed.notes
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dgreid.datasets.parsers import dukemtmc, market1501
+from dgreid.datasets.parsers import market1501
 from dgreid.errors import UserError
 
 
@@ -54,16 +54,3 @@ def test_junk_and_distractors_cannot_train(draw, tmp_path, identity):
     draw(tmp_path, [f"bounding_box_train/{identity}_c1s1_000451_03.jpg"])
     with pytest.raises(UserError, match="cannot be in the training folder"):
         market1501.parse(tmp_path, {})
-
-
-def test_dukemtmc(draw, tmp_path):
-    draw(tmp_path, ["DukeMTMC-reID/query/0001_c2_f0046182.jpg"])
-    (image,) = dukemtmc.parse(dukemtmc.find(tmp_path), {}).images
-    assert (image.person, image.camera, image.frame, image.role) == ("0001", 1, 46182, "query")
-    assert dukemtmc.NAME.match("0001_c9_f0046182.jpg") is None
-
-
-def test_dukemtmc_is_not_market(draw, tmp_path):
-    draw(tmp_path, ["DukeMTMC-reID/query/0001_c2_f0046182.jpg"])
-    with pytest.raises(UserError, match="not named as in Market-1501"):
-        market1501.parse(market1501.find(tmp_path), {})
