@@ -15,8 +15,7 @@ from dgreid.files import sha256
 from dgreid.inference import export as module
 from dgreid.inference.export import ImageNetwork, export
 from dgreid.methods.erm import ERM
-from dgreid.methods.parts.network import NORMS
-from dgreid.networks.norms import convert_norms
+from dgreid.networks.norms import convert, convert_norms
 from dgreid.paths import RUNS
 
 onnx = pytest.importorskip("onnx", reason="the extra dgreid[export] is not installed")
@@ -61,7 +60,9 @@ def test_every_norm_in_a_mobilenet(project, monkeypatch):
 
     At 128x64, so that the last maps are 8x4: instance norms of one or two numbers amplify rounding at will.
     """
-    turn = itertools.cycle([NORMS[norm] or nn.BatchNorm2d for norm in ASKED])
+    turn = itertools.cycle(
+        [nn.BatchNorm2d if norm == "batch" else convert.module(norm).LAYER for norm in ASKED]
+    )
     config = tiny.config("erm", backbone="mobilenet_v2_x0_25")
     size = config.image.model_copy(update={"height": 128, "width": 64})
     tiny_run.make("mine", config.model_copy(update={"image": size}))

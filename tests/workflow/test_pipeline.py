@@ -5,6 +5,7 @@ The steps build on each other, so they are one test: each line of `steps` is wha
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
