@@ -29,7 +29,8 @@ from dgreid.networks.norms.anti import AntiNorm2d, towards
 from dgreid.paths import PROTOCOLS
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig, load_run
-from dgreid.runs.run import build, task_of
+from dgreid.runs.run import build
+from dgreid.runs.training import task_of
 
 RESULT = Path("benchmarks/results/lda_start.json")
 DATASET, PEOPLE, IMAGES = "cuhk01", 24, 4

@@ -16,7 +16,8 @@ from dgreid.methods.parts.optimise import gates_of
 from dgreid.paths import PROTOCOLS, RUNS
 from dgreid.protocols import Protocol, read_protocol, read_training
 from dgreid.runs.config import RunConfig, load_run
-from dgreid.runs.run import build, restore, task_of, training_images
+from dgreid.runs.run import build, restore
+from dgreid.runs.training import task_of, training_images
 from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit

@@ -21,7 +21,8 @@ from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import build, training_images
+from dgreid.runs.run import build
+from dgreid.runs.training import training_images
 from dgreid.stages.manifest import manifest
 from dgreid.stages.protocol import protocol as assemble
 from dgreid.stages.synthesize import synthesize

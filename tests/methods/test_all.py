@@ -13,7 +13,8 @@ from dgreid.images.loader import survey
 from dgreid.methods.base import Method
 from dgreid.paths import PROTOCOLS
 from dgreid.protocols import read_training
-from dgreid.runs.run import restore, training_images
+from dgreid.runs.run import restore
+from dgreid.runs.training import training_images
 from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit

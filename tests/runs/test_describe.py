@@ -18,7 +18,11 @@ FILES = {
     },
     "backbone/mine": {"architecture": "resnet_tiny", "last_stride": 2},
     "recipe/mine": {"epochs": 3, "weights": "none", "milestones": [1]},
-    "image/mine": {"height": 64, "width": 32},
+    "image/mine": {
+        "height": 64,
+        "width": 32,
+        "train": [{"operation": "flip"}, {"operation": "pad_crop", "padding": 3}],
+    },
     "dataset/mine": {
         "title": "Mine",
         "parser": "grid",
@@ -82,7 +86,7 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
             "backbone",
             {
                 "architecture": ("resnet_tiny", "file", "module in src/dgreid/networks/backbones"),
-                "last_stride": ("2", "file", "(default: 1)"),
+                "last_stride": ("2", "file", "of the third block"),
             },
         ),
         (
@@ -96,23 +100,28 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
                 "milestones": (
                     "[1.0]",
                     "file",
-                    "epochs at which the rate is divided by ten (default: [40, 70])",
+                    "steps: epochs that divide the rate by ten (default: [40, 70])",
                 ),
             },
         ),
         (
             "image",
-            {"height": ("64", "file", ""), "flip": ("0.5", "default", "probability of a horizontal flip")},
+            {
+                "height": ("64", "file", ""),
+                "train[].operation": ("flip, pad_crop", "file", "module in src/dgreid/images/operations"),
+                "train[].padding": ("3", "file", "pixels on each side (default: 10)"),
+                "train[].probability": ("0.5", "default", ""),
+            },
         ),
         (
             "dataset",
             {
-                "home": ('""', "default", "page where the data and their terms are found"),
+                "home": ('""', "default", "page with the data and their terms"),
                 "miniature.spread": ("1.0", "default", "style spread k of the domain prior"),
                 "miniature.sizes": (
                     "{distractors: 2, pairs: 8}",
                     "file",
-                    "counts the writer of this layout asks for",
+                    "the counts that the writer of this layout needs",
                 ),
             },
         ),

@@ -12,6 +12,7 @@ import yaml
 from dgreid import schema
 from dgreid.errors import UserError
 from dgreid.imports import Sources
+from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import load_run
 from dgreid.selection import code, matrix
 
@@ -218,8 +219,7 @@ def test_an_imported_split_list_reaches_its_data_set_alone(project, changed):
 
 
 def test_a_protocol_has_its_own_data_sets_as_members(project):
-    single = yaml.safe_load(Path("params/protocol/miniature_single.yaml").read_text())
-    sources = {part["dataset"] for part in single["sources"]}
+    sources = {part.dataset for part in load_protocol("miniature_single").sources}
     members = {name for name in project.matrix["members"] if name.startswith("miniature_single/")}
     assert {f"miniature_single/{name}" for name in sources} <= members
     assert {f"member/{name}" for name in project.matrix["members"]} <= project.items().keys()

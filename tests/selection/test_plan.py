@@ -9,7 +9,8 @@ from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.runs.config import load_run
-from dgreid.runs.run import chosen, task_of
+from dgreid.runs.run import chosen
+from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.plan import budget_of, config_of, expected_training, plan
 from dgreid.stages import train

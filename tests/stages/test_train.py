@@ -71,7 +71,9 @@ def test_a_run_is_complete_and_says_what_it_was(world):
     }
     facts = yaml.safe_load((folder / "run.yaml").read_text())
     counts = {"classes": 16, "domains": 4, "iterations": 4, "iterations_per_epoch": 2, "images": 48}
-    assert facts["training"] == {**counts, "domain_names": ["d0", "d1", "d2", "d3"]}
+    identities = ["0-3", "4-7", "8-11", "12-15"]
+    names = ["d0", "d1", "d2", "d3"]
+    assert facts["training"] == {**counts, "domain_names": names, "membership": identities}
     assert facts["data"]["kind"] == "miniature" and facts["data"]["domains"] == ["d0", "d1", "d2", "d3"]
     assert facts["data"]["sha256"] == sha256("data/protocols/tiny/train.parquet")
     assert facts["config"]["method"]["inner_step"] == "relative"

@@ -83,11 +83,13 @@ def settings(model: BaseModel, node: Mapping, given: Collection[str] = ()) -> It
 
 def _of_items(key: str, items: Sequence[BaseModel], nodes: Sequence[Any]) -> Iterator[Setting]:
     """The settings of several sections of one kind, such as a protocol's targets, with all their values."""
-    for inner, field in type(items[0]).model_fields.items():
+    fields = {key: field for item in items for key, field in type(item).model_fields.items()}
+    for inner, field in fields.items():  # operations, say, have settings of their own beside the shared
+        some = [item for item in items if inner in type(item).model_fields]
         # a section that the file writes as one word, not as a mapping, sets everything
         is_set = any(not isinstance(node, Mapping) or inner in node for node in nodes)
         origin = "file" if is_set else "default"
-        yield Setting(f"{key}[].{inner}", _shown(items, inner), origin, _meaning(items, inner, field))
+        yield Setting(f"{key}[].{inner}", _shown(some, inner), origin, _meaning(some, inner, field))
 
 
 def _shown(models: Sequence[BaseModel], key: str) -> str:

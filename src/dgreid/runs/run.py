@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 import yaml
 from safetensors import SafetensorError
@@ -17,10 +15,7 @@ from safetensors.torch import load_file
 
 from dgreid import methods
 from dgreid.errors import UserError, unknown
-from dgreid.images import samplers
 from dgreid.images.config import ImageConfig
-from dgreid.images.loader import TrainingImages
-from dgreid.images.pack import Pack
 from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
@@ -38,30 +33,6 @@ def find(run: str) -> Path:
     if not (RUNS / run).is_dir():
         raise unknown("run", run, (path.parent.name for path in RUNS.glob("*/model.safetensors")))
     return RUNS / run
-
-
-def task_of(train: pd.DataFrame, config: RunConfig, domain_names: Sequence[str] = ()) -> Task:
-    """Classes, domains and iterations of training rows under the run's recipe."""
-    recipe = config.recipe
-    classes, domains = int(train["identity"].max()) + 1, int(train["domain"].max()) + 1
-    batch = recipe.batch_size or domains * recipe.identities_per_domain * recipe.images_per_identity
-    per_epoch = recipe.iterations_per_epoch or samplers.iterations_per_epoch(
-        train["identity"].to_numpy(), batch, recipe.images_per_identity
-    )
-    membership = np.zeros((domains, classes), bool)
-    membership[train["domain"], train["identity"]] = True
-    iterations = recipe.epochs * per_epoch
-    size = config.image.height, config.image.width
-    return Task(
-        classes,
-        domains,
-        iterations,
-        per_epoch,
-        torch.from_numpy(membership),
-        size,
-        tuple(domain_names),
-        len(train),
-    )
 
 
 def build(
@@ -91,8 +62,8 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
         node, task = facts["config"], Task(**facts["training"])
         image = ImageConfig.model_validate(node["image"])
-        task = task._replace(  # membership: what it was is in the model's buffers
-            membership=torch.zeros(task.domains, task.classes, dtype=torch.bool),
+        task = task._replace(
+            membership=_from_ranges(task.membership, task.classes),
             domain_names=tuple(task.domain_names),
             image=(image.height, image.width),
         )
@@ -109,30 +80,6 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     return method.eval(), facts
 
 
-def training_images(
-    train: pd.DataFrame, config: RunConfig, method: Method, packs: Mapping[str, Pack] | None = None
-) -> TrainingImages:
-    """The pixels of the sources and the streams of batches that `method` asks for.
-
-    Args:
-        packs: by data set; None: they are opened, and built if there are none.
-    """
-    if packs is None:
-        packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
-    views = {name: sampler.views for name, sampler in method.samplers.items()}
-    return TrainingImages(train, packs, config.image, streams(train, config, method), config.seed, views)
-
-
-def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.AnyStream]:
-    """The batches that `method` asks for, as rows of `train`, by sampler."""
-    labels, recipe = samplers.Labels.of(train), config.recipe
-    sizes = samplers.Sizes(recipe.identities_per_domain, recipe.images_per_identity, recipe.batch_size)
-    return {
-        name: samplers.make(sampler, labels, sizes, name, config.seed)
-        for name, sampler in method.samplers.items()
-    }
-
-
 def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
     """What run.yaml says: all that decides the result, nothing that differs between repetitions.
 
@@ -145,8 +92,9 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
         "training": {  # the image size stands in the configuration
             key: list(value) if isinstance(value, tuple) else value
             for key, value in task._asdict().items()
-            if key not in ("membership", "image")
-        },
+            if key != "image"
+        }
+        | {"membership": _ranges(task.membership)},
         "data": dict(data),
         "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}
@@ -157,3 +105,25 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
 def chosen(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration of a run, its protocol by name."""
     return config.model_dump(mode="json") | {"protocol": config.protocol.name}
+
+
+def _ranges(membership: torch.Tensor | None) -> list[str]:
+    """Which identities each domain shows, (domains, classes) bool -> one line each, such as `0-89, 95`."""
+    lines = []
+    edge = torch.zeros(1, dtype=torch.int)
+    for row in () if membership is None else membership.cpu():
+        edges = torch.diff(row.int(), prepend=edge, append=edge)  # (classes + 1,)
+        starts, stops = (edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist()
+        pairs = zip(starts, stops, strict=True)
+        lines.append(", ".join(f"{a}-{b - 1}" if b - a > 1 else str(a) for a, b in pairs))
+    return lines
+
+
+def _from_ranges(lines: Sequence[str], classes: int) -> torch.Tensor:
+    """Undo `_ranges`: (domains, classes) bool."""
+    membership = torch.zeros(len(lines), classes, dtype=torch.bool)
+    for row, line in zip(membership, lines, strict=True):
+        for part in filter(None, line.split(", ")):
+            first, _, last = part.partition("-")
+            row[int(first) : int(last or first) + 1] = True
+    return membership

@@ -29,7 +29,8 @@ from dgreid.paths import COSTS, RUNS
 from dgreid.runs import metrics as results
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
-from dgreid.runs.run import build, streams, task_of, training_images
+from dgreid.runs.run import build
+from dgreid.runs.training import streams, task_of, training_images
 from dgreid.training.loop import keys
 
 log = logging.getLogger(__name__)

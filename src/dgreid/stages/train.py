@@ -21,7 +21,8 @@ from dgreid.methods.base import Method
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import build, chosen, record, task_of, training_images
+from dgreid.runs.run import build, chosen, record
+from dgreid.runs.training import task_of, training_images
 from dgreid.selection.code import executed
 from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from dgreid.errors import UserError, unknown
 from dgreid.schema import Module, Strict, validate
@@ -19,7 +20,9 @@ from dgreid.schema import Module, Strict, validate
 class Operation(Strict):
     """What every operation has; a file's own `Options` adds its numbers."""
 
-    operation: Annotated[str, Module("dgreid.images.operations")]
+    operation: Annotated[str, Module("dgreid.images.operations")] = Field(
+        description="module in src/dgreid/images/operations"
+    )
 
 
 @cache
