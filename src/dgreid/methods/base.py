@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
@@ -25,6 +26,17 @@ class MethodOptions(Strict):
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
     recipe: str | None = Field(None, exclude=True, description="its own recipe, which `recipe=own` takes")
     image: str | None = Field(None, exclude=True, description="its own image size, which `image=own` takes")
+
+
+def refuse_unread(options: MethodOptions, names: Iterable[str], why: str) -> None:
+    """Refuse options that nothing reads under the others, unless they keep their default.
+
+    Raises:
+        UserError: one of `names` has another value; `why` says what makes it meaningless.
+    """
+    for name in names:
+        if getattr(options, name) != type(options).model_fields[name].get_default(call_default_factory=True):
+            raise UserError(f"method.{name} means nothing {why}: leave it out.")
 
 
 class Task(NamedTuple):

@@ -11,9 +11,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.network import Network, base_losses
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -49,11 +48,13 @@ class ERM(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
-            raise UserError(
-                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
-                "leave it out, or take a norm with gates such as bin."
+        else:
+            refuse_unread(
+                options, ["gate_learning_rate"], f"with the norm {options.norm}, which has no gates"
             )
+        for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
+            if loss not in options.losses:
+                refuse_unread(options, [option], f"without the loss {loss}")
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.bank import bank_table
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import optimiser, set_rate
@@ -85,6 +85,9 @@ class LDA(Method):
                 f"LDA moves every training domain to another, but the protocol has {task.domains}: "
                 "add sources (domain_by: camera makes every camera a domain)."
             )
+        if options.an_mode == "none":
+            unread = ["an_stages", "an_partner", "an_variance"]
+            refuse_unread(options, unread, "without Anti-Normalisation (method.an_mode=none)")
         backbone = with_banks(backbone, task.domains, options)
         self.network = Network(backbone, "batch", recipe, task.classes)  # A
         self.other_expert = None if options.share_weights else without_head(self.network)

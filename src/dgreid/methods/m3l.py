@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.network import pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -125,6 +125,18 @@ class M3L(Method):
             )
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss: set method.identification or method.triplet.")
+        mixing = ["std", "lambda_on", "lambda_concentration"]
+        if not options.meta:
+            refuse_unread(
+                options, ["meta_grad", "meta_bn", *mixing], "without meta-learning (method.meta=false)"
+            )
+        elif not options.meta_bn:
+            refuse_unread(options, mixing, "without MetaBN (method.meta_bn=false)")
+        if options.identification != "memory":
+            memory = ["temperature", "memory_momentum", "memory_update"]
+            refuse_unread(options, memory, f"with method.identification={options.identification}")
+        if not options.triplet:
+            refuse_unread(options, ["margin"], "without the triplet loss")
         self.network = Network(backbone, options, task.classes)
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}

@@ -18,9 +18,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
@@ -75,11 +74,13 @@ class MLDG(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
-            raise UserError(
-                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
-                "leave it out, or take a norm with gates such as bin."
+        else:
+            refuse_unread(
+                options, ["gate_learning_rate"], f"with the norm {options.norm}, which has no gates"
             )
+        if options.base_step != "separate":
+            unread = ["base_sampler", "first_iteration_base_steps"]
+            refuse_unread(options, unread, f"with method.base_step={options.base_step}")
         self.samplers = {"meta": Sampler("pk_per_domain")}
         if options.base_step == "separate":
             self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}
