@@ -49,9 +49,7 @@ class ERM(Method):
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
         else:
-            refuse_unread(
-                options, ["gate_learning_rate"], f"with the norm {options.norm}, which has no gates"
-            )
+            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
         for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
             if loss not in options.losses:
                 refuse_unread(options, [option], f"without the loss {loss}")

@@ -75,9 +75,7 @@ class MLDG(Method):
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
         else:
-            refuse_unread(
-                options, ["gate_learning_rate"], f"with the norm {options.norm}, which has no gates"
-            )
+            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
         if options.base_step != "separate":
             unread = ["base_sampler", "first_iteration_base_steps"]
             refuse_unread(options, unread, f"with method.base_step={options.base_step}")
