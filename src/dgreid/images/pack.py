@@ -50,7 +50,7 @@ class Pack:
             PACKS.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
                 if not path.exists():
-                    _build(path, images_root(dataset), list(manifest["path"]), image)
+                    build(path, images_root(dataset), list(manifest["path"]), image)
         return cls(path)
 
     @property
@@ -84,7 +84,7 @@ def _key(manifest: pd.DataFrame) -> str:
     return hashlib.sha256(repr([FORMAT, *manifest["pixel_sha256"]]).encode()).hexdigest()[:12]
 
 
-def _build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
+def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
     """Write the whole pack; the caller holds its lock. A build that was killed goes on at its last chunk.
 
     Until it is whole, the pack is NAME.npy.part, and NAME.npy.done says how many of its images are on the
