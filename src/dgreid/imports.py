@@ -140,9 +140,8 @@ def _essence(text: str) -> str:
             opened.append(first)
         elif token.type in _CLOSING:
             kept_whole.update(range(opened.pop(), last))
-    for (first, left), (last, right) in sorted(
-        dropped, reverse=True
-    ):  # from the end, so that earlier positions stay valid
+    # from the end, so that earlier positions stay valid
+    for (first, left), (last, right) in sorted(dropped, reverse=True):
         kept_whole.difference_update(range(first, last))
         lines[first - 1 : last] = [lines[first - 1][:left] + lines[last - 1][right:], *[""] * (last - first)]
     lines = [line if row in kept_whole else line.rstrip() for row, line in enumerate(lines, 1)]
