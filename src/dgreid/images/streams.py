@@ -142,9 +142,7 @@ class IdentityStream(Stream):
             batches.append(np.concatenate([queues[i][used[i]] for i in picked]))
             for place, i in sorted(zip(places, picked, strict=True), reverse=True):
                 used[i] += 1
-                if used[i] == len(
-                    queues[i]
-                ):  # replace by the last one; from the back, so that earlier places stay valid
+                if used[i] == len(queues[i]):  # replace it by the last; from the back: places stay valid
                     remaining[place] = remaining[-1]
                     remaining.pop()
         return np.stack(batches)
@@ -266,9 +264,7 @@ class AtRandom:
 
     def __init__(self, streams: Sequence[Stream], name: str, seed: int):
         self.streams, self.name, self.seed = streams, name, seed
-        self._taken = [
-            np.zeros(len(streams), np.int64)
-        ]  # batches taken from each stream before each known block
+        self._taken = [np.zeros(len(streams), np.int64)]  # batches of each stream before each known block
 
     def batch(self, number: int) -> np.ndarray:
         """Return the rows of batch `number`, (B,)."""

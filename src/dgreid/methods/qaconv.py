@@ -90,9 +90,7 @@ class QAConv(Method):
 
     def remember(self, maps: Tensor, identities: Tensor) -> None:
         """Overwrite the memory of every identity in the batch with its last map; maps are (N, C, h, w)."""
-        again = (
-            (identities[:, None] == identities).triu(1).any(1)
-        )  # (N,): a later image has the same identity
+        again = (identities[:, None] == identities).triu(1).any(1)  # (N,): its identity comes again
         self.memory[identities[~again]] = maps[~again]
 
     def embed(self, images: Tensor) -> Tensor:
@@ -101,9 +99,7 @@ class QAConv(Method):
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Score pairs in blocks of bounded memory, in eval mode: (Nq, C, h, w), (Ng, C, h, w) -> (Nq, Ng)."""
-        block = max(
-            1, math.isqrt(CORRELATIONS // query.shape[-2:].numel() ** 2)
-        )  # images of each set in a block
+        block = max(1, math.isqrt(CORRELATIONS // query.shape[-2:].numel() ** 2))  # images of each set
         rows = [
             torch.cat([self.matcher(best_matches(q, g)) for g in gallery.split(block)], 1)
             for q in query.split(block)

@@ -55,9 +55,7 @@ def evaluate(config: RunConfig) -> Path:
         "cost": cost,
         "made_from": hashes(config, facts),
     }
-    node = {
-        key: value for key, value in node.items() if value != []
-    }  # DVC cannot plot a file with an empty list
+    node = {key: value for key, value in node.items() if value != []}  # DVC plots no file with an empty list
     if method.adapt:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
