@@ -1,3 +1,4 @@
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ import yaml
 
 from dgreid import params, schema
 from dgreid.errors import UserError
+from dgreid.paths import PARAMS
 from dgreid.runs.config import load_run
 from dgreid.selection import matrix
 
@@ -134,3 +136,19 @@ def test_a_broken_matrix_is_one_sentence(tmp_path, monkeypatch, text, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         matrix.read()
     assert "\n" not in str(caught.value)
+
+
+def test_every_selection_expands_and_names_its_runs(root):
+    for name in params.names("matrices"):
+        node = yaml.safe_load((PARAMS / "matrices" / f"{name}.yaml").read_text())
+        selection = schema.validate(matrix.Selection, {"name": name, **node})
+        for run, item in matrix.expand(selection)["runs"].items():
+            plain = "{method}-{backbone}-{protocol}-s{seed}".format(**item)
+            assert re.fullmatch(f"{plain}(-[0-9a-f]{{6}})?", run)  # the hash of what departs from files
+            assert run != plain or not item["changes"]
+
+
+def test_a_selection_may_take_the_own_recipe_of_each_method(root):
+    block = {"methods": ["metabin", "snr"], "backbones": ["resnet50"], "protocols": ["lda_p1"], "seeds": [0]}
+    runs = expand(block | {"recipe": "own"})["runs"].values()
+    assert [(run["method"], run["recipe"]) for run in runs] == [("metabin", "metabin"), ("snr", "snr")]

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-import tiny
 from dgreid import sheets
 from dgreid.errors import UserError
 from dgreid.networks.norms.gates import layer_row
 from dgreid.paths import METRICS, QUERIES, REPORTS
 from dgreid.runs.config import load_run
 from dgreid.stages import report
+from helpers import tiny
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
 TABLES = ["toy-differences.csv", "toy-differences.md", "toy.csv", "toy.md", "toy.tex"]

@@ -12,18 +12,18 @@ import torch
 import yaml
 from PIL import Image
 
-import tiny
 from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images import pack
 from dgreid.runs.run import restore
 from dgreid.stages.train import check_finite, train
+from helpers import tiny
 
 KILLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import tiny
+from helpers import tiny
 from pathlib import Path
 from dgreid.images import pack
 from dgreid.stages.train import train
