@@ -243,7 +243,7 @@ def test_a_long_title_takes_several_lines_in_the_page(across):
         before = drawn.get_figheight()
         style.title(drawn, "Scores and their cost: " + "a selection of many words " * 6)
         drawn.draw_without_rendering()
-    (box,) = boxes([drawn._suptitle])
+    (box,) = boxes(drawn.texts)
     assert box.x0 > 0 and box.x1 < drawn.bbox.width
     assert drawn.get_figheight() > before and box.y0 > panels[0].get_window_extent().y1
     style.title(drawn, "Short")

@@ -124,7 +124,7 @@ def _coefficients(m, mu, r_b, r_i, rho, g_b, b_b, g_i, b_i) -> tuple[Tensor, Ten
     return A + (1 - rho) * g_i * r_i, A * (m - mu) + rho * b_b + (1 - rho) * b_i
 
 
-def _in_parts(x: Tensor) -> bool:
+def in_parts(x: Tensor) -> bool:
     """Part by part pays where a cache is to be hit; elsewhere fewer, larger operations do."""
     return x.device.type == "cpu"
 
@@ -132,13 +132,13 @@ def _in_parts(x: Tensor) -> bool:
 def _empty(x: Tensor) -> Tensor:
     """An output like x that `_rows` views without a copy."""
     return torch.empty_like(
-        x, memory_format=torch.contiguous_format if _in_parts(x) else torch.preserve_format
+        x, memory_format=torch.contiguous_format if in_parts(x) else torch.preserve_format
     )
 
 
 def _rows(x: Tensor) -> tuple[Tensor, list[slice]]:
     """x with its positions last, (..., L), and the parts of it to work on one after the other."""
-    if not _in_parts(x):
+    if not in_parts(x):
         return x.flatten(2), [slice(None)]  # (N, C, L), in any memory format
     rows = x.contiguous().view(x.shape[0] * x.shape[1], -1)  # (N*C, L)
     step = max(1, PART * torch.get_num_threads() // rows.shape[1])
