@@ -133,8 +133,8 @@ def test_every_published_protocol_assembles_from_its_layouts(root, manifests):
         assert list(protocol.targets) == [target.name for target in shipped.targets]
         splits = {name: len(pairs) for name, pairs in protocol.targets.items()}
         assert set(splits.values()) <= {1, 10}
-        with pytest.raises(UserError, match=r"training set: .* instead of"):
-            build(shipped, manifests)  # so small a copy cannot pass for the papers' data
+    with pytest.raises(UserError, match=r"training set: .* instead of"):
+        build(shipped, manifests)  # so small a copy cannot pass for the papers' data
 
 
 def test_val_trains_only_where_the_split_set_says_so(manifests):

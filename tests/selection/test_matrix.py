@@ -1,4 +1,3 @@
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -8,7 +7,6 @@ import yaml
 
 from dgreid import params, schema
 from dgreid.errors import UserError
-from dgreid.paths import PARAMS
 from dgreid.runs.config import load_run
 from dgreid.selection import matrix
 
@@ -138,14 +136,13 @@ def test_a_broken_matrix_is_one_sentence(tmp_path, monkeypatch, text, sentence):
     assert "\n" not in str(caught.value)
 
 
-def test_every_selection_expands_and_names_its_runs(root):
-    for name in params.names("matrices"):
-        node = yaml.safe_load((PARAMS / "matrices" / f"{name}.yaml").read_text())
-        selection = schema.validate(matrix.Selection, {"name": name, **node})
-        for run, item in matrix.expand(selection)["runs"].items():
-            plain = "{method}-{backbone}-{protocol}-s{seed}".format(**item)
-            assert re.fullmatch(f"{plain}(-[0-9a-f]{{6}})?", run)  # the hash of what departs from files
-            assert run != plain or not item["changes"]
+def test_each_seed_is_the_run_that_its_words_compose(root):
+    block = BLOCK | {"seeds": [2, 0], "recipe": "metabin", "changes": [[], ["method.margin=0.5"]]}
+    runs = expand(block)["runs"]
+    assert [item["seed"] for item in runs.values()] == [2, 2, 0, 0]
+    assert all(matrix.config_of(item).run == name for name, item in runs.items())
+    with pytest.raises(UserError, match="seeds"):
+        expand(BLOCK | {"seeds": [0, -1]})
 
 
 def test_a_selection_may_take_the_own_recipe_of_each_method(root):
