@@ -1,9 +1,11 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from dgreid import device
+from dgreid.errors import UserError
 
 CLAIM = """
 import sys, tempfile, torch
@@ -31,3 +33,17 @@ def test_two_processes_take_two_gpus_and_a_third_shares(tmp_path):
     assert seen == ["cuda:0", "cuda:1", "cuda:0"]
     after = subprocess.run([*words], input="", capture_output=True, text=True)  # locks end with their process
     assert after.stdout.strip() == "cuda:0"
+
+
+@pytest.mark.parametrize("value", ["two", "0", "-1", "1.5", ""])
+def test_threads_must_be_a_number(monkeypatch, value):
+    monkeypatch.setenv("DGREID_THREADS", value)
+    with pytest.raises(UserError, match=f"DGREID_THREADS={value} .*1 or more"):
+        device.threads()
+
+
+def test_threads_are_one_unless_told(monkeypatch):
+    monkeypatch.delenv("DGREID_THREADS", raising=False)
+    assert device.threads() == 1
+    monkeypatch.setenv("DGREID_THREADS", "3")
+    assert device.threads() == 3

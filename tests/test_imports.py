@@ -1,7 +1,4 @@
-import ast
 import hashlib
-from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -136,33 +133,3 @@ def test_everything_else_counts(tmp_path, old, new):
 
 def test_the_digest_is_of_the_lines_that_do_something(tmp_path):
     assert of(tmp_path, CODE) == hashlib.sha256(ESSENCE.encode()).hexdigest()
-
-
-def test_nothing_is_imported_by_a_name_that_a_package_only_forwards(root):
-    """A name that an `__init__` forwards lazily leads to no module: inside the package, import its own."""
-    package = root / "src" / "dgreid"
-    for file in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("dgreid"):
-                continue
-            above = Path(root / "src", *node.module.split("."))
-            source = above / "__init__.py" if above.is_dir() else above.with_suffix(".py")
-            bound = _bound(source)
-            for alias in node.names:
-                submodule = above / alias.name
-                known = alias.name in bound or submodule.is_dir() or submodule.with_suffix(".py").is_file()
-                assert known, f"{file}: {node.module} only forwards {alias.name}"
-
-
-@cache
-def _bound(file: Path) -> set[str]:
-    """The names that a file's own statements bind."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names.update(alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-    return names

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgreid.sheets import Cell, Column, Line, Sheet, escape, html, latex, line, markdown, signed
-from formats import Outline, check_latex
+from helpers.formats import Outline, check_latex
 
 COLUMNS = (Column("Method", text=True), Column("R-1", "GRID_x"), Column("mAP", "GRID_x"), Column("Time"))
 SHEET = Sheet(

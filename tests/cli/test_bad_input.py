@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import tiny_project
 from dgreid.cli import main as cli
+from helpers import random_project
 
 RUN = "backbone=resnet_tiny protocol={}"
 PAIR, UNEVEN = RUN.format("pair"), RUN.format("uneven")
@@ -26,16 +26,16 @@ def project(tmp_path_factory):
     top = tmp_path_factory.mktemp("bad_input")
     folder = top / "project"
     folder.mkdir()
-    tiny_project.make(folder)
+    random_project.make(folder)
     archives(folder)
     (folder / "empty").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DGREID_THREADS", raising=False)
-        names = tiny_project.PEOPLE
+        names = random_project.PEOPLE
         words = [f"adopt {name} --copy --from source/{name}" for name in names]
         words += [f"manifest dataset={name}" for name in names]
-        words += [f"protocol protocol={name}" for name in tiny_project.PROTOCOLS]
+        words += [f"protocol protocol={name}" for name in random_project.PROTOCOLS]
         for line in (*words, f"train {TRAINED}"):
             assert cli.main(line.split()) == 0, line
         broken(folder)

@@ -9,9 +9,9 @@ import tomllib
 import pytest
 import yaml
 
-import tiny_project
 from dgreid.cli import main as cli
 from dgreid.selection import matrix
+from helpers import random_project
 
 COMMANDS = {
     "data:": "adopt download inspect splits",
@@ -176,7 +176,7 @@ def test_a_fault_of_the_machine_is_one_sentence(root, monkeypatch, capsys, error
 @pytest.fixture
 def crops(root, tmp_path, monkeypatch):
     """A project in tmp_path with two data sets of a few random crops in VIPeR's and Market's layout."""
-    tiny_project.make(tmp_path)
+    random_project.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

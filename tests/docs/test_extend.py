@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/extend.md").read_text()
 BLOCKS = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
 VIT = """
-import torch, tiny
+import torch
+from helpers import tiny
 from dgreid.errors import UserError
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.augment import augment
 from dgreid.images.batch import Sampler
@@ -11,6 +10,7 @@ from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.images.normalise import normalise
 from dgreid.images.samplers import Labels, Sizes, make
 from dgreid.images.streams import generator
+from helpers import tiny
 
 CPU = torch.device("cpu")
 STRONG = [*tiny.AUGMENTATION, {"operation": "color_jitter", "brightness": 0.5, "hue": 0.1}]

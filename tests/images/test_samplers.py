@@ -9,7 +9,7 @@ from dgreid.errors import UserError
 from dgreid.images.batch import Sampler
 from dgreid.images.samplers import Labels, Sizes, iterations_per_epoch, make
 from dgreid.images.streams import generator
-from tiny_labels import crowd
+from helpers.labels import crowd
 
 K = 4
 RECIPE = Sizes(2, K)

@@ -13,7 +13,7 @@ from dgreid.images.streams import (
     full_chunks,
     generator,
 )
-from tiny_labels import crowd
+from helpers.labels import crowd
 
 K = 4
 

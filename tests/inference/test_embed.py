@@ -8,21 +8,20 @@ import torch
 from PIL import Image
 from torch import nn
 
-import tiny
-import tiny_run
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images.normalise import normalise
 from dgreid.inference import embed as embedding
 from dgreid.inference.embed import Embedder, embed
 from dgreid.methods.erm import ERM
+from helpers import tiny, trained_run
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    method = tiny_run.make("mine", tiny.config("erm"))
-    tiny_run.crops(tmp_path / "crops", ["b.png", "deep/a.JPG"])
+    method = trained_run.make("mine", tiny.config("erm"))
+    trained_run.crops(tmp_path / "crops", ["b.png", "deep/a.JPG"])
     (tmp_path / "crops/deep/note.txt").touch()
     (tmp_path / "crops/folder.png").mkdir()
     return method, tmp_path
@@ -51,7 +50,7 @@ def test_the_file_says_what_made_it(project):
 
 def test_batches_and_row_groups_do_not_show(project, monkeypatch):
     _, folder = project
-    tiny_run.crops(folder / "crops", [f"{number:02d}.png" for number in range(11)])
+    trained_run.crops(folder / "crops", [f"{number:02d}.png" for number in range(11)])
     whole = pd.read_parquet(embed("mine", folder / "crops", folder / "whole.parquet"))
     monkeypatch.setattr(embedding, "BATCH", 3)
     monkeypatch.setattr(embedding, "CHECKED", 4)

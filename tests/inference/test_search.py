@@ -10,14 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-import tiny
-import tiny_run
 from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.inference import search as module
 from dgreid.inference.embed import embed
 from dgreid.inference.search import nearest, search
 from dgreid.methods.erm import ERM
+from helpers import tiny, trained_run
 
 ODD = "a <b> & 'c' \"d\" #1?50%.png"  # every character that HTML or a URL could trip over
 
@@ -25,9 +24,9 @@ ODD = "a <b> & 'c' \"d\" #1?50%.png"  # every character that HTML or a URL could
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tiny_run.make("mine", tiny.config("erm"))
-    tiny_run.crops(tmp_path / "crops", [ODD, *(f"deep/{number}.png" for number in range(6))])
-    tiny_run.crops(tmp_path / "who", ["one.png", "two.png"], seed=1)
+    trained_run.make("mine", tiny.config("erm"))
+    trained_run.crops(tmp_path / "crops", [ODD, *(f"deep/{number}.png" for number in range(6))])
+    trained_run.crops(tmp_path / "who", ["one.png", "two.png"], seed=1)
     return tmp_path
 
 
@@ -151,7 +150,7 @@ def test_many_queries_take_several_pages_and_leave_no_stale_ones(project, monkey
 def test_errors_are_sentences_and_nothing_is_written(project):
     who, crops, out = (project / name for name in ("who", "crops", "out"))
     path = embed("mine", crops, project / "g.parquet")
-    tiny_run.make("other", tiny.config("erm"), seed=1)
+    trained_run.make("other", tiny.config("erm"), seed=1)
     for words, sentence in (
         (("mein", who, crops), "did you mean 'mine'"),
         (("mine", project / "nobody", crops), "nobody does not exist"),
@@ -165,7 +164,7 @@ def test_errors_are_sentences_and_nothing_is_written(project):
         search("mine", who, crops, out, top=0)
     with pytest.raises(UserError, match="is a file"):
         search("mine", who, crops, path)
-    tiny_run.make("mine", tiny.config("erm"), seed=1)
+    trained_run.make("mine", tiny.config("erm"), seed=1)
     with pytest.raises(UserError, match="before mine was trained again"):
         search("mine", who, path, out)
     pd.DataFrame({"path": ["x"]}).to_parquet(project / "plain.parquet")
@@ -193,7 +192,7 @@ def test_a_gallery_that_moved_is_still_searched(project, caplog):
 )
 def test_a_foreign_gallery_can_name_images_below_its_folder_alone(project, name):
     path = embed("mine", project / "crops", project / "g.parquet")
-    tiny_run.crops(project, ["secret.png"])
+    trained_run.crops(project, ["secret.png"])
     (project / "crops/notes.txt").write_text("secret")
     table = pq.read_table(path)
     names = [name and name.format(project), *table["path"].to_pylist()[1:]]

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-import tiny
 from dgreid import methods
 from dgreid.images.loader import survey
 from dgreid.methods.base import Method
@@ -18,6 +17,7 @@ from dgreid.runs.training import training_images
 from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
+from helpers import tiny
 
 torch.set_num_threads(1)
 

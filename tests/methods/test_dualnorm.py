@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.base import Training
@@ -13,6 +12,7 @@ from dgreid.methods.dualnorm import DualNorm, normalise_style
 from dgreid.methods.parts.network import Network
 from dgreid.networks.backbones import build, load_backbone
 from dgreid.networks.norms import InstanceNorm2d
+from helpers import tiny
 
 
 def names(network, kind):

@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
 from dgreid.methods.base import Training
 from dgreid.methods.erm import ERM
+from helpers import tiny
 
 
 class Backbone(nn.Sequential):

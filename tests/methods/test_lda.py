@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.methods.lda import barycentre, wasserstein
 from dgreid.networks import backbones
 from dgreid.networks.norms.anti import AntiNorm2d
 from dgreid.networks.norms.buffer_bank import BankNorm2d, BufferBankNorm2d
-from tiny_lda import CLASSES, K, batch, make
+from helpers import tiny
+from helpers.lda import CLASSES, K, batch, make
 
 
 def test_the_partner_is_another_domain_any_equally_likely():

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from dgreid.methods.lda import LDA
-from tiny_lda import STEPS, K, batch, make
+from helpers.lda import STEPS, K, batch, make
 
 
 class Reference:

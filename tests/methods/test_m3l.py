@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import tiny
 from dgreid.images.batch import Batch
 from dgreid.methods.base import Training
 from dgreid.methods.m3l import M3L
+from helpers import tiny
 
 STEPS, PEOPLE = 10, 3  # iterations per epoch, identities of a domain
 

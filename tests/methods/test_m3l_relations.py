@@ -9,7 +9,6 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.methods import m3l
@@ -18,6 +17,7 @@ from dgreid.methods.parts import optimise
 from dgreid.networks import backbones
 from dgreid.networks.backbones import build
 from dgreid.networks.norms import convert
+from helpers import tiny
 
 
 class Backbone(nn.Sequential):

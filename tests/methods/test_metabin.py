@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.methods.base import Training
 from dgreid.methods.metabin import MetaBIN
 from dgreid.networks import norms
-from tiny_meta import CLASSES, DOMAINS, batch, make
+from helpers import tiny
+from helpers.meta import CLASSES, DOMAINS, batch, make
 
 
 def test_meta_step_moves_gates_and_nothing_else():

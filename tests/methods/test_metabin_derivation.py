@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from dgreid.methods.metabin import MetaBIN
-from tiny_meta import CLASSES, DOMAINS, STEPS, batch, make
+from helpers.meta import CLASSES, DOMAINS, STEPS, batch, make
 
 
 class Reference:

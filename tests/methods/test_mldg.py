@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.methods.base import Training
 from dgreid.methods.mldg import MLDG
-from tiny_meta import CLASSES, DOMAINS, STEPS, batch
-from tiny_mldg import gradients, make, parts
+from helpers import tiny
+from helpers.meta import CLASSES, DOMAINS, STEPS, batch
+from helpers.mldg import gradients, make, parts
 
 
 def update(method: MLDG, given: Batch, seed: int, ratio: float) -> dict[str, torch.Tensor]:

@@ -7,8 +7,8 @@ import torch
 
 from dgreid.images.batch import Batch
 from dgreid.methods.mldg import MLDG
-from tiny_meta import batch
-from tiny_mldg import gradients, make, parts
+from helpers.meta import batch
+from helpers.mldg import gradients, make, parts
 
 
 class Copies:

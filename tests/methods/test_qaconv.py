@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-import tiny
 from dgreid.images import samplers
 from dgreid.images.batch import Batch, Sampler
 from dgreid.images.normalise import normalise
@@ -20,6 +19,7 @@ from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
 from dgreid.runs.run import record, restore
+from helpers import tiny
 
 torch.set_num_threads(1)
 CLASSES, CHANNELS = 37, 8

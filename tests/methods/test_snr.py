@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-import tiny
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
@@ -13,6 +12,7 @@ from dgreid.methods.base import Training
 from dgreid.methods.snr import SNR, Pooled, Restitution, draw_triplets, dual_causality, stage_weights
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
+from helpers import tiny
 
 torch.set_num_threads(1)
 IDENTITIES = torch.arange(4).repeat_interleave(3)

@@ -1,8 +1,8 @@
 """An option that nothing reads is refused by name, as are norms on a network that has none."""
 
 import pytest
-
 import tiny
+
 from dgreid.errors import UserError
 
 

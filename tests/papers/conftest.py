@@ -1,12 +1,12 @@
 import pytest
 
-import tiny_metrics
 from dgreid.papers import tables as papers
+from helpers.metrics import node
 
 
 @pytest.fixture
 def make():
-    return tiny_metrics.node
+    return node
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import tiny
 from dgreid.networks.backbones import load_backbone
 from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
@@ -14,7 +13,8 @@ from dgreid.papers import tables as papers
 from dgreid.papers.measured import System
 from dgreid.reporting.site.material import Paper
 from dgreid.sheets import html, latex, markdown
-from formats import check_latex
+from helpers import tiny
+from helpers.formats import check_latex
 
 SPECIFIED = ("dim", "norm_layers", "balancing_params", "all_params_m")
 

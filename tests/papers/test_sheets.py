@@ -2,12 +2,12 @@ import re
 
 import pytest
 
-import tiny
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
 from dgreid.sheets import html, latex, markdown
-from formats import Outline, check_latex
-from tiny_metrics import BIG, RESNET, dg, protocol_run
+from helpers import tiny
+from helpers.formats import Outline, check_latex
+from helpers.metrics import BIG, RESNET, dg, protocol_run
 
 
 def test_two_directions_share_a_row(known):

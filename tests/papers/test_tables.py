@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-import tiny
 from dgreid import params
 from dgreid.papers import reference
 from dgreid.papers import tables as papers
 from dgreid.papers.measured import System
 from dgreid.runs.config import load_run
 from dgreid.runs.systems import expected_name
-from tiny_metrics import BIG, RESNET, dg, protocol_run
+from helpers import tiny
+from helpers.metrics import BIG, RESNET, dg, protocol_run
 
 
 def cells_of(known, name, metrics):

@@ -2,9 +2,9 @@
 
 import pytest
 
-import tiny_metrics
 from dgreid.reporting import differences, tables
 from dgreid.reporting.site.material import Material
+from helpers.metrics import node
 
 
 def selection(runs, name="toy", title="A <toy> & its title"):
@@ -33,7 +33,7 @@ def material_of(runs, every=None, **more):
 
 @pytest.fixture
 def make():
-    return tiny_metrics.node
+    return node
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dgreid.errors import UserError
 from dgreid.reporting import tables
 from dgreid.reporting.differences import by_target
 from dgreid.sheets import latex, markdown
-from formats import check_latex
+from helpers.formats import check_latex
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import tiny
-import tiny_run
 from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.paths import PROTOCOLS
 from dgreid.reporting import tsne
+from helpers import tiny, trained_run
 
 IDENTITIES = 12
 
@@ -41,7 +40,7 @@ def project(tmp_path, monkeypatch):
     protocol = protocols.Protocol("tiny", "miniature", rows, targets, ["toy"], metadata)
     protocols.write(PROTOCOLS / "tiny", protocol)
     for name in ("erm", "qaconv"):
-        tiny_run.make(name, tiny.config(name))
+        trained_run.make(name, tiny.config(name))
     return tmp_path
 
 

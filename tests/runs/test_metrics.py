@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-import tiny_metrics
 from dgreid.errors import UserError
 from dgreid.paths import METRICS
 from dgreid.runs import metrics as results
+from helpers import metrics
 
-NODE = tiny_metrics.node("erm", 0, 50.0)
+NODE = metrics.node("erm", 0, 50.0)
 SCORES = {"rank1": 1.0}
 
 

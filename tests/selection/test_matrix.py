@@ -134,3 +134,18 @@ def test_a_broken_matrix_is_one_sentence(tmp_path, monkeypatch, text, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         matrix.read()
     assert "\n" not in str(caught.value)
+
+
+def test_each_seed_is_the_run_that_its_words_compose(root):
+    block = BLOCK | {"seeds": [2, 0], "recipe": "metabin", "changes": [[], ["method.margin=0.5"]]}
+    runs = expand(block)["runs"]
+    assert [item["seed"] for item in runs.values()] == [2, 2, 0, 0]
+    assert all(matrix.config_of(item).run == name for name, item in runs.items())
+    with pytest.raises(UserError, match="seeds"):
+        expand(BLOCK | {"seeds": [0, -1]})
+
+
+def test_a_selection_may_take_the_own_recipe_of_each_method(root):
+    block = {"methods": ["metabin", "snr"], "backbones": ["resnet50"], "protocols": ["lda_p1"], "seeds": [0]}
+    runs = expand(block | {"recipe": "own"})["runs"].values()
+    assert [(run["method"], run["recipe"]) for run in runs] == [("metabin", "metabin"), ("snr", "snr")]

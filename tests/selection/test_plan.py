@@ -3,8 +3,6 @@ import json
 import pytest
 import yaml
 
-import tiny_metrics
-import tiny_project
 from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
@@ -14,6 +12,7 @@ from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.plan import budget_of, config_of, expected_training, plan
 from dgreid.stages import train
+from helpers import metrics, random_project
 
 RUN = ["backbone=resnet_tiny", "seed=0"]
 
@@ -21,7 +20,7 @@ RUN = ["backbone=resnet_tiny", "seed=0"]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project with params/ alone: nothing adopted, nothing trained, a machine of a known name."""
-    tiny_project.make(tmp_path)
+    random_project.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(costs, "machine", lambda: ("cpu", "abacus"))
     return tmp_path
@@ -119,7 +118,7 @@ def test_status_is_what_the_files_say(made):
         (RUNS / each.run / "model.safetensors").touch()
     (made / "reports/metrics").mkdir(parents=True)
     for each in (done, outdated):
-        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0)))
+        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(metrics.node("erm", 0, 50.0)))
     (RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": chosen(done)}))
     (CHECKPOINTS / started.run).mkdir(parents=True)
     (CHECKPOINTS / started.run / "last.pt").touch()
@@ -156,7 +155,7 @@ def test_damaged_measurements_are_a_sentence_and_stay(made, text):
 
 def test_damaged_metrics_are_a_sentence(made, capsys):
     (made / "reports/metrics").mkdir(parents=True)
-    (made / "reports/metrics/half.json").write_text(json.dumps(tiny_metrics.node("erm", 0, 50.0))[:400])
+    (made / "reports/metrics/half.json").write_text(json.dumps(metrics.node("erm", 0, 50.0))[:400])
     assert cli.main(["plan", "miniature"]) == 1
     sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
     assert capsys.readouterr().err == sentence
@@ -186,7 +185,7 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
 
 def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
     (made / "reports/metrics").mkdir(parents=True)
-    node = tiny_metrics.node("erm", 0, 50.0) | {"backbone": "resnet_tiny"}
+    node = metrics.node("erm", 0, 50.0) | {"backbone": "resnet_tiny"}
     node["cost"] |= {"images_per_second": 5.0, "threads": 1}
     (made / "reports/metrics/else.json").write_text(json.dumps(node))
     assert costs.speed(run()) == (5.0, "reports")

@@ -1,6 +1,8 @@
+import copy
 import json
 import shutil
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 
-import tiny
 from dgreid import sheets
 from dgreid.errors import UserError
 from dgreid.networks.norms.gates import layer_row
 from dgreid.paths import METRICS, QUERIES, REPORTS
 from dgreid.runs.config import load_run
 from dgreid.stages import report
+from helpers import tiny
 
 TARGET = {"rank1": 40.0, "rank5": 50.0, "rank10": 60.0, "mAP": 45.0, "mAP_trapezoid": 42.0, "mINP": 45.0}
 TABLES = ["toy-differences.csv", "toy-differences.md", "toy.csv", "toy.md", "toy.tex"]
@@ -35,15 +37,13 @@ PAPERS = [
 ]
 
 
-@pytest.fixture
-def project(root, tmp_path, monkeypatch):
-    """The metrics of two runs, one of them with BIN layers."""
+def gather(folder):
+    """Write the metrics of two runs, one of them with BIN layers; their selection."""
     words = "backbone=resnet_tiny", "protocol=miniature"
-    configs = [load_run([f"method={name}", *words]) for name in ("erm", "metabin")]
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(root / "data" / "reference", "data/reference")
-    for group in ("backbone", "method", "tables"):
-        shutil.copytree(root / "params" / group, f"params/{group}")
+    with chdir(tiny.ROOT):
+        configs = [load_run([f"method={name}", *words]) for name in ("erm", "metabin")]
+        for group in ("data/reference", "params/backbone", "params/method", "params/tables"):
+            shutil.copytree(group, folder / group)
     choices = {}
     for made in configs:
         run = made.run
@@ -63,36 +63,57 @@ def project(root, tmp_path, monkeypatch):
             "balance": [layer_row(1, "stem", np.full(4, 0.25))] if made.method.name == "metabin" else [],
             "cost": {"seconds": 1, "images_per_second": 1, "peak_memory_bytes": 1, "parameters": 1},
         }
-        METRICS.mkdir(parents=True, exist_ok=True)
-        (METRICS / f"{run}.json").write_text(json.dumps(node))
+        (folder / METRICS).mkdir(parents=True, exist_ok=True)
+        (folder / METRICS / f"{run}.json").write_text(json.dumps(node))
         choices[run] = {"method": made.method.name, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return gather(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose report is written, and its selection."""
+    folder = tmp_path_factory.mktemp("finished")
+    selected = gather(folder)
+    with chdir(folder):
+        report.report(selected)
+    return folder, selected
+
+
+@pytest.fixture
+def reported(finished, tmp_path, monkeypatch):
+    """A copy of it to change."""
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return copy.deepcopy(finished[1])
 
 
 def written():
     return {str(p.relative_to("reports")): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
 
 
-def test_writes_every_declared_file_and_the_same_bytes_again(project):
-    report.report(project)
+def test_writes_every_declared_file_and_the_same_bytes_again(reported):
     first = written()
     assert sorted(name for name in first if not name.startswith("metrics")) == sorted(FILES + PAPERS + SITE)
-    report.report(project)
+    report.report(reported)
     assert written() == first
 
 
-def test_the_figure_shows_the_balance_of_the_metrics(project):
+def test_the_figure_shows_the_balance_of_the_metrics(reported):
     run = "metabin-resnet_tiny-miniature-s0"
-    report.report(project)
     lines = (REPORTS / "figures" / "toy" / "balance.csv").read_text().splitlines()
     assert len(lines) == 2 and f",{run},0,1,stem,4,0.25," in lines[1]
 
 
-def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(project):
-    report.report(project)
-    del project["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
-    report.report(project)
+def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(reported):
+    del reported["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
+    report.report(reported)
     assert (REPORTS / "figures" / "toy").is_dir() and not [*REPORTS.glob("figures/toy/*")]
     assert "has nothing that a figure shows" in (REPORTS / "index.html").read_text()
 
@@ -121,11 +142,10 @@ def change(run, **values):
     path.write_text(json.dumps(node))
 
 
-def test_a_changed_metric_changes_only_the_tables_that_show_it(project):
-    report.report(project)
+def test_a_changed_metric_changes_only_the_tables_that_show_it(reported):
     before = written()
     change("metabin-resnet_tiny-miniature-s0", rank5=51.0)
-    report.report(project)
+    report.report(reported)
     after = written()
     changed = {name for name in before if before[name] != after[name] and not name.startswith("metrics")}
     shown = {
@@ -171,8 +191,7 @@ def has_latex():
 
 
 @pytest.mark.skipif(not has_latex(), reason="pdflatex, booktabs or amssymb is not installed")
-def test_every_table_compiles_with_the_packages_it_names(project, tmp_path):
-    report.report(project)
+def test_every_table_compiles_with_the_packages_it_names(reported, tmp_path):
     files = sorted([*REPORTS.glob("tables/*.tex"), *REPORTS.glob("papers/*.tex")])
     (packages,) = {file.read_text().splitlines()[0] for file in files}
     assert len(files) == 1 + len(tiny.names("tables")) and packages.startswith("% ")
@@ -187,11 +206,10 @@ def test_every_table_compiles_with_the_packages_it_names(project, tmp_path):
     assert "Overfull" not in done.stdout and "too large" not in done.stdout
 
 
-def test_the_declared_outputs_are_the_files_written(project, root):
-    stage = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]
+def test_the_declared_outputs_are_the_files_written(reported):
+    stage = yaml.safe_load((tiny.ROOT / "dvc.yaml").read_text())["stages"]["report"]
     outs = [*stage["outs"], *(out for entry in stage["metrics"] for out in entry)]
     declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in outs}
-    report.report(project)
     files = {name for name in written() if not name.startswith("metrics")}
     folders = {"figures/toy", "papers", "site", "summary"}
     assert declared - files == folders

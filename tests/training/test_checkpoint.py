@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
 from dgreid.runs.run import chosen
 from dgreid.training.checkpoint import Checkpoint, fingerprint, random_state, set_random_state
+from helpers import tiny
 
 
 @pytest.fixture

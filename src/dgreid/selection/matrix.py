@@ -7,10 +7,10 @@ import itertools
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from dgreid import params, schema
 from dgreid.datasets.config import load_dataset
@@ -29,7 +29,7 @@ class Block(schema.Strict):
     methods: tuple[str, ...]
     backbones: tuple[str, ...]
     protocols: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[Annotated[int, Field(ge=0)], ...]
     recipe: str | None = None  # null: the protocol's recipe
     image: str | None = None  # null: the protocol's image configuration
     baseline: str = "erm"  # the method that others are compared with, if it is among the runs
@@ -89,10 +89,13 @@ def expand(selection: Selection) -> dict[str, Any]:
     protocols: dict[str, ProtocolConfig] = {}
     for block in selection.blocks:
         axes = (getattr(block, axis) for axis in (*AXES, "changes"))
+        composed: dict[tuple, RunConfig] = {}  # once for all seeds
         for method, backbone, protocol, seed, changes in itertools.product(*axes):
-            words = [f"method={method}", f"backbone={backbone}", f"protocol={protocol}", f"seed={seed}"]
+            words = [f"method={method}", f"backbone={backbone}", f"protocol={protocol}", *changes]
             words += [f"{key}={value}" for key in ("recipe", "image") if (value := getattr(block, key))]
-            run = load_run([*words, *changes])
+            key = method, backbone, protocol, changes
+            composed[key] = composed.get(key) or load_run(words)
+            run = composed[key].model_copy(update={"seed": seed})
             protocols[protocol] = run.protocol
             runs[run.run] = {
                 "method": method,

@@ -5,6 +5,7 @@ from PIL import Image
 from dgreid.images.operations import auto_augment
 from dgreid.images.operations.auto_augment import POLICY, change
 from dgreid.images.streams import generator
+from dgreid.networks.vision import transforms
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 10, 3)).astype(np.uint8))
 RAMP = Image.fromarray(np.stack([np.arange(256, dtype=np.uint8).reshape(16, 16)] * 3, -1))
@@ -13,9 +14,8 @@ TORCHVISION |= {"autocontrast": "AutoContrast", "shear_x": "ShearX"}
 
 
 def test_the_pairs_are_those_of_the_published_policy():
-    from dgreid.networks.vision import transforms
-
-    published = transforms.AutoAugment(transforms.AutoAugmentPolicy.IMAGENET)._policies
+    reference = transforms.AutoAugment(transforms.AutoAugmentPolicy.IMAGENET)
+    published = reference._policies  # noqa: SLF001  (torchvision shows its table nowhere else)
     named = [
         tuple((TORCHVISION.get(name, name.title()), probability, level) for name, probability, level in pair)
         for pair in POLICY

@@ -2,7 +2,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from dgreid.networks.norms import BatchInstanceNorm2d
+from dgreid.networks.norms import (
+    BatchInstanceNorm2d,
+    straight_through_clamp,
+)
 from dgreid.networks.norms.gates import gate_table, layer_row
 
 
@@ -26,3 +29,11 @@ def test_layers_in_forward_order():
         ("block", 3, 1),
     ]
     assert gate_table(nn.BatchNorm2d(3)) == []
+
+
+def test_clamp_is_exact_and_passes_gradients():
+    x = torch.tensor([-1e8, -0.1, 0.0, 0.3, 1.0, 1.3, 7.3], requires_grad=True)
+    y = straight_through_clamp(x)
+    assert torch.equal(y, x.detach().clamp(0, 1))
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.ones(7))

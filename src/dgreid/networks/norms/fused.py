@@ -124,7 +124,7 @@ def _coefficients(m, mu, r_b, r_i, rho, g_b, b_b, g_i, b_i) -> tuple[Tensor, Ten
     return A + (1 - rho) * g_i * r_i, A * (m - mu) + rho * b_b + (1 - rho) * b_i
 
 
-def _in_parts(x: Tensor) -> bool:
+def in_parts(x: Tensor) -> bool:
     """Return whether to work in parts: CPUs gain if a part fits the cache, GPUs prefer large operations."""
     return x.device.type == "cpu"
 
@@ -132,13 +132,13 @@ def _in_parts(x: Tensor) -> bool:
 def _empty(x: Tensor) -> Tensor:
     """Make an output like x that `_rows` can view without a copy."""
     return torch.empty_like(
-        x, memory_format=torch.contiguous_format if _in_parts(x) else torch.preserve_format
+        x, memory_format=torch.contiguous_format if in_parts(x) else torch.preserve_format
     )
 
 
 def _rows(x: Tensor) -> tuple[Tensor, list[slice]]:
     """Reshape x to put its positions last, (..., L), and return the parts to process one by one."""
-    if not _in_parts(x):
+    if not in_parts(x):
         return x.flatten(2), [slice(None)]  # (N, C, L), in any memory format
     rows = x.contiguous().view(x.shape[0] * x.shape[1], -1)  # (N*C, L)
     step = max(1, PART * torch.get_num_threads() // rows.shape[1])

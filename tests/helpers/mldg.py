@@ -3,16 +3,16 @@
 import torch
 from torch import nn
 
-import tiny_meta
 from dgreid import losses
 from dgreid.images.batch import Batch
 from dgreid.methods.mldg import MLDG
-from tiny_meta import DOMAINS
+from helpers import meta
+from helpers.meta import DOMAINS
 
 
 def make(name: str = "mldg", **changes) -> MLDG:
     """With gates between the bounds and a classifier that has something to say."""
-    method = tiny_meta.make(name, activation=torch.tanh, **changes)
+    method = meta.make(name, activation=torch.tanh, **changes)
     with torch.no_grad():
         method.network.classifier.weight.mul_(300)  # else its logits say nothing about the features
         for gate in method.gates.values():

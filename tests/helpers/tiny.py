@@ -28,7 +28,7 @@ from dgreid.stages.protocol import protocol as assemble
 from dgreid.stages.synthesize import synthesize
 
 HEIGHT, WIDTH = 32, 16
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AUGMENTATION = [{"operation": "flip", "probability": 0.5}, {"operation": "pad_crop", "padding": 2}]
 CROWD = {"name": "tiny", "title": "", "recipe": "tiny", "image": "tiny", "targets": []}
 CROWD["sources"] = [{"dataset": "crowd"}]

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-PARAMS = Path(__file__).parents[1] / "params"
+PARAMS = Path(__file__).parents[2] / "params"
 PEOPLE = {"wide": 8, "other": 8, "narrow": 3}  # each person has two images from each of two cameras
 PROTOCOLS = {"alone": ["wide"], "pair": ["wide", "other"], "uneven": ["wide", "narrow"]}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from browser import CHROMIUM, Browser
 from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Paper
+from helpers.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 SCORES = "#toy table"

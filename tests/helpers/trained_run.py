@@ -8,11 +8,11 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-import tiny
 from dgreid.methods.base import Method, Training
 from dgreid.paths import RUNS
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, record
+from helpers import tiny
 
 
 def make(name: str, config: RunConfig, seed: int = 0) -> Method:

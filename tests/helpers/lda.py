@@ -4,10 +4,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import tiny
 from dgreid.images.batch import Batch
 from dgreid.methods.base import Training
 from dgreid.methods.lda import LDA
+from helpers import tiny
 
 K, CLASSES, STEPS = 3, 9, 4  # domains, identities, iterations per epoch
 

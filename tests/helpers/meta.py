@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-import tiny
 from dgreid import methods
 from dgreid.images.batch import Batch
 from dgreid.methods.base import Method, Training
+from helpers import tiny
 
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
 

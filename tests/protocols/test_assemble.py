@@ -5,14 +5,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dgreid.datasets import parser
-from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import IMAGES, SPLITS, write_manifest
 from dgreid.errors import UserError
-from dgreid.params import names as choices
-from dgreid.paths import PARAMS
 from dgreid.protocols import build, read_protocol, write
-from dgreid.protocols.config import ProtocolConfig, load_protocol
+from dgreid.protocols.config import ProtocolConfig
 from dgreid.protocols.tables import COLUMNS, TEST_COLUMNS
 
 REQUIRED = {"variant": "original", "person_raw": "", "camera_known": True, "width": 4, "height": 8}
@@ -294,22 +290,3 @@ def test_reading_what_is_no_protocol(tmp_path):
     (tmp_path / "bad/train.parquet").write_bytes(b"no")
     with pytest.raises(UserError, match="not a protocol file"):
         read_protocol(tmp_path / "bad")
-
-
-def test_every_shipped_protocol_names_data_sets_and_recipes_that_exist(root):
-    names = choices("protocol")
-    assert len(names) >= 4
-    for name in names:
-        protocol = load_protocol(name)
-        assert (PARAMS / f"recipe/{protocol.recipe}.yaml").exists()
-        assert (PARAMS / f"image/{protocol.image}.yaml").exists()
-        for part in (*protocol.sources, *protocol.targets):
-            assert parser(load_dataset(part.dataset).parser)
-
-
-def test_metabin_counts_are_the_papers(root):
-    sources = [load_dataset(source.dataset) for source in load_protocol("metabin_dg").sources]
-    assert sum(source.expect["ids"] for source in sources) == 18530
-    people = [source.expect.get("persons", source.expect["images"]) for source in sources]
-    assert sum(people) == 121765
-    assert load_protocol("metabin_dg").expect == {"ids": 18530, "images": 121765, "domains": 5}

@@ -1,0 +1,1 @@
+"""What tests share: small networks, crowds, projects and runs, and readers of what is written."""
