@@ -61,7 +61,9 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
     *parents, key = problem["loc"] or ("",)
     path = ".".join(map(str, (where, *problem["loc"]))).removeprefix("run.")
     if problem["type"] != "extra_forbidden":
-        return UserError(f"{path}: {problem['msg']} (got {problem.get('input')!r}).")
+        message, given = problem["msg"].removeprefix("Value error, "), problem.get("input")
+        shown = "" if isinstance(given, dict) else f" (got {given!r})"  # a whole section says too much
+        return UserError(f"{path}: {message}{shown}.")
     for parent in parents:
         field = model.model_fields.get(parent) if isinstance(parent, str) else None
         inner = getattr(field, "annotation", None)

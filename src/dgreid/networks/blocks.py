@@ -5,6 +5,8 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
+from dgreid.networks.backbone import Backbone
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a skip; a method may set `output_norm` to a norm of the sum."""
@@ -74,3 +76,16 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 def ibn_net() -> ModuleType:
     """Import IBN-Net's norms by name, so that only networks with an IBN variant depend on their file."""
     return import_module("dgreid.networks.norms.ibn")
+
+
+class IbnBackbone(Backbone):
+    """A backbone with an IBN-Net variant: `ibn` (none, a or b), and `ibn_weights` as in its options."""
+
+    ibn: str
+    ibn_weights: str
+
+    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Adapt plain ResNet or IBN-Net tensors to the configured variant."""
+        if self.ibn == "none":
+            return state
+        return ibn_net().adapt_weights(self, state, self.ibn_weights)

@@ -6,17 +6,16 @@ IBN-Net (Pan et al., ECCV 2018): variant a normalises half of the channels of ev
 instance; variant b has an instance norm in the stem and one after the last addition of layers 1 and 2.
 """
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.backbone import Backbone
-from dgreid.networks.blocks import BasicBlock, Bottleneck, ibn_net, initialise
-from dgreid.networks.config import BackboneOptions, Ibn
+from dgreid.networks.blocks import BasicBlock, Bottleneck, IbnBackbone, ibn_net, initialise
+from dgreid.networks.config import BackboneOptions, IbnOptions
 
 
-class Options(BackboneOptions):
+class Options(IbnOptions):
     """ResNet's options."""
 
     depth: Literal[18, 34, 50, 101, 152] = Field(description="number of layers")
@@ -26,17 +25,6 @@ class Options(BackboneOptions):
         "padded",
         description="padded: by 1 (torchvision); ceil: no padding, sizes rounded up (META, ACL)",
     )
-    ibn: Ibn = Field("none", description="variant of IBN-Net")
-    ibn_weights: Literal["sliced", "fresh"] = Field(
-        "sliced",
-        description="IBN norms from plain weights: their channels' affine maps, or weight 1, bias 0",
-    )
-
-    @model_validator(mode="after")
-    def _every_option_is_read(self) -> Self:
-        if self.ibn == "none" and self.ibn_weights != "sliced":
-            raise ValueError("ibn_weights has no effect without ibn: set ibn to a or b, or leave it out")
-        return self
 
 
 DEPTHS = {
@@ -48,7 +36,7 @@ DEPTHS = {
 }
 
 
-class ResNet(Backbone):
+class ResNet(IbnBackbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = 512 or 2048."""
 
     shallow_stages = 3  # DualNorm removes style in these
@@ -91,12 +79,6 @@ class ResNet(Backbone):
         """Compute maps, (N, 3, H, W) -> (N, C, h, w)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
-
-    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Adapt plain ResNet or IBN-Net tensors to the configured IBN variant."""
-        if self.ibn == "none":
-            return state
-        return ibn_net().adapt_weights(self, state, self.ibn_weights)
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNet:

@@ -1,34 +1,22 @@
 """A ResNet small enough for the miniature benchmark on a CPU: about 22 M multiply-adds at 64x32."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.backbone import Backbone
-from dgreid.networks.blocks import BasicBlock, ibn_net, initialise
-from dgreid.networks.config import BackboneOptions, Ibn
+from dgreid.networks.blocks import BasicBlock, IbnBackbone, ibn_net, initialise
+from dgreid.networks.config import BackboneOptions, IbnOptions
 
 
-class Options(BackboneOptions):
+class Options(IbnOptions):
     """The small ResNet's options."""
 
     last_stride: Literal[1, 2] = Field(2, description="stride of the third block; 1 keeps its resolution")
     stem_activation: bool = Field(True, description="put an activation after the stem's norm")
-    ibn: Ibn = Field("none", description="variant of IBN-Net")
-    ibn_weights: Literal["sliced", "fresh"] = Field(
-        "sliced",
-        description="IBN norms from plain weights: their channels' affine maps, or weight 1, bias 0",
-    )
-
-    @model_validator(mode="after")
-    def _every_option_is_read(self) -> Self:
-        if self.ibn == "none" and self.ibn_weights != "sliced":
-            raise ValueError("ibn_weights has no effect without ibn: set ibn to a or b, or leave it out")
-        return self
 
 
-class ResNetTiny(Backbone):
+class ResNetTiny(IbnBackbone):
     """(N, 3, H, W) -> (N, 128, H/8, W/8), or H/4, W/4 with `last_stride` 1.
 
     Every block is a stage. Blocks 0 and 1 stand for the shallow layers of IBN-Net.
@@ -65,12 +53,6 @@ class ResNetTiny(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """Compute maps, (N, 3, H, W) -> (N, 128, h, w)."""
         return self.blocks(self.relu(self.bn1(self.conv1(x))))
-
-    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Adapt plain or IBN-Net tensors to the configured IBN variant."""
-        if self.ibn == "none":
-            return state
-        return ibn_net().adapt_weights(self, state, self.ibn_weights)
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNetTiny:
