@@ -4,7 +4,7 @@ Forward and backward of one layer, float32, on the shapes of MobileNetV2 and Res
 are timed in turns in one process, so that a busy machine slows both; the ratio is the result, not the
 times. Also counted: bytes kept for backward, relative to the input, and the largest difference of results.
 
-    python benchmarks/bin_layer.py [--device cuda] [--repeats 7] [--precision float32|bfloat16] [--out FILE]
+    python -m benchmarks.bin_layer [--device cuda] [--repeats 7] [--precision float32|bfloat16] [--out FILE]
 """
 
 import argparse
@@ -17,6 +17,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from benchmarks.common import RESULTS, PlainBatchInstanceNorm2d, synchronise
 from dgreid.files import whole
 from dgreid.networks.norms import BatchInstanceNorm2d
 
@@ -31,23 +32,9 @@ SHAPES = (
 TARGET_RATIO, TARGET_SAVED = 2.5, 1.1
 
 
-class Plain(nn.Module):
-    """The layer as one writes it: two norms and a mix."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.batch = nn.BatchNorm2d(channels)
-        self.instance = nn.InstanceNorm2d(channels, affine=True)
-        self.balance = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        balance = self.balance[:, None, None]
-        return balance * self.batch(x) + (1 - balance) * self.instance(x)
-
-
 def pair(channels: int) -> dict[str, nn.Module]:
     """Both layers with the same random parameters."""
-    plain, fused = Plain(channels), BatchInstanceNorm2d(channels)
+    plain, fused = PlainBatchInstanceNorm2d(channels), BatchInstanceNorm2d(channels)
     with torch.no_grad():
         for of, name, same in (
             (plain, "balance", fused.balance),
@@ -89,11 +76,6 @@ def saved_bytes(layer: nn.Module, x: Tensor) -> int:
     return sum(kept.values())
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def measure(shape: tuple[int, ...], device: str, precision: torch.dtype, repeats: int) -> dict:
     """One row of the table."""
     torch.manual_seed(0)
@@ -121,7 +103,7 @@ def measure(shape: tuple[int, ...], device: str, precision: torch.dtype, repeats
 
 
 def line(row: dict) -> str:
-    """A row as the table prints it."""
+    """One line of the printed table."""
     shape, (low, high) = "x".join(map(str, row["shape"])), row["ratio_range"]
     times = f"{row['plain_ms']:9.1f} {row['fused_ms']:9.1f} {row['ratio']:6.2f} {low:5.2f}-{high:5.2f}"
     rest = f"{row['saved_plain']:.2f} / {row['saved_fused']:.2f}  {row['difference_y']:.0e}"
@@ -129,12 +111,14 @@ def line(row: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/bin_layer.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "bin_layer.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(

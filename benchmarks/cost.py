@@ -1,15 +1,15 @@
 """What one training iteration costs: ours against the plain way, in turns in one process.
 
 MetaBIN's plain way is the algorithm as one first writes it: BatchNorm2d + InstanceNorm2d + mix in every
-layer, nothing frozen, so that the meta-test's backward also fills the gradients of all weights, which nobody
-uses. Both ways get the same batches, weights and domain splits; the steps they take are compared. The
+layer, nothing frozen, so that the meta-test's backward also computes the gradients of all weights, which
+are not used. Both ways get the same batches, weights and domain splits, and their steps are compared. The
 ratio is the result, not the times. No data are read: images are noise.
 
-Where there is a CUDA device, also: iterations and images per second, peak memory and the hours of the
+If there is a CUDA device, also: iterations and images per second, peak memory and the hours of the
 paper's 184,900 iterations, at its image and batch size in mixed precision, eager and compiled.
 
-    python benchmarks/cost.py                                      # writes benchmarks/results/cost.json
-    python benchmarks/cost.py --only resnet_tiny --repeats 3       # a part: prints only
+    python -m benchmarks.cost                                       # writes benchmarks/results/cost.json
+    python -m benchmarks.cost --only resnet_tiny --repeats 3        # a part: prints only
 """
 
 import argparse
@@ -19,41 +19,31 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bin_layer import Plain, synchronise
+from benchmarks.common import (
+    RESULTS,
+    PlainBatchInstanceNorm2d,
+    Setting,
+    batches,
+    in_double,
+    timed,
+)
 from dgreid.device import prepare
 from dgreid.files import whole
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Method, Training
-from dgreid.methods.metabin import MetaBIN
-from dgreid.methods.parts import network as _shared
-from dgreid.networks import backbones, norms
+from dgreid.methods.base import Method, Task
+from dgreid.methods.metabin import MetaBIN, Options
+from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks import backbones
+from dgreid.networks.norms import convert_norms, hold, straight_through_clamp
 from dgreid.runs.config import load_run
 
 PAPER_ITERATIONS, PAPER_CLASSES, PAPER_EACH = 184_900, 18_530, 1_849
-RESULTS = Path(__file__).parent / "results" / "cost.json"
-
-
-class Setting(NamedTuple):
-    """What is trained: every domain gives `people` identities with `images` pictures each to a batch."""
-
-    backbone: str
-    height: int
-    width: int
-    domains: int
-    people: int
-    images: int
-    classes: int
-
-    @property
-    def title(self) -> str:
-        batch = self.domains * self.people * self.images
-        return f"{self.backbone}, {self.height}x{self.width}, {batch} + {batch} images"
+RESULT = RESULTS / "cost.json"
 
 
 SMALL = (
@@ -66,8 +56,21 @@ FULL = (
 )
 
 
+def title(setting: Setting) -> str:
+    """Backbone, image size, batches of the base and the meta update."""
+    batch = setting.domains * setting.identities * setting.images
+    return f"{setting.backbone}, {setting.height}x{setting.width}, {batch} + {batch} images"
+
+
 class PlainMetaBIN(MetaBIN):
     """The same algorithm with plain layers and a full backward everywhere."""
+
+    def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
+        convert_norms(backbone, PlainBatchInstanceNorm2d)
+        super().__init__(options.model_copy(update={"norm": "batch"}), backbone, recipe, task)
+        # instance statistics are faster in this layout, which a network of other norms than "batch" has
+        self.network.memory_format = torch.contiguous_format
+        self.network.backbone.to(memory_format=torch.contiguous_format)
 
     def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
         for gate in self.gates.values():  # nothing is frozen; what the other update left is dropped
@@ -75,13 +78,13 @@ class PlainMetaBIN(MetaBIN):
 
     def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
         self.zero_grad()
-        with norms.hold(self.network):
+        with hold(self.network):
             features = self.network(meta_train.images)
             train_loss = self.meta_loss(features, meta_train, self.options.meta_train_losses)
             inner = torch.autograd.grad(train_loss, self.gates.values())
             adapted = {}
             for (name, gate), gradient in zip(self.gates.items(), inner, strict=True):
-                adapted[name] = norms.straight_through_clamp(gate - inner_step * gradient)
+                adapted[name] = straight_through_clamp(gate - inner_step * gradient)
             features = functional_call(self.network, adapted, (meta_test.images,))
             test_loss = self.meta_loss(features, meta_test, self.options.meta_test_losses)
             test_loss.backward()
@@ -95,7 +98,7 @@ class PlainMetaBIN(MetaBIN):
 def metabin(setting: Setting, device: torch.device) -> dict[str, Method]:
     """MetaBIN as released, both ways, from the same random weights."""
     return {
-        "plain": make(setting, "metabin", PlainMetaBIN, device, norm="bin_plain"),
+        "plain": make(setting, "metabin", PlainMetaBIN, device),
         "ours": make(setting, "metabin", MetaBIN, device),
     }
 
@@ -105,50 +108,15 @@ def metabin(setting: Setting, device: torch.device) -> dict[str, Method]:
 PAIRS: dict[str, Callable[[Setting, torch.device], dict[str, Method]]] = {"metabin": metabin}
 
 
-def make(
-    setting: Setting, method: str, kind: type[Method], device: torch.device, **changes: object
-) -> Method:
+def make(setting: Setting, method: str, kind: type[Method], device: torch.device) -> Method:
     """A method of params/method at its paper's recipe, untrained, on the device."""
     words = [f"method={method}", f"backbone={setting.backbone}", "protocol=miniature", "recipe=metabin"]
     run = load_run(words)
-    _shared.NORMS["bin_plain"] = Plain
     torch.manual_seed(0)
-    network = backbones.build(run.backbone, "none")
-    training = Training(setting.classes, setting.domains, PAPER_ITERATIONS, PAPER_EACH)
-    options = run.method.model_copy(update=changes)
-    return kind(options, network, run.recipe, training).to(device).train()
-
-
-def batches(method: Method, setting: Setting, iteration: int, device: torch.device) -> dict[str, list[Batch]]:
-    """Noise for every batch the iteration takes, laid out domain by domain."""
-    random = torch.Generator().manual_seed(iteration)
-    drawn = {}
-    for name, count in method.draws(iteration).items():
-        drawn[name] = [batch(setting, random, device) for _ in range(count)]
-    return drawn
-
-
-def batch(setting: Setting, random: torch.Generator, device: torch.device) -> Batch:
-    """`people` x `images` of every domain; each domain has its own share of the classes."""
-    people = setting.domains * setting.people
-    images = torch.randn(people * setting.images, 3, setting.height, setting.width, generator=random)
-    share = setting.classes // setting.domains
-    own = [
-        torch.randperm(share, generator=random)[: setting.people] + share * d for d in range(setting.domains)
-    ]
-    identities = torch.cat(own).repeat_interleave(setting.images)
-    domains = torch.arange(setting.domains).repeat_interleave(setting.people * setting.images)
-    return Batch(images.to(device), identities.to(device), domains.to(device))
-
-
-def timed(method: Method, drawn: Mapping[str, list[Batch]], iteration: int, device: torch.device) -> float:
-    """Seconds of one iteration; the domain split depends on its number alone."""
-    torch.manual_seed(iteration)
-    synchronise(device)
-    start = time.perf_counter()
-    method.step(drawn, iteration)
-    synchronise(device)
-    return time.perf_counter() - start
+    size = setting.height, setting.width
+    network = backbones.build(run.backbone, "none", size)
+    task = Task(setting.classes, setting.domains, PAPER_ITERATIONS, PAPER_EACH, image=size)
+    return kind(run.method, network, run.recipe, task).to(device).train()
 
 
 def compare(name: str, setting: Setting, repeats: int, device: torch.device) -> dict:
@@ -162,7 +130,7 @@ def compare(name: str, setting: Setting, repeats: int, device: torch.device) -> 
     ratios = [plain / ours for plain, ours in zip(seconds["plain"][1:], seconds["ours"][1:], strict=True)]
     return {
         "method": name,
-        "setting": setting.title,
+        "setting": title(setting),
         "plain_ms": 1e3 * median(seconds["plain"][1:]),
         "ours_ms": 1e3 * median(seconds["ours"][1:]),
         "ratio": median(ratios),
@@ -181,12 +149,7 @@ def difference(name: str, setting: Setting, device: torch.device) -> float:
         method.double()
         before = {key: value.clone() for key, value in method.named_parameters()}
         drawn = batches(method, setting, 1, device)
-        timed(
-            method,
-            {k: [b._replace(images=b.images.double()) for b in v] for k, v in drawn.items()},
-            1,
-            device,
-        )
+        timed(method, in_double(drawn), 1, device)
         named = {key: (value - before[key]).detach().flatten() for key, value in method.named_parameters()}
         for layer in ("batch", "instance"):  # of the plain layer, two modules
             named = {key.replace(f".{layer}.", f".{layer}_"): step for key, step in named.items()}
@@ -215,7 +178,7 @@ def throughput(
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return {
         "method": name,
-        "setting": setting.title,
+        "setting": title(setting),
         "way": way,
         "compiled": compiled,
         "iterations_per_second": 1 / seconds,
@@ -232,7 +195,7 @@ def small(names: list[str], only: str, repeats: int) -> list[dict]:
     rows = []
     for name in names:
         for setting in SMALL:
-            if only in setting.title:
+            if only in title(setting):
                 row = compare(name, setting, repeats, torch.device("cpu"))
                 low, high = row["ratio_range"]
                 rest = f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f}), steps differ by"
@@ -248,7 +211,7 @@ def full(names: list[str], only: str, repeats: int, device: torch.device) -> lis
     for name in names:
         for setting in FULL:
             for way, compiled in (
-                (w, c) for c in (False, True) for w in ("plain", "ours") if only in setting.title
+                (w, c) for c in (False, True) for w in ("plain", "ours") if only in title(setting)
             ):
                 torch.cuda.empty_cache()
                 try:
@@ -259,12 +222,12 @@ def full(names: list[str], only: str, repeats: int, device: torch.device) -> lis
                     text = f"failed: {str(error).splitlines()[0]}"
                     row = {
                         "method": name,
-                        "setting": setting.title,
+                        "setting": title(setting),
                         "way": way,
                         "compiled": compiled,
                         "failed": text,
                     }
-                print(f"{name}, {setting.title}, {way}{', compiled' * compiled}: {text}", flush=True)
+                print(f"{name}, {title(setting)}, {way}{', compiled' * compiled}: {text}", flush=True)
                 rows.append(row)
     return rows
 
@@ -277,7 +240,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--only", default="", help="settings whose title has this in it")
     parser.add_argument(
-        "--out", type=Path, help=f"default: {RESULTS.name} in results/, if nothing is left out"
+        "--out", type=Path, help=f"default: {RESULT.name} in results/, if nothing is left out"
     )
     arguments = parser.parse_args()
     device = prepare(0)  # deterministic kernels, as in training
@@ -296,7 +259,7 @@ def main() -> None:
         print("no CUDA device: speed, memory and hours at the paper's size were not measured")
         result["gpu"] = None
     everything = not arguments.only and arguments.methods == list(PAIRS)
-    if out := arguments.out or (RESULTS if everything else None):
+    if out := arguments.out or (RESULT if everything else None):
         with whole(out) as path:
             path.write_text(json.dumps(result, indent=2) + "\n")
 

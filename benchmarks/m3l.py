@@ -5,16 +5,15 @@ the memory image by image. Ours calls the same network with other weights by nam
 as many turns as an identity has images. All take the same batches, weights and random numbers, in turns in
 one process; the ratio is the result, not the times. No data are read: images are noise.
 
-Where there is a CUDA device, also: speed, peak memory and hours of the paper's 12,000 iterations at its size.
+If there is a CUDA device, also: speed, peak memory and hours of the paper's 12,000 iterations at its size.
 
-    python benchmarks/m3l.py                                # writes benchmarks/results/m3l.json
-    python benchmarks/m3l.py --only resnet_tiny             # a part: prints only
+    python -m benchmarks.m3l                                # writes benchmarks/results/m3l.json
+    python -m benchmarks.m3l --only resnet_tiny             # a part: prints only
 """
 
 import argparse
 import copy
 import json
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -22,17 +21,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cost import Setting, batches, timed
+from benchmarks.common import RESULTS, Setting, batches, in_double, timed
 from dgreid.device import prepare
 from dgreid.files import whole
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.m3l import M3L, mean
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
 
 PAPER_ITERATIONS, PAPER_EACH = 12_000, 200
-RESULTS = Path(__file__).parent / "results" / "m3l.json"
+RESULT = RESULTS / "m3l.json"
 SMALL = (
     Setting("resnet_tiny", 64, 32, 4, 4, 4, 400),
     Setting("resnet50_m3l", 128, 64, 3, 2, 4, 3110),
@@ -80,11 +79,12 @@ def make(way: str, setting: Setting, device: torch.device) -> M3L:
     words = [f"method={method}", f"backbone={setting.backbone}", "protocol=m3l_market", "recipe=m3l"]
     run = load_run(words)
     torch.manual_seed(0)
-    network = backbones.build(run.backbone, "none")
+    size = setting.height, setting.width
+    network = backbones.build(run.backbone, "none", size)
     membership = torch.arange(setting.classes) // (setting.classes // setting.domains)
     membership = membership.clamp(max=setting.domains - 1) == torch.arange(setting.domains)[:, None]
-    training = Training(setting.classes, setting.domains, PAPER_ITERATIONS, PAPER_EACH, membership)
-    made = kind(run.method, network, run.recipe, training)
+    task = Task(setting.classes, setting.domains, PAPER_ITERATIONS, PAPER_EACH, membership, size)
+    made = kind(run.method, network, run.recipe, task)
     random = torch.Generator().manual_seed(1)
     made.network.classifier.centroids.copy_(
         F.normalize(torch.randn(setting.classes, network.channels, generator=random))
@@ -93,12 +93,12 @@ def make(way: str, setting: Setting, device: torch.device) -> M3L:
 
 
 def step(method: M3L, setting: Setting, number: int, device: torch.device, double: bool = False) -> float:
-    """Seconds of one iteration; what is drawn depends on its number alone."""
+    """Seconds of one iteration; its batches and random numbers depend on `number` alone."""
     drawn = batches(method, setting, number, device)
     if double:
-        drawn = {k: [each._replace(images=each.images.double()) for each in v] for k, v in drawn.items()}
+        drawn = in_double(drawn)
     np.random.seed(number)
-    return timed(method, drawn, 10 * PAPER_EACH + number, device)  # behind the warm-up
+    return timed(method, drawn, 10 * PAPER_EACH + number, device)  # after the warm-up
 
 
 def compare(setting: Setting, repeats: int) -> dict:
@@ -118,7 +118,7 @@ def compare(setting: Setting, repeats: int) -> dict:
 
 def title(setting: Setting) -> str:
     """Backbone, image size, batch."""
-    each = setting.people * setting.images
+    each = setting.identities * setting.images
     return f"{setting.backbone}, {setting.height}x{setting.width}, {setting.domains} x {each} images"
 
 
@@ -140,7 +140,7 @@ def throughput(way: str, setting: Setting, repeats: int, device: torch.device) -
         step(method, setting, number, device)
     torch.cuda.reset_peak_memory_stats(device)
     seconds = median(step(method, setting, 3 + number, device) for number in range(repeats))
-    images = setting.domains * setting.people * setting.images
+    images = setting.domains * setting.identities * setting.images
     return {
         "setting": title(setting),
         "way": way,
@@ -171,7 +171,7 @@ def main() -> None:
             gpu.append(row)
     if not arguments.only:
         facts = {"torch": torch.__version__, "threads": arguments.threads, "repeats": arguments.repeats}
-        with whole(RESULTS) as path:
+        with whole(RESULT) as path:
             path.write_text(json.dumps(facts | {"rows": rows, "gpu": gpu or None}, indent=2) + "\n")
 
 

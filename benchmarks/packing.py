@@ -3,46 +3,44 @@
 Both ways end in the same normalised float batch: flip, zero padding, random crop, ImageNet mean and
 deviation. The plain way decodes and resizes every JPEG with Pillow each time, as re-identification code
 commonly does; the packed way reads uint8 pixels from one memory-mapped file. The two alternate within one
-process, so that other load falls on both. The JPEGs are drawn noise, sized like Market-1501's.
+process, so that other load falls on both. The JPEGs are noise, sized like Market-1501's.
+
+    python -m benchmarks.packing                            # writes benchmarks/results/packing.json
+    python -m benchmarks.packing --quick                    # fewer images, one round: prints only
 """
 
-import hashlib
+import argparse
 import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
-from dgreid.images import pack
+from benchmarks.common import RESULTS
 from dgreid.images.augment import augment
 from dgreid.images.config import ImageConfig
 from dgreid.images.normalise import MEAN, STD, normalise
+from dgreid.images.pack import Pack, build
 from dgreid.images.streams import generator
 
-RESULT = Path(__file__).parent / "results" / "packing.json"
+RESULT = RESULTS / "packing.json"
 COUNT, BATCH, ROUNDS = 640, 64, 7
 FLIP, PADDING = 0.5, 10
 AUGMENTATION = [{"operation": "flip", "probability": FLIP}, {"operation": "pad_crop", "padding": PADDING}]
 SIZES = (ImageConfig(name="256x128", height=256, width=128, train=AUGMENTATION),)
 
 
-def draw(folder: Path) -> list[str]:
-    """Smooth random pictures of 128x64 pixels as JPEGs, with their manifest."""
+def generate(folder: Path, count: int) -> list[str]:
+    """Write smooth random pictures of 128x64 pixels as JPEGs; returns their names."""
     rng = np.random.default_rng(0)
-    rows = []
-    for number in range(COUNT):
+    names = [f"{number:05d}.jpg" for number in range(count)]
+    for name in names:
         coarse = Image.fromarray(rng.integers(0, 256, (16, 8, 3)).astype(np.uint8))
-        name = f"{number:05d}.jpg"
         coarse.resize((64, 128), Image.Resampling.BICUBIC).save(folder / name, quality=90)
-        rows.append({"path": name, "pixel_sha256": hashlib.sha256((folder / name).read_bytes()).digest()})
-    manifest = folder / "manifests" / "drawn"
-    manifest.mkdir(parents=True)
-    pd.DataFrame(rows).to_parquet(manifest / "images.parquet")
-    return [row["path"] for row in rows]
+    return names
 
 
 def per_image(folder: Path, paths: list[str], image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
@@ -63,31 +61,31 @@ def per_image(folder: Path, paths: list[str], image: ImageConfig, rng: np.random
     return torch.stack(batch)
 
 
-def packed(store: pack.Pack, rows: np.ndarray, image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
+def packed(store: Pack, rows: np.ndarray, image: ImageConfig, rng: np.random.Generator) -> torch.Tensor:
     """The same batch from a pack, (N, 3, H, W)."""
     return normalise(torch.from_numpy(augment(store[rows], image.train, rng)))
 
 
-def measure(folder: Path, image: ImageConfig) -> dict:
+def measure(folder: Path, image: ImageConfig, count: int, rounds: int) -> dict:
     """Median images per CPU second of both ways, and of building the pack."""
-    paths = draw(folder)
-    pack.MANIFESTS, pack.PACKS, pack.images_root = folder / "manifests", folder / "packs", lambda name: folder
+    paths = generate(folder, count)
     began = time.process_time()
-    store = pack.Pack.open("drawn", image)
-    speeds = {"build": [COUNT / (time.process_time() - began)], "per_image": [], "packed": []}
+    build(folder / "noise.npy", folder, paths, image)
+    store = Pack(folder / "noise.npy")
+    speeds = {"build": [count / (time.process_time() - began)], "per_image": [], "packed": []}
     first = np.arange(BATCH)
     same = torch.equal(store_pixels(store, first), plain_pixels(folder, paths[:BATCH], image))
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for way in ("per_image", "packed"):
             rng = generator(turn, way)
-            order = rng.permutation(COUNT).reshape(-1, BATCH)
+            order = rng.permutation(count).reshape(-1, BATCH)
             began = time.process_time()
             for rows in order:
                 if way == "packed":
                     packed(store, rows, image, rng)
                 else:
                     per_image(folder, [paths[row] for row in rows], image, rng)
-            speeds[way].append(COUNT / (time.process_time() - began))
+            speeds[way].append(count / (time.process_time() - began))
     medians = {way: float(np.median(values)) for way, values in speeds.items()}
     ratios = [b / a for a, b in zip(speeds["per_image"], speeds["packed"], strict=True)]
     return {
@@ -99,7 +97,7 @@ def measure(folder: Path, image: ImageConfig) -> dict:
     }
 
 
-def store_pixels(store: pack.Pack, rows: np.ndarray) -> torch.Tensor:
+def store_pixels(store: Pack, rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(store[rows])
 
 
@@ -112,16 +110,24 @@ def plain_pixels(folder: Path, paths: list[str], image: ImageConfig) -> torch.Te
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two batches, one round; writes nothing")
+    quick = parser.parse_args().quick
+    count, rounds = (2 * BATCH, 1) if quick else (COUNT, ROUNDS)
     torch.set_num_threads(1)
     results = []
     for image in SIZES:
         with TemporaryDirectory() as folder:
-            results.append(measure(Path(folder), image))
+            results.append(measure(Path(folder), image, count, rounds))
         speed = results[-1]["images_per_second_per_core"]
         print(
             f"{image.name}: per image {speed['per_image']}/s, packed {speed['packed']}/s, "
             f"{results[-1]['ratio']}x ({results[-1]['ratio_range'][0]} to {results[-1]['ratio_range'][1]})"
         )
+    if quick:
+        return
     facts = {"batch": BATCH, "images": COUNT, "rounds": ROUNDS, "torch": torch.__version__}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps({**facts, "results": results}, indent=2) + "\n")

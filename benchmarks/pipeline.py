@@ -1,7 +1,7 @@
 """The whole pipeline from nothing: wall time of the first run, and of two runs that have nothing to do.
 
-    python benchmarks/pipeline.py                                  # writes benchmarks/results/pipeline.json
-    python benchmarks/pipeline.py --matrix miniature seeds=0       # another selection: prints only
+    python -m benchmarks.pipeline                                  # writes benchmarks/results/pipeline.json
+    python -m benchmarks.pipeline --matrix miniature seeds=0       # another selection: prints only
 
 What is committed is cloned into a temporary folder, without data, results, lock file or DVC cache; the clone
 is deleted afterwards. The packages are those of the Python that runs this file; dgreid is the clone's.
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.common import RESULTS, ROOT
 from dgreid.files import whole
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results" / "pipeline.json"
+RESULT = RESULTS / "pipeline.json"
 STEPS = {
     "from nothing": "snakemake --cores all",
     "again, snakemake": "snakemake --cores all",
@@ -108,7 +108,7 @@ def main() -> None:
     if not first["stage items"] or any(step["stage items"] for step in again):
         raise SystemExit("the first run must do something and the others nothing: nothing written.")
     if not arguments.matrix:
-        with whole(RESULTS) as path:
+        with whole(RESULT) as path:
             path.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -1,12 +1,12 @@
 """Ranking alone: counting positions against sorting rows with NumPy, both exact, in one process.
 
-    python benchmarks/ranking.py            # prints a table, writes benchmarks/results/ranking.json
+    python -m benchmarks.ranking             # prints a table, writes benchmarks/results/ranking.json
 
 The data are random but have the shape of Market-1501 (3,368 queries, 15,913 gallery images, 750
 identities, 2,798 distractors, 6 cameras) and, for the memory, of MSMT17 (11,659 x 82,161). Distances are
 given: the matrix product is not part of the times; they lie in main memory, or, measured separately, in
 the cache where a product has just left them. Rounds are interleaved, so that a busy machine slows
-both ways alike; the ratio of a round is what counts. Nothing of the kind of a real model is measured.
+both ways alike; the ratio of a round is what counts. No real model is measured.
 """
 
 import json
@@ -21,11 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-RESULTS = Path(__file__).parent / "results" / "ranking.json"
+from benchmarks.common import RESULTS, ROOT
+
+RESULT = RESULTS / "ranking.json"
 ROUNDS = 7
 
 
-def people(queries: int, identities: int, images: int, distractors: int, cameras: int, seed: int = 0):
+def labels(queries: int, identities: int, images: int, distractors: int, cameras: int, seed: int = 0):
     """Identities and cameras of queries and gallery: uneven identities, one query per (identity, camera)."""
     rng = np.random.default_rng(seed)
     weight = rng.lognormal(sigma=0.5, size=identities)
@@ -43,7 +45,7 @@ def people(queries: int, identities: int, images: int, distractors: int, cameras
 
 
 def images_of(query_identities, gallery_identities) -> dict:
-    return {person: np.flatnonzero(gallery_identities == person) for person in np.unique(query_identities)}
+    return {own: np.flatnonzero(gallery_identities == own) for own in np.unique(query_identities)}
 
 
 def sort_rows(
@@ -88,7 +90,7 @@ def argsort_rows(scores, query_identities, gallery_identities, query_cameras, ga
 def speed(counts: tuple[int, ...]) -> dict:
     from dgreid.evaluation import rank_scores
 
-    who = people(queries=3368, identities=750, images=15913, distractors=2798, cameras=6)
+    who = labels(queries=3368, identities=750, images=15913, distractors=2798, cameras=6)
     scores = np.random.default_rng(1).standard_normal((3368, 15913), dtype=np.float32)
     scores = np.round(scores, 4)  # so that ties occur
     os.environ["DGREID_THREADS"] = "1"
@@ -126,7 +128,7 @@ def after_product() -> dict:
 
     os.environ["DGREID_THREADS"] = "1"
     torch.set_num_threads(1)
-    who = people(queries=3368, identities=750, images=15913, distractors=2798, cameras=6)
+    who = labels(queries=3368, identities=750, images=15913, distractors=2798, cameras=6)
     generator = torch.Generator().manual_seed(1)
     query, gallery = (torch.randn(n, 128, generator=generator) for n in (3368, 15913))
     buffer = torch.empty(CHUNK, len(gallery))
@@ -167,19 +169,20 @@ def after_product() -> dict:
 
 
 def memory() -> dict:
-    """Peak memory of one full MSMT17-sized search beyond its features, in a fresh process."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import ranking; ranking.search()"
+    """Peak memory of one full MSMT17-sized evaluation beyond its features, in a fresh process."""
+    code = "from benchmarks.ranking import evaluate; evaluate()"
     environment = {**os.environ, "DGREID_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout)
 
 
-def search() -> None:
+def evaluate() -> None:
     from dgreid.evaluation import rank
 
-    who = people(queries=11659, identities=3060, images=82161, distractors=0, cameras=15)
+    who = labels(queries=11659, identities=3060, images=82161, distractors=0, cameras=15)
     rng = np.random.default_rng(1)
     query = rng.standard_normal((11659, 128), dtype=np.float32)
     gallery = rng.standard_normal((82161, 128), dtype=np.float32)
@@ -217,8 +220,7 @@ def main() -> None:
     print(f"rows just made by a product, 1 thread: {warm['ratio to sort']:.1f}x")
     for name, value in result["MSMT17 size, 11659 x 82161"].items():
         print(f"MSMT17 size: {name}: {value:.1f}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 The images are small JPEGs of noise in Market-1501's layout, so what is measured is the cost per image of
 names, rows, hashes and rules rather than that of decoding large pictures. Each measurement is a process of
 its own; its memory is the highest resident set, beside that of the bare imports.
+
+    python -m benchmarks.scale                              # writes benchmarks/results/scale.json
+    python -m benchmarks.scale --images 1000                # prints only
 """
 
 import argparse
@@ -21,20 +24,20 @@ from PIL import Image
 from tqdm import tqdm
 
 RESULT = Path(__file__).parent / "results" / "scale.json"
-IMAGES, PER_PERSON, WIDTH, HEIGHT = 200_000, 25, 16, 32
+IMAGES, PER_IDENTITY, WIDTH, HEIGHT = 200_000, 25, 16, 32
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 
 
-def draw(root: Path, count: int) -> None:
-    """`count` different JPEGs: half of the people train; of the others, image 0 is the query."""
+def generate(root: Path, count: int) -> None:
+    """`count` different JPEGs: half of the identities train; of the others, image 0 is the query."""
     rng = np.random.default_rng(0)
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True)
-    people = count // PER_PERSON
-    for number in tqdm(range(count), desc="drawing", unit=" images", disable=None):
-        person, shot = divmod(number, PER_PERSON)
-        folder = FOLDERS[0] if person < people // 2 else FOLDERS[1 if shot == 0 else 2]
-        name = f"{person + 1:04d}_c{shot % 6 + 1}s1_{number:06d}_01.jpg"
+    identities = count // PER_IDENTITY
+    for number in tqdm(range(count), desc="generating", unit=" images", disable=None):
+        identity, shot = divmod(number, PER_IDENTITY)
+        folder = FOLDERS[0] if identity < identities // 2 else FOLDERS[1 if shot == 0 else 2]
+        name = f"{identity + 1:04d}_c{shot % 6 + 1}s1_{number:06d}_01.jpg"
         pixels = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / folder / name, quality=75)
 
@@ -84,8 +87,10 @@ def measure(root: Path) -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("--images", type=int, default=IMAGES, help="write no result unless the default")
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--images", type=int, default=IMAGES, help="only the default writes the result")
     arguments.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.measure:
@@ -93,7 +98,7 @@ def main() -> None:
     rows = []
     with TemporaryDirectory() as folder:
         root = Path(folder) / "images"
-        draw(root, given.images)
+        generate(root, given.images)
         for threads in (1, 2):
             command = [sys.executable, __file__, "--measure", str(root)]
             environment = {**os.environ, "DGREID_THREADS": str(threads)}

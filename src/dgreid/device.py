@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
-_held: list[FileLock] = []  # until the process ends
+_held: list[FileLock] = []  # locks of claimed GPUs, held until the process ends
 
 
 def claim() -> torch.device:
@@ -32,20 +32,19 @@ def claim() -> torch.device:
             continue
         _held.append(lock)
         return torch.device("cuda", number)
-    log.warning("every GPU is taken by another run: sharing the first (see profiles/default).")
+    log.warning("every GPU is used by another run: this one shares the first (see profiles/default).")
     return torch.device("cuda", 0)
 
 
 def prepare(seed: int) -> torch.device:
-    """Seed all generators, request deterministic kernels, set the threads; returns the device to use."""
+    """Seed all generators, request deterministic kernels, set the threads; return the device to use."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on CUDA
     device = claim()
     torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32; mixed precision is bfloat16
-    torch.utils.deterministic.fill_uninitialized_memory = (
-        False  # it costs time, and nothing here reads such memory
-    )
+    # filling costs time, and nothing here reads uninitialised memory
+    torch.utils.deterministic.fill_uninitialized_memory = False
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -53,7 +52,7 @@ def prepare(seed: int) -> torch.device:
 
 
 def threads() -> int:
-    """Threads this process may use: DGREID_THREADS, which the scheduler sets; 1 by default.
+    """Return the number of threads this process may use: DGREID_THREADS, which the scheduler sets, else 1.
 
     The default is 1 so that DVC and Snakemake give the same bits: sums depend on the number of threads.
 

@@ -47,18 +47,18 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)  # signal 0 only checks
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # the process exists but belongs to another user
         return True
     return True
 
 
 def sha256(path: Path | str) -> str:
-    """The SHA-256 of a file in hexadecimal."""
+    """Compute the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def md5(path: Path | str) -> str:
-    """The MD5 of a file in hexadecimal; only for comparison with published checksums."""
+    """Compute the MD5 of a file, in hexadecimal; only for comparison with published checksums."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

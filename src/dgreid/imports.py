@@ -1,4 +1,4 @@
-"""Which source files a piece of code executes, by its imports, and what of a file matters to a result."""
+"""Find the source files that a module executes, by its imports, and hash what matters in each."""
 
 import ast
 import hashlib
@@ -13,13 +13,13 @@ from dgreid.errors import UserError
 
 PACKAGE = Path(__file__).parent
 Result = TypeVar("Result")
-_OPENING, _CLOSING = (  # of the strings that newer Pythons cut into several tokens
+_OPENING, _CLOSING = (  # tokens of f-strings and t-strings, which newer Pythons split into several
     {getattr(tokenize, f"{kind}STRING_{end}", None) for kind in "FT"} for end in ("START", "END")
 )
 
 
 class Sources:
-    """The modules of a package and their imports of each other; every file is read once."""
+    """The modules of a package and which of them import which; every file is read once."""
 
     def __init__(self, package: Path = PACKAGE):
         self.package = package
@@ -28,11 +28,11 @@ class Sources:
         self._digests: dict[Path, str] = {}
 
     def closure(self, modules: Iterable[str], leave_out: Iterable[str] = ()) -> list[str]:
-        """The files that importing `modules` would execute, late imports included.
+        """List the files that importing `modules` would execute, late imports included.
 
-        A package's `__init__` counts only if something is imported from it: above an imported submodule it
-        holds a docstring and public names. Names without a file are skipped: not every name that a
-        configuration gives is a module's, such as `norm: batch`.
+        A package's `__init__` counts only if something is imported from it; if only a submodule is imported,
+        it adds no more than a docstring and public names. Names without a file are skipped, because a
+        configuration also contains values that name no module, such as `norm: batch`.
 
         Args:
             modules: full names, such as `dgreid.stages.train`.
@@ -56,12 +56,12 @@ class Sources:
         return sorted(file.relative_to(self.package.parent).as_posix() for file in found)
 
     def inside(self, package: str) -> list[str]:
-        """The full names of the modules in a folder of the package, sorted."""
+        """List the full names of the modules in a folder of the package, sorted."""
         folder = self.package.joinpath(*package.split(".")[1:])
         return sorted(f"{package}.{file.stem}" for file in folder.glob("[!_]*.py"))
 
     def digests(self, modules: Iterable[str], leave_out: Iterable[str] = ()) -> dict[str, str]:
-        """The files of `closure` and the `digest` of each."""
+        """Compute the `digest` of each file of `closure`."""
         result = {}
         for name in self.closure(modules, leave_out):
             file = self.package.parent / name
@@ -71,7 +71,7 @@ class Sources:
         return result
 
     def _file(self, module: str) -> Path | None:
-        """Where a module of the package is; None for other names."""
+        """Find the file of a module of the package; None for other names."""
         if module not in self._files:
             head, *rest = module.split(".")
             path = self.package.joinpath(*rest)
@@ -81,7 +81,7 @@ class Sources:
         return self._files[module]
 
     def _imports(self, file: Path) -> list[str]:
-        """The modules of the package that the import statements of a file lead to."""
+        """List the modules of the package that a file imports."""
         if file not in self._imported:
             above = file.relative_to(self.package.parent).parts
             names = []
@@ -94,9 +94,9 @@ class Sources:
 
 
 def digest(file: Path) -> str:
-    """SHA-256 of a Python file without comments, strings that stand alone (docstrings), and blank space.
+    """Compute the SHA-256 of a Python file without its comments, docstrings and blank space.
 
-    It depends on the text alone, not on the Python that reads it.
+    Every statement that is only a string counts as a docstring. The hash is the same in all Python versions.
 
     Raises:
         UserError: the file is not valid Python.
@@ -105,7 +105,7 @@ def digest(file: Path) -> str:
 
 
 def _of(read: Callable[[str], Result], file: Path) -> Result:
-    """What `read` finds in a file's text, errors in which name the file."""
+    """Apply `read` to a file's text; a syntax error becomes a sentence that names the file."""
     try:
         return read(file.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -114,7 +114,7 @@ def _of(read: Callable[[str], Result], file: Path) -> Result:
 
 @cache
 def _statements(text: str) -> list[tuple[int, str, str | None]]:
-    """What a text imports: dots in front, module, and the name taken from it, None if it is not `from`."""
+    """List a text's imports: number of leading dots, module, and the name imported `from` it, else None."""
     found: list[tuple[int, str, str | None]] = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -126,7 +126,7 @@ def _statements(text: str) -> list[tuple[int, str, str | None]]:
 
 @cache
 def _essence(text: str) -> str:
-    """The lines of a text that do something; inside a string of several lines every character counts."""
+    """Return the lines of a text that do something; inside a multi-line string every character counts."""
     lines = text.split("\n")
     dropped, kept_whole = _strings_alone(ast.parse(text), lines), set()
     opened = []
@@ -140,7 +140,8 @@ def _essence(text: str) -> str:
             opened.append(first)
         elif token.type in _CLOSING:
             kept_whole.update(range(opened.pop(), last))
-    for (first, left), (last, right) in sorted(dropped, reverse=True):  # from the end: places stay valid
+    # from the end, so that earlier positions stay valid
+    for (first, left), (last, right) in sorted(dropped, reverse=True):
         kept_whole.difference_update(range(first, last))
         lines[first - 1 : last] = [lines[first - 1][:left] + lines[last - 1][right:], *[""] * (last - first)]
     lines = [line if row in kept_whole else line.rstrip() for row, line in enumerate(lines, 1)]
@@ -148,7 +149,7 @@ def _essence(text: str) -> str:
 
 
 def _strings_alone(tree: ast.AST, lines: list[str]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The places, (row, column) to (row, column), of statements that are nothing but a string."""
+    """Find the statements that are only a string: (row, column) of start and end of each."""
     return [
         (
             (node.lineno, _column(lines, node.lineno, node.col_offset)),
@@ -162,5 +163,5 @@ def _strings_alone(tree: ast.AST, lines: list[str]) -> list[tuple[tuple[int, int
 
 
 def _column(lines: list[str], row: int, offset: int) -> int:
-    """A column in characters, as tokens have it, from one in bytes, as syntax trees have it."""
+    """Convert a column in bytes (syntax trees) to one in characters (tokens)."""
     return len(lines[row - 1].encode()[:offset].decode())

@@ -1,10 +1,10 @@
 """Metric-learning and classification losses, as the released MetaBIN computes them.
 
-All take pooled features before the neck, not L2-normalised, of shape (N, d), but for the cross-entropy,
-which takes logits, with integer labels (N,), and return a scalar. Distances are Euclidean,
+Each takes pooled features (N, d) from before the neck, not L2-normalised, and integer labels (N,), and
+returns a scalar; the cross-entropy takes logits (N, C) instead of features. Distances are Euclidean,
 d_ij = sqrt(max(|f_i|^2 + |f_j|^2 - 2 f_i.f_j, 1e-12)).
 Everything is computed in float32 (float64 if given), also inside autocast: in half precision the
-difference of squares loses the small distances that mining looks for.
+difference of squares would lose the small distances that hard mining needs.
 """
 
 import torch
@@ -15,18 +15,18 @@ from dgreid.errors import UserError
 
 
 def batch_hard_triplet(features: Tensor, identities: Tensor, margin: float = 0.3) -> Tensor:
-    """Triplet loss on each anchor's farthest positive and nearest negative (Hermans et al. 2017).
+    """Compute the triplet loss of each anchor's farthest positive and nearest negative (Hermans et al. 2017).
 
     mean_i max(0, max_{y_j = y_i} d_ij - min_{y_j != y_i} d_ij + margin), zeros included in the mean.
 
     Args:
         features: (N, d).
         identities: (N,) integers.
-        margin: added to the difference, in units of the features; 0 keeps the hinge (the release then has
-            a soft margin, which no configuration uses).
+        margin: added to the difference, in units of the features. At 0 this stays a hinge; the release would
+            switch to a soft margin, which no configuration uses.
 
     Raises:
-        UserError: an anchor has no negative (the batch holds one identity).
+        UserError: an anchor has no negative, because the batch holds one identity.
     """
     with _full_precision(features):
         distances = _distances(_precise(features))  # (N, N)
@@ -38,11 +38,11 @@ def batch_hard_triplet(features: Tensor, identities: Tensor, margin: float = 0.3
 
 
 def intra_domain_scatter(features: Tensor, domains: Tensor) -> Tensor:
-    """Mean cosine between samples and the centroid of their domain (MetaBIN, eq. 7).
+    """Compute the mean cosine between samples and the centroid of their domain (MetaBIN, eq. 7).
 
-    Features are normalised to unit length first, u_i; the centroid is the mean of a domain's u.
+    Features are first normalised to unit length, u_i; the centroid is the mean of a domain's u.
     mean_k mean_{i in k} cos(u_i, mean_{j in k} u_j): domains count equally, whatever their size
-    (the paper's sum over samples is the same thing for equal sizes). Minimising it spreads the features.
+    (for equal sizes this is the paper's sum over samples). Minimising it spreads the features.
 
     Args:
         features: (N, d).
@@ -59,11 +59,11 @@ def intra_domain_scatter(features: Tensor, domains: Tensor) -> Tensor:
 
 
 def inter_domain_shuffle(features: Tensor, identities: Tensor, domains: Tensor) -> Tensor:
-    """Pull other domains close, push other identities of the own domain away (MetaBIN, eq. 8).
+    """Pull other domains close, push other identities of the same domain away (MetaBIN, eq. 8).
 
     mean_i softplus(max_{j = i or k_j != k_i} d_ij - min_{k_j = k_i, y_j != y_i} d_ij), k the domain: the
-    farthest sample of any other domain, whoever it shows, and the nearest other identity at home.
-    No margin. The release switches to a hinge where its logistic overflows; this softplus cannot.
+    farthest sample of any other domain, whatever its identity, and the nearest other identity of the same
+    domain. No margin. The release switches to a hinge when its logistic overflows; softplus cannot overflow.
 
     Args:
         features: (N, d).
@@ -85,16 +85,16 @@ def inter_domain_shuffle(features: Tensor, identities: Tensor, domains: Tensor) 
 
 
 def smoothed_cross_entropy(logits: Tensor, identities: Tensor, epsilon: float = 0.1) -> Tensor:
-    """Cross-entropy with `epsilon` spread over the wrong classes alone.
+    """Compute the cross-entropy with `epsilon` spread over the wrong classes only.
 
-    The target is 1 - epsilon for the right class and epsilon / (C - 1) for each other one, which is
-    torch's `label_smoothing` at epsilon * C / (C - 1). Summed, divided by the number of samples whose loss
-    is not zero (at least 1).
+    The target is 1 - epsilon for the right class and epsilon / (C - 1) for each other one; this is
+    torch's `label_smoothing` at epsilon * C / (C - 1). The sum over samples is divided by the number of
+    samples whose loss is not zero (at least 1).
 
     Args:
         logits: (N, C).
         identities: (N,) class indices.
-        epsilon: probability given to the wrong classes together.
+        epsilon: total probability of the wrong classes.
 
     Raises:
         UserError: there is a single class.
@@ -118,14 +118,14 @@ def _full_precision(features: Tensor) -> torch.autocast:
 
 
 def _distances(features: Tensor) -> Tensor:
-    """Euclidean distances (N, N); the floor keeps the square root differentiable at zero."""
+    """Compute Euclidean distances (N, N); the floor keeps the square root differentiable at zero."""
     squares = features.square().sum(1)  # (N,)
     return (squares[:, None] + squares - 2 * features @ features.T).clamp(min=1e-12).sqrt()
 
 
 def _require(negatives: Tensor, loss: str, need: str) -> None:
-    """Every row of the mask `negatives` (N, N) must have an entry."""
+    """Refuse a batch in which a sample has no negative; `negatives` is a mask (N, N)."""
     lonely = ~negatives.any(1)
     if lonely.any():
         row = int(lonely.nonzero()[0])
-        raise UserError(f"{loss}: sample {row} has no negative in the batch; draw {need} per batch.")
+        raise UserError(f"{loss}: sample {row} has no negative in the batch; put {need} into every batch.")

@@ -1,11 +1,11 @@
-"""The groups of `params/`: which names there are, and what the file of a name says, with its bases.
+"""Read the groups of `params/`: the names of a group, and the values of a name's file and of its bases.
 
-A file may take its values from bases of its group and state only what differs, as Hydra has it:
+A file may take its values from bases in its group and state only what differs, in Hydra's notation:
 
     defaults: [_metabin, _self_]
 
-A file whose name begins with `_` is a base and no name of the group. Hydra merges mappings key by key, so a
-base holds none: a child could only add to it, never replace it.
+A file whose name begins with `_` is a base; it is not one of the group's names. Hydra merges mappings key by
+key, so bases contain no mappings: a file could only add to one, never replace it.
 """
 
 from pathlib import Path
@@ -20,15 +20,15 @@ SELF = "_self_"
 
 
 def names(group: str) -> list[str]:
-    """The names in a group of params/, sorted; bases are not among them."""
+    """List the names in a group of params/, sorted, without bases."""
     return sorted(path.stem for path in (PARAMS / group).glob("[!_]*.yaml"))
 
 
 def read(group: str, name: str) -> dict:
-    """The values of params/GROUP/NAME.yaml and its bases, with its name.
+    """Read the values of params/GROUP/NAME.yaml and its bases, and add its name.
 
     Raises:
-        UserError: there is no such file or base, a file is not readable, or a base is its own base.
+        UserError: there is no such file or base, a file cannot be read, or a base is its own base.
     """
     if name not in names(group):
         raise unknown(group, name, names(group))
@@ -38,12 +38,12 @@ def read(group: str, name: str) -> dict:
 
 
 def files(group: str, name: str) -> list[Path]:
-    """The files that the values of a name come from: its bases, in the order they apply, then its own."""
+    """List the files that give a name its values: its bases, in the order they apply, then its own file."""
     return list(_resolved(group, name))
 
 
 def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dict]:
-    """The values of each file, without `defaults`; `below` are the files that have this one as a base."""
+    """Read each file's values without `defaults`; `below` are the names that have this one as a base."""
     path = _path(group, name)
     node = read_yaml(path)
     found: dict[Path, dict] = {}
@@ -59,7 +59,7 @@ def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, 
 
 
 def _bases(defaults: object, path: Path) -> list[str]:
-    """The names in a file's `defaults`, which ends with Hydra's word for the file itself."""
+    """Return the bases in a file's `defaults`, which must end with Hydra's word for the file itself."""
     if not isinstance(defaults, list) or defaults[-1:] != [SELF]:
         raise UserError(f"{path}: `defaults` is a list of bases that ends with {SELF}, not {defaults!r}.")
     for base in defaults[:-1]:

@@ -4,13 +4,13 @@ import os
 import subprocess
 from datetime import UTC, datetime
 
-# Results depend on these; other files may differ, and so may the selection, which only lists runs.
+# Results depend only on these; the selection, params/matrix.yaml, merely lists runs.
 SOURCES = ("src", "params", ":(exclude)params/matrix.yaml")
-PATIENCE = 2.0  # seconds to wait for git; on a local disk it takes milliseconds
+SECONDS_FOR_GIT = 2.0  # wait at most; on a local disk git takes milliseconds
 
 
 def commit() -> str | None:
-    """The short hash of HEAD, with `+` if src/ or params/ have uncommitted changes, new files included.
+    """Return the short hash of HEAD, with `+` if src/ or params/ have uncommitted changes or new files.
 
     Files that git ignores do not count, nor does params/matrix.yaml, which `dgreid select` writes. None if
     there is no git, no commit, or the folder is not the root of a checkout; never an error.
@@ -26,15 +26,15 @@ def commit() -> str | None:
 
 
 def now() -> str:
-    """The time in UTC, such as `2026-11-21T09:30:00Z`."""
+    """Return the time in UTC, such as `2026-11-21T09:30:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str] | None:
-    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # parallel runs do not wait for each other
+    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # so that parallel runs do not wait for each other
     try:
         return subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=PATIENCE, env=quiet, check=False
+            ["git", *words], capture_output=True, text=True, timeout=SECONDS_FOR_GIT, env=quiet, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

@@ -1,4 +1,4 @@
-"""Typed mappings: a plain node becomes a model, or one sentence says what is wrong with it."""
+"""Typed settings: validate a plain mapping into a model, or say in one sentence what is wrong with it."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -16,17 +16,17 @@ from dgreid.errors import UserError, unknown
 
 
 class Strict(BaseModel):
-    """Base of every section: unknown keys are errors, values cannot change after loading."""
+    """Base of every section of params/: unknown keys are errors, values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class Module:
-    """Marks a field of params/ that names a module, as `Annotated[str, Module("dgreid.methods")]`.
+    """Mark a field of params/ that names a module, as `Annotated[str, Module("dgreid.methods")]`.
 
-    What a run executes follows from its configuration by these marks; see `modules`. `names` gives the module
-    of a value that is not its name, None for a value that needs none.
+    These marks tell which modules a run executes; see `modules`. `names` maps a value to its module if their
+    names differ, and to None if the value needs no module.
     """
 
     package: str
@@ -34,7 +34,7 @@ class Module:
 
 
 def modules(node: Any) -> Iterator[str]:
-    """The full names of all modules that a validated section and the sections inside it name."""
+    """Yield the full names of all modules that a validated section and the sections inside it name."""
     if isinstance(node, BaseModel):
         for key, field in type(node).model_fields.items():
             value = getattr(node, key)
@@ -72,10 +72,10 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
 
 
 def read_yaml(path: Path) -> dict:
-    """The mapping that a YAML file holds, numbers read as Hydra reads them; an empty file is an empty one.
+    """Read a YAML file into a mapping, numbers as Hydra reads them; an empty file gives an empty mapping.
 
     Raises:
-        UserError: not readable, not YAML, or not a mapping.
+        UserError: the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
         node = deepcopy(_parsed(path.read_text(encoding="utf-8")))
@@ -88,12 +88,12 @@ def read_yaml(path: Path) -> dict:
 
 @cache
 def _parsed(text: str) -> Any:
-    """What a text in YAML holds; kept, as a project reads the same few files many times."""
+    """Parse a YAML text; cached, because a project reads the same few files many times."""
     return OmegaConf.to_container(OmegaConf.create(text))
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, in one line; of a YAML error the problem and its line number."""
+    """Say in one line what an exception means; a YAML error gives its problem and line number."""
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if problem and mark:
         return f"{problem} in line {mark.line + 1}"

@@ -33,6 +33,43 @@ for name in ("erm_in", "metabin", "lda", "dualnorm"):  # what it cannot be is sa
     else:
         raise AssertionError(f"{name} trained a network without norms or stages")
 """
+PARTS = """
+import numpy as np, tiny_metrics
+from pathlib import Path
+from PIL import Image
+from dgreid import params
+from dgreid.cli.main import main
+from dgreid.datasets import read_manifest
+from dgreid.images import operations
+from dgreid.images.config import ImageConfig
+from dgreid.papers import tables
+from dgreid.paths import MANIFESTS
+from dgreid.protocols.config import load_protocol
+from dgreid.reporting import figures
+
+grey = ImageConfig(**params.read("image", "64x32_grey")).train[2]
+pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 4, 3), dtype=np.uint8)
+always = grey.model_copy(update={"probability": 1.0})
+changed = operations.module("grey").apply(pixels, always, np.random.default_rng(1))
+assert (changed == changed[..., :1]).all() and not (pixels == pixels[..., :1]).all()
+
+folder = Path("given/campus/images")
+folder.mkdir(parents=True)
+for identity in (1, 2, 60, 61):
+    for camera in (1, 2):
+        Image.fromarray(pixels[(identity + 3 * camera) % 40]).save(folder / f"{identity:04d}_{camera}_00.png")
+assert main(["adopt", "campus", "--from", "given", "--copy"]) == main(["manifest", "dataset=campus"]) == 0
+rows = read_manifest(MANIFESTS / "campus")
+assert rows["official_role"].value_counts().to_dict() == {"train": 4, "query": 2, "gallery": 2}
+
+protocol = load_protocol("campus")
+assert [source.dataset for source in protocol.sources] == ["mini_market1501", "mini_cuhk02"]
+assert protocol.targets[0].split_set == "campus/official"
+assert len(tables.describe("m3l_losses").parts[0].rows) == 1
+metrics = {run["run"]: run for run in (tiny_metrics.node("erm", seed, 50.0) for seed in (0, 1))}
+assert "speed" in [figure.name for figure in figures.draw("mine", metrics, {}, Path("figures"))]
+print("all")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +122,7 @@ def test_the_product_test_takes_new_methods_by_itself(extended):
 def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):
     refused = run(extended, "-c", VIT).splitlines()
     assert [line.split()[0] for line in refused] == ["erm_in", "metabin", "lda", "dualnorm"]
+
+
+def test_an_operation_a_data_set_a_protocol_a_table_and_a_figure_need_nothing_else(extended):
+    assert run(extended, "-c", PARTS).endswith("all\n")

@@ -109,7 +109,9 @@ def test_what_does_not_fit_is_said_in_a_sentence():
         make("metabin", domains=1)
     with pytest.raises(UserError, match=r"on 3 domains .* the protocol has 3"):
         make("metabin", meta_train_domains=3)
-    with pytest.raises(UserError, match=r"needs a norm with a balance, method\.norm=instance has none"):
+    with pytest.raises(
+        UserError, match=r"needs a norm with gates, but method\.norm=instance has none: choose bin"
+    ):
         make("metabin", norm="instance")
     with pytest.raises(UserError, match=r"unknown method\.norm 'bim': did you mean 'bin'"):
         make("metabin", norm="bim")
@@ -128,7 +130,7 @@ def test_measuring_gradients_leaves_no_trace(monkeypatch):
     """Weights, gates, statistics and random numbers are bit for bit those of a training that never looks."""
 
     def trained(every):
-        monkeypatch.setattr("dgreid.methods.metabin.MEASURE", every)
+        monkeypatch.setattr("dgreid.methods.metabin.ITERATIONS_BETWEEN_GRADIENTS", every)
         method, _, load = tiny.set_up(tiny.config("metabin"))
         method.train()
         names = set()

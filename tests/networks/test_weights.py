@@ -149,7 +149,7 @@ def test_ibn_halves_take_their_channels_of_a_plain_norm(tmp_path, caplog):
     caplog.set_level("INFO")
     plain = plain_resnet(tmp_path / "r.pt")
     network = build(RESNET.model_copy(update={"ibn": "a"}), str(tmp_path / "r.pt"))
-    assert "into 6 IBN norms: sliced; 0 norms added" in caplog.text
+    assert "6 plain batch norms became IBN norms (sliced); 0 new norms" in caplog.text
     for old, new in ((plain.layer1[1], network.layer1[1]), (plain.layer3[0], network.layer3[0])):
         half = old.bn1.num_features // 2
         assert torch.equal(new.conv1.weight, old.conv1.weight)
@@ -176,7 +176,7 @@ def test_variant_b_takes_the_stems_affine_map_and_adds_two_norms(tmp_path, caplo
     caplog.set_level("INFO")
     plain = plain_resnet(tmp_path / "r.pt")
     network = build(RESNET.model_copy(update={"ibn": "b"}), str(tmp_path / "r.pt"))
-    assert "into 1 IBN norms: sliced; 2 norms added" in caplog.text
+    assert "1 plain batch norms became IBN norms (sliced); 2 new norms" in caplog.text
     assert torch.equal(network.bn1.weight, plain.bn1.weight)
     assert is_fresh(network.layer1[-1].output_norm) and is_fresh(network.layer2[-1].output_norm)
 

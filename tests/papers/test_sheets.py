@@ -60,7 +60,7 @@ def test_marked_values_carry_their_explanation(known):
     table = papers.describe("lda_p1")
     text = markdown(paper_sheets.sheets(table, papers.cells(table, known, []), {}))
     assert "| 62.0 [a] | 61.5 |" in text
-    assert "- [a] Printed 62.0; the mean of the row's four cells (67.3, 54.2, 64.6, 90.2) is 69.1." in text
+    assert "- [a] Published: 62.0; the mean of the row's four cells (67.3, 54.2, 64.6, 90.2) is 69.1." in text
     for name in papers.names():
         frame = papers.cells(papers.describe(name), known, [])
         marked = {explanation for explanation in frame["mark"] if explanation}

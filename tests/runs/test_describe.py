@@ -77,16 +77,16 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
             "method",
             {
                 "margin": ("0.5", "file", "of the triplet loss (default: 0.3)"),
-                "cycle_epochs": ("5.0", "file", "period of c"),  # the file repeats the default
-                "gate_learning_rate": ("0.1", "default", "gamma, the meta-test step"),
-                "meta_test_losses": ("{triplet: 1.0}", "default", "loss: weight"),
+                "cycle_epochs": ("5.0", "file", "period of c, in epochs"),  # the file repeats the default
+                "gate_learning_rate": ("0.1", "default", "gamma, the step of the meta-test update"),
+                "meta_test_losses": ("{triplet: 1.0}", "default", "weight of each loss"),
             },
         ),
         (
             "backbone",
             {
                 "architecture": ("resnet_tiny", "file", "module in src/dgreid/networks/backbones"),
-                "last_stride": ("2", "file", "of the third block"),
+                "last_stride": ("2", "file", "stride of the third block; 1 keeps its resolution"),
             },
         ),
         (
@@ -95,28 +95,32 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
                 "batch_size": (
                     "null",
                     "default",
-                    "images of a batch from all sources pooled; null: as many as by domains",
+                    "images in a batch from all sources pooled; null: P x K x domains",
                 ),
                 "milestones": (
                     "[1.0]",
                     "file",
-                    "steps: epochs that divide the rate by ten (default: [40, 70])",
+                    "steps: epochs after which the rate is divided by ten (default: [40, 70])",
                 ),
             },
         ),
         (
             "image",
             {
-                "height": ("64", "file", ""),
+                "height": ("64", "file", "of a network's input, in pixels"),
                 "train[].operation": ("flip, pad_crop", "file", "module in src/dgreid/images/operations"),
-                "train[].padding": ("3", "file", "pixels on each side (default: 10)"),
-                "train[].probability": ("0.5", "default", ""),
+                "train[].padding": (
+                    "3",
+                    "file",
+                    "zeros on each side, in pixels; also the largest shift (default: 10)",
+                ),
+                "train[].probability": ("0.5", "default", "that an image is mirrored"),
             },
         ),
         (
             "dataset",
             {
-                "home": ('""', "default", "page with the data and their terms"),
+                "home": ('""', "default", "web page with the data and their terms"),
                 "miniature.spread": ("1.0", "default", "style spread k of the domain prior"),
                 "miniature.sizes": (
                     "{distractors: 2, pairs: 8}",
@@ -128,10 +132,14 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
         (
             "protocol",
             {
-                "recipe": ("mine", "file", "the budget runs of this protocol take unless told otherwise"),
-                "sources[].dataset": ("viper, grid", "file", ""),
-                "sources[].domain_by": ("dataset, camera", "file", "(default: dataset)"),
-                "targets[].splits": ("null", "default", "use only the first n splits; null: all"),
+                "recipe": ("mine", "file", "recipe of this protocol's runs, unless a run names another"),
+                "sources[].dataset": ("viper, grid", "file", "name in params/dataset"),
+                "sources[].domain_by": (
+                    "dataset, camera",
+                    "file",
+                    "camera: each camera is a domain of its own (default: dataset)",
+                ),
+                "targets[].splits": ("null", "default", "evaluate only the first n splits; null: all"),
             },
         ),
     ],

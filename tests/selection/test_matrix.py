@@ -123,8 +123,8 @@ def test_a_broken_selection_is_one_sentence(tmp_path, monkeypatch, text, sentenc
         (None, "is missing: write it with"),
         ("a: [", "cannot be read"),
         ("- a", "holds a list"),
-        ("", "is not what `dgreid select NAME` writes"),
-        ("name: x\nruns: [a]", "is not what `dgreid select NAME` writes"),
+        ("", "was not written by `dgreid select NAME`"),
+        ("name: x\nruns: [a]", "was not written by `dgreid select NAME`"),
     ],
 )
 def test_a_broken_matrix_is_one_sentence(tmp_path, monkeypatch, text, sentence):

@@ -92,7 +92,7 @@ def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
 
 
 def test_without_a_terminal_a_line_now_and_then_tells_the_losses(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(loop, "LOG", 0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_LINES", 0)
     caplog.set_level("INFO")
     fit(Counting(), numbers, Training(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100, title="mine")
     assert [line.split(", img/s")[0] for line in caplog.messages] == [

@@ -1,4 +1,4 @@
-"""The schema of params/dataset."""
+"""The schema of the files in params/dataset."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,21 +10,25 @@ from dgreid.schema import Module, Strict, validate
 
 
 class DatasetConfig(Strict):
-    """A data set: which parser reads it, which counts it must have, how to get it."""
+    """A data set: the parser that reads it, the counts that it must have, and how to get it."""
 
-    name: str
-    title: str
+    name: str = Field(description="name of the file in params/dataset")
+    title: str = Field(description="name of the data set in tables")
     parser: Annotated[str, Module("dgreid.datasets.parsers")] = Field(
         description="module in src/dgreid/datasets/parsers"
     )
-    access: Literal["open", "request", "agreement", "withdrawn", "drawn"]
-    home: str = Field("", description="page with the data and their terms")
-    archive: str = Field("", description="file name of the published archive, to which the md5 belongs")
-    md5: str | None = None
+    access: Literal["open", "request", "agreement", "withdrawn", "drawn"] = Field(
+        description="how to get the images; drawn: dgreid draws them"
+    )
+    home: str = Field("", description="web page with the data and their terms")
+    archive: str = Field("", description="file name of the published archive, which has this md5")
+    md5: str | None = Field(None, description="published MD5 of the archive; null: none is known")
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
     expect: dict[str, int] = Field({}, description="counts of a full copy; enforced")
     recalled: dict[str, int] = Field({}, description="unverified counts; a difference is a warning")
-    miniature: MiniatureConfig | None = None
+    miniature: MiniatureConfig | None = Field(
+        None, description="how a miniature of the data set is drawn; null: the data are real"
+    )
 
 
 def load_dataset(name: str) -> DatasetConfig:

@@ -1,1 +1,1 @@
-"""From image files to training batches: packs, augmentation, samplers, loader."""
+"""From image files to training batches: packs, samplers, augmentation, loader."""

@@ -1,4 +1,4 @@
-"""What a method asks for and what it gets."""
+"""The batches that a method asks for (`Sampler`) and gets (`Batch`)."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,13 @@ class Batch(NamedTuple):
     """One batch on the training device."""
 
     images: Tensor  # (N, 3, H, W) float, normalised; the first view
-    identities: Tensor  # (N,) long, label among the training identities of all sources
+    identities: Tensor  # (N,) long, numbered over the training identities of all sources
     domains: Tensor  # (N,) long, 0..D-1
-    views: tuple[Tensor, ...] = ()  # (N, 3, H, W) each: all views of the sampler, in its order
-    rows: Tensor | None = None  # (N,) long, which training images these are, 0-based
+    views: tuple[Tensor, ...] = ()  # (N, 3, H, W) each: the sampler's views, in its order
+    rows: Tensor | None = None  # (N,) long, numbers of the training images, from 0
 
     def select(self, chosen: Tensor) -> "Batch":
-        """The part of a batch at a mask (N,) bool or at indices (n,) long, in every view."""
+        """Select a part of the batch, by a mask (N,) bool or indices (n,) long, in every view."""
         images = self.images[chosen]
         return Batch(
             images,
@@ -26,19 +26,19 @@ class Batch(NamedTuple):
         )
 
     def of_domain(self, domain: int) -> "Batch":
-        """The part of a batch that is of one domain."""
+        """Select the part of the batch that belongs to one domain."""
         return self.select(self.domains == domain)
 
     @property
     def size(self) -> int:
-        """How many images a network is shown: N of each view."""
+        """The number of images that a network gets: N of each view."""
         return len(self.images) * max(1, len(self.views))
 
 
 class Sampler(NamedTuple):
     """The batches that a method asks for: which images, and in which views.
 
-    Kinds, and what `identities` (P) and `images_per_identity` (K) are to each of D domains:
+    Kinds, and the meaning of `identities` (P) and `images_per_identity` (K), with D domains:
 
     | kind              | a batch                                                   | if P is None          |
     |-------------------|-----------------------------------------------------------|-----------------------|
@@ -49,12 +49,12 @@ class Sampler(NamedTuple):
     | pk_one_domain     | P identities of one domain, K images of each              | the recipe's          |
     | across_cameras    | as pk_per_domain, an identity's images from other cameras | the recipe's          |
 
-    * or as many as make `recipe.batch_size` images, if the recipe has one. Batches of the kinds that take
-    something of each domain are laid out domain by domain. If K is None, it is the recipe's.
+    * or as many as give `recipe.batch_size` images, if the recipe sets it. Batches with images of each domain
+    are ordered domain by domain. If K is None, it is the recipe's.
     """
 
     kind: str
     identities: int | None = None
     images_per_identity: int | None = None
-    order: str = "turns"  # of pk_one_domain: the domains in turns, or each batch's domain at random: uniform
-    views: tuple[str, ...] = ("train",)  # of the image configuration; each of the same images
+    order: str = "turns"  # of pk_one_domain: turns (one domain after the other) or uniform (random)
+    views: tuple[str, ...] = ("train",)  # names in the image configuration; all views show the same images

@@ -1,4 +1,4 @@
-"""The schema of params/image."""
+"""The schema of the files in params/image."""
 
 from typing import Any
 
@@ -16,10 +16,12 @@ Steps = tuple[SerializeAsAny[Operation], ...]
 class ImageConfig(Strict):
     """Input size and training augmentation."""
 
-    name: str
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    train: Steps = Field((), description="operations in their order, such as {operation: flip}")
+    name: str = Field(description="name of the file in params/image")
+    height: int = Field(gt=0, description="of a network's input, in pixels")
+    width: int = Field(gt=0, description="of a network's input, in pixels")
+    train: Steps = Field(
+        (), description="training augmentation: operations in order, such as {operation: flip}"
+    )
     views: dict[str, Steps] = Field(
         {}, description="further augmentations of the same images, by name, for methods that compare views"
     )
@@ -33,17 +35,17 @@ class ImageConfig(Strict):
     @classmethod
     def _read_views(cls, views: Any) -> Any:
         if not isinstance(views, dict):
-            return views  # pydantic says what is wrong
+            return views  # pydantic reports what is wrong
         if TRAIN in views:
             raise UserError(f"image.views.{TRAIN}: the view '{TRAIN}' is the list image.{TRAIN}; rename one.")
         return {name: _steps(nodes, f"image.views.{name}") for name, nodes in views.items()}
 
     def operations(self, view: str) -> Steps:
-        """The operations of a view: of `train` or one of `views`."""
+        """Return the operations of a view: those of `train` or of one of `views`."""
         return self.train if view == TRAIN else self.views[view]
 
 
 def _steps(nodes: Any, where: str) -> Any:
     if not isinstance(nodes, list | tuple):
-        return nodes  # pydantic says what is wrong
+        return nodes  # pydantic reports what is wrong
     return tuple(read(node, f"{where}.{number}") for number, node in enumerate(nodes))

@@ -1,4 +1,4 @@
-"""From training rows to batches on the device, in the background if the device is a GPU."""
+"""Turn training rows into batches on the device, in background processes if the device is a GPU."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -21,11 +21,11 @@ from dgreid.images.streams import generator
 
 Key = tuple[str, int]  # (stream name, batch number)
 
-SURVEY = 256  # images looked at together before training
+SURVEY_BATCH = 256  # images per batch of `survey`
 
 
 class Pixels(NamedTuple):
-    """A batch before it is on the device and normalised."""
+    """A batch before it is moved to the device and normalised."""
 
     views: Sequence[Tensor]  # (N, H, W, 3) uint8 each
     identities: Tensor  # (N,) long
@@ -39,11 +39,11 @@ class TrainingImages(Dataset):
     Args:
         train: the training set, one row per image.
         packs: the pixels of each data set.
-        streams: rows of `train`, by name.
-        views: the views of each stream, `train` alone if it is not named.
+        streams: the streams of rows of `train`, by name.
+        views: the views of each stream; a stream that is missing here has only `train`.
 
     Raises:
-        UserError: a stream asks for a view that the image configuration lacks.
+        UserError: a stream asks for a view that the image configuration does not have.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrainingImages(Dataset):
                     )
 
     def __getitem__(self, key: Key) -> Pixels:
-        """The batch of a key; its pixels are read once for all views."""
+        """Make the batch of a key; its pixels are read once for all views."""
         name, number = key
         rows = self.streams[name].batch(number)
         stored = self.gather(rows)
@@ -84,12 +84,12 @@ class TrainingImages(Dataset):
         return Pixels(views, self.identities[places], self.domains[places], places)
 
     def _view(self, stored: np.ndarray, view: str, name: str, number: int) -> Tensor:
-        place = (number,) if view == TRAIN else (view, number)  # a view has random numbers of its own
+        place = (number,) if view == TRAIN else (view, number)  # each view has its own random numbers
         rng = generator(self.seed, name, "augment", *place)
         return torch.from_numpy(augment(stored, self.image.operations(view), rng))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """The stored pixels of training rows, (n, H, W, 3) uint8."""
+        """Read the stored pixels of training rows, (n, H, W, 3) uint8."""
         images = np.empty((len(rows), self.image.height, self.image.width, 3), np.uint8)
         for number, pack in enumerate(self.packs):
             here = self.dataset[rows] == number
@@ -100,11 +100,11 @@ class TrainingImages(Dataset):
 def batches(
     images: TrainingImages, keys: Sequence[Key], device: torch.device, workers: int | None = None
 ) -> Iterator[Batch]:
-    """The batches of `keys`, in order, on `device`; they do not depend on `workers`.
+    """Yield the batches of `keys`, in order, on `device`; they do not depend on `workers`.
 
     Args:
-        workers: processes that prepare batches ahead; 0: this one does it, when asked. None: 0 on a CPU,
-            whose cores are busy training, `device.threads()` beside a GPU.
+        workers: processes that prepare batches in advance; 0: this process prepares each batch when it is
+            needed. None: 0 on a CPU, whose cores are busy training, else `device.threads()`.
     """
     if workers is None:
         workers = threads() if device.type == "cuda" else 0
@@ -117,15 +117,15 @@ def batches(
             num_workers=workers,
             prefetch_factor=4,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # the loader must not draw from the global one
+            generator=torch.Generator(),  # the loader must not use the global generator
         )
     for pixels in source:
         yield _on(device, pixels)
 
 
 def survey(images: TrainingImages, device: torch.device) -> Iterator[Batch]:
-    """Every training image once, in the order of the rows, unaugmented, on `device`."""
-    for rows in torch.arange(len(images.identities)).split(SURVEY):
+    """Yield every training image once, in the order of the rows, unaugmented, on `device`."""
+    for rows in torch.arange(len(images.identities)).split(SURVEY_BATCH):
         pixels = torch.from_numpy(images.gather(rows.numpy()))
         yield _on(device, Pixels((pixels,), images.identities[rows], images.domains[rows], rows))
 

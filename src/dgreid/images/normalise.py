@@ -1,4 +1,4 @@
-"""The normalisation that every network's input gets, by ImageNet's statistics."""
+"""Normalise the input of every network by ImageNet's statistics."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float with ImageNet mean 0 and deviation 1, on the same device."""
+    """Convert (N, H, W, 3) uint8 -> (N, 3, H, W) float, so that ImageNet has mean 0 and deviation 1."""
     mean = torch.tensor(MEAN, device=images.device).mul_(255).view(3, 1, 1)
     scale = torch.tensor(STD, device=images.device).mul_(255).reciprocal_().view(3, 1, 1)
     planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)

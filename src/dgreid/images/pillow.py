@@ -1,4 +1,4 @@
-"""What several augmentations share: Pillow's pictures of a batch, and Pillow's affine maps."""
+"""Pillow helpers that several operations share: images of a batch, and affine maps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ def change_each(
     """Change some images of a batch, one after the other: (N, H, W, 3) uint8 -> the same shape, copied.
 
     Args:
-        chosen: (N,) bool, the images that `change` gets.
+        chosen: (N,) bool, the images to change.
     """
     images = images.copy()
     for number in np.flatnonzero(chosen):
@@ -24,11 +24,11 @@ def change_each(
 
 
 def affine(picture: Image.Image, map: tuple[float, ...], **how: Any) -> Image.Image:
-    """Look pixel (x, y) of the new picture up at (ax + by + c, dx + ey + f) of the old one.
+    """Set pixel (x, y) of the new picture to the old one's at (ax + by + c, dx + ey + f).
 
     Args:
         map: a, b, c, d, e, f.
-        how: `resample` and `fillcolor` of Pillow's transform; nearest neighbour and black without them.
+        how: `resample` and `fillcolor` of Pillow's transform; by default nearest neighbour and black.
     """
     return picture.transform(picture.size, Image.Transform.AFFINE, map, **{"resample": NEAREST, **how})
 

@@ -1,4 +1,4 @@
-"""From what a method asks for to a stream of batches."""
+"""Make the streams of batches that a method asks for."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ AnyStream = Stream | SideBySide | InTurns | AtRandom
 
 
 class Labels(NamedTuple):
-    """Of all training images, (n,) each."""
+    """The labels of all training images, (n,) each."""
 
     identities: np.ndarray
     domains: np.ndarray
@@ -31,28 +31,28 @@ class Labels(NamedTuple):
 
     @classmethod
     def of(cls, train: pd.DataFrame) -> "Labels":
-        """The labels of a training set."""
+        """Read the labels of a training set."""
         return cls(*(train[column].to_numpy() for column in ("identity", "domain", "camera")))
 
 
 class Sizes(NamedTuple):
-    """The recipe's sizes of a batch, which hold unless a sampler has its own."""
+    """The recipe's sizes of a batch, which a sampler may override."""
 
     identities_per_domain: int
     images_per_identity: int
-    batch_size: int | None = None  # images of a batch from all sources pooled; None: as many as by domains
+    batch_size: int | None = None  # images in a batch from all sources pooled; None: P x K x D
 
 
 def make(sampler: Sampler, labels: Labels, sizes: Sizes, name: str, seed: int) -> AnyStream:
-    """The stream of batches that a method asks for; see `Sampler` for what the sizes mean to each kind.
+    """Make the stream of batches that a method asks for; `Sampler` explains the sizes of each kind.
 
     Raises:
-        UserError: a batch takes more identities or images than there are.
+        UserError: a batch needs more identities or images than there are.
     """
     identities, domains, cameras = labels
     images_each = sampler.images_per_identity or sizes.images_per_identity
     own = sampler.identities or sizes.identities_per_domain
-    parts = [  # of each domain: rows, name of its stream, name for errors
+    parts = [  # for each domain: rows, name of its stream, name in errors
         (rows, f"{name}-{domain}", f"training domain {domain}") for domain, rows in enumerate(groups(domains))
     ]
     if sampler.identities:
@@ -101,11 +101,11 @@ def _one_at_a_time(streams: list[Stream], order: str, name: str, seed: int) -> I
 
 
 def iterations_per_epoch(identities: np.ndarray, batch: int, images_per_identity: int) -> int:
-    """How many batches one pass of the naive identity sampler counts for, at least one.
+    """Count the batches in one pass of the naive identity sampler, at least one.
 
     (S - S mod B - B) / B, with S the sum over identities of their image count rounded up to a multiple
     of K. The paper's sources give 1849 at B = 80 (MetaBIN, supplement: 9245 iterations are five epochs).
-    With K = 1 images are chosen, not identities (QAConv, DualNorm): one pass, its incomplete batch dropped.
+    With K = 1 images are chosen, not identities (QAConv, DualNorm): one pass without its incomplete batch.
     """
     if images_per_identity == 1:
         return max(1, len(identities) // batch)

@@ -1,4 +1,4 @@
-"""Streams of batches, as rows of the training set. A batch depends on (seed, stream name, number) alone."""
+"""Streams of batches, as rows of the training set. A batch depends only on (seed, stream name, number)."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,17 +7,17 @@ import numpy as np
 
 from dgreid.errors import UserError
 
-BLOCK = 1024  # batches whose domains are chosen at once
+BLOCK = 1024  # batches whose domains are chosen together
 
 
 def generator(*key: str | int) -> np.random.Generator:
-    """A random generator that depends on `key` alone: (seed, stream, number) -> PCG64."""
+    """Make a random generator (PCG64) that depends only on `key`, such as (seed, stream, number)."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
 
 
 def groups(labels: np.ndarray) -> list[np.ndarray]:
-    """The places of each distinct label, labels ascending, places ascending."""
+    """Find the places of each distinct label, labels ascending, places ascending."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
@@ -25,9 +25,9 @@ def groups(labels: np.ndarray) -> list[np.ndarray]:
 def chunks(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Cut one identity's images into groups of `size`: (n,) -> (n rounded up / size, size).
 
-    As in the released code of MetaBIN (Choi et al. 2021): an identity with fewer images gives `size` of its
-    own with replacement; otherwise distinct random repeats fill the last group, if it is not full; then the
-    images are shuffled and cut.
+    As in the released code of MetaBIN (Choi et al. 2021): for an identity with fewer images, `size` are
+    chosen with replacement; otherwise distinct random repeats fill an incomplete last group; then the images
+    are shuffled and cut.
     """
     if len(rows) < size:
         rows = rng.choice(rows, size)
@@ -39,8 +39,8 @@ def chunks(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
 def full_chunks(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Cut one identity's images into groups of `size` without repeats: (n,) -> (n rounded down / size, size).
 
-    As in the released code of META (Xu et al. 2022): what is left over is not shown in this pass; an identity
-    with fewer images gives `size` of its own with replacement.
+    As in the released code of META (Xu et al. 2022): images left over are not used in this pass; for an
+    identity with fewer images, `size` are chosen with replacement.
     """
     if len(rows) < size:
         rows = rng.choice(rows, size)
@@ -51,23 +51,23 @@ Cut = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 class Stream:
-    """An endless sequence of batches, made of epochs that are generated from (seed, name, epoch).
+    """An endless sequence of batches, in epochs that are generated from (seed, name, epoch).
 
-    A subclass gives `epoch(rng) -> (batches, B)`. Only the current epoch is kept, so the whole state of a
-    stream is the number of batches taken from it.
+    A subclass defines `epoch(rng) -> (batches, B)`. The state of a stream is the number of batches taken from
+    it; the current epoch is kept only to save time.
     """
 
     def __init__(self, name: str, seed: int):
         self.name, self.seed = name, seed
-        self._first = [0]  # number of each known epoch's first batch
+        self._first = [0]  # number of the first batch of each known epoch
         self._current: tuple[int, np.ndarray] | None = None
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """The batches of one epoch as rows, (batches, B); at least one."""
+        """Generate the batches of one epoch as rows, (batches, B), at least one."""
         raise NotImplementedError
 
     def batch(self, number: int) -> np.ndarray:
-        """The rows of batch `number` (0-based), (B,)."""
+        """Return the rows of batch `number` (0-based), (B,)."""
         while self._first[-1] <= number:
             self._first.append(self._first[-1] + len(self._generate(len(self._first) - 1)))
         epoch = int(np.searchsorted(self._first, number, side="right")) - 1
@@ -80,7 +80,7 @@ class Stream:
 
 
 class RandomStream(Stream):
-    """All images of `rows` shuffled and cut into batches; what is left over waits for the next epoch."""
+    """Shuffles all images of `rows` and cuts them into batches; an incomplete last batch is dropped."""
 
     def __init__(self, rows: np.ndarray, per_batch: int, name: str, seed: int, what: str):
         super().__init__(name, seed)
@@ -92,23 +92,23 @@ class RandomStream(Stream):
             )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """One pass over the images, the last incomplete batch dropped."""
+        """Generate one pass over the images, without an incomplete last batch."""
         order = self.rows[rng.permutation(len(self.rows))]
         return order[: len(order) // self.per_batch * self.per_batch].reshape(-1, self.per_batch)
 
 
 class IdentityStream(Stream):
-    """The naive identity sampler: P identities, uniform over all that still have a chunk of images.
+    """The naive identity sampler: P identities, uniform over those that still have a chunk of images.
 
-    The epoch ends when fewer than P identities are left; their chunks are dropped. As the choice is uniform
-    over identities, early batches of pooled sources show mostly the sources with many identities, late ones
-    those with many images of each.
+    The epoch ends when fewer than P identities are left; their chunks are dropped. Because the choice is
+    uniform over identities, early batches of pooled sources contain mostly sources with many identities, late
+    batches those with many images per identity.
 
     Args:
         rows: the training images to choose from.
-        identities: of all training images.
-        cut: how an identity's images are cut into chunks: `chunks` or `full_chunks`.
-        what: names the images, for the error.
+        identities: the labels of all training images.
+        cut: function that cuts an identity's images into chunks: `chunks` or `full_chunks`.
+        what: name of the images in the error.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class IdentityStream(Stream):
             )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """One pass over the chunks of all identities."""
+        """Generate one pass over the chunks of all identities."""
         queues = [self.cut(rows, self.images_per_identity, rng) for rows in self.rows]
         used = [0] * len(queues)
         remaining, batches = list(range(len(queues))), []
@@ -142,17 +142,17 @@ class IdentityStream(Stream):
             batches.append(np.concatenate([queues[i][used[i]] for i in picked]))
             for place, i in sorted(zip(places, picked, strict=True), reverse=True):
                 used[i] += 1
-                if used[i] == len(queues[i]):  # swap out from the back, so that earlier places stay valid
+                if used[i] == len(queues[i]):  # replace it by the last; from the back: places stay valid
                     remaining[place] = remaining[-1]
                     remaining.pop()
         return np.stack(batches)
 
 
 class DomainStream(Stream):
-    """The domain-shuffle sampler: P identities of every domain, laid out domain by domain.
+    """The domain-shuffle sampler: P identities of every domain, ordered domain by domain.
 
-    A domain with fewer than P identities left starts over with fresh chunks; the epoch ends when every
-    domain has. If a domain is a camera, the same person under two cameras counts as two identities.
+    A domain with fewer than P identities left starts over with new chunks; the epoch ends when every domain
+    has started over. If domains are cameras, an identity seen by two cameras counts once for each.
     """
 
     def __init__(
@@ -177,10 +177,10 @@ class DomainStream(Stream):
                 )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """Batches until every domain has been revived once."""
+        """Generate batches until every domain has started over once."""
         pools = [self._pool(domain, rng) for domain in range(len(self.rows))]
-        revived, batches = [False] * len(pools), []
-        while not all(revived):
+        restarted, batches = [False] * len(pools), []
+        while not all(restarted):
             batch = []
             for domain, pool in enumerate(pools):
                 for place in sorted(rng.choice(len(pool), self.per_domain, replace=False), reverse=True):
@@ -188,7 +188,7 @@ class DomainStream(Stream):
                     if not pool[place]:
                         del pool[place]
                 if len(pool) < self.per_domain:
-                    pools[domain], revived[domain] = self._pool(domain, rng), True
+                    pools[domain], restarted[domain] = self._pool(domain, rng), True
             batches.append(np.concatenate(batch))
         return np.stack(batches)
 
@@ -199,9 +199,9 @@ class DomainStream(Stream):
 class CameraStream(Stream):
     """One domain of `across_cameras`, as in M3L's released code (Zhao et al. 2021).
 
-    All identities shuffled; of each one random image, then K - 1 from its other cameras, or from its other
-    images if there is one camera only. An identity with a single image gives just that one, which shifts
-    the grouping of what follows. If there are fewer than K others, they may repeat.
+    All identities are shuffled; each gives one random image, then K - 1 from its other cameras, or from its
+    other images if it has only one camera. An identity with a single image gives only that one, which shifts
+    the groups after it. If there are fewer than K others, they are chosen with repetition.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class CameraStream(Stream):
         self.cameras, self.per_batch, self.more = cameras, per_batch, images_per_identity - 1
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """One pass over the identities, or as many as fill a batch; the last incomplete batch is dropped."""
+        """Generate one pass over the identities (more, to fill a batch), without an incomplete last batch."""
         taken: list[np.ndarray] = []
         while sum(map(len, taken)) < self.per_batch:
             taken += [self._images(self.rows[i], rng) for i in rng.permutation(len(self.rows))]
@@ -237,37 +237,37 @@ class CameraStream(Stream):
 
 
 class SideBySide:
-    """A batch of each of several streams, one after the other."""
+    """Joins one batch of each of several streams into one."""
 
     def __init__(self, streams: Sequence[Stream]):
         self.streams = streams
 
     def batch(self, number: int) -> np.ndarray:
-        """The rows of batch `number` of every stream, (streams x B,)."""
+        """Return the rows of batch `number` of every stream, (streams x B,)."""
         return np.concatenate([stream.batch(number) for stream in self.streams])
 
 
 class InTurns:
-    """A batch of one of several streams: of the first, of the second, ..., of the first again."""
+    """Takes each batch from the next of several streams, in turns."""
 
     def __init__(self, streams: Sequence[Stream]):
         self.streams = streams
 
     def batch(self, number: int) -> np.ndarray:
-        """The rows of batch `number`, (B,)."""
+        """Return the rows of batch `number`, (B,)."""
         turn, stream = divmod(number, len(self.streams))
         return self.streams[stream].batch(turn)
 
 
 class AtRandom:
-    """A batch of one of several streams, each time of a random one; each stream's own order is kept."""
+    """Takes each batch from a random one of several streams; each stream keeps its own order."""
 
     def __init__(self, streams: Sequence[Stream], name: str, seed: int):
         self.streams, self.name, self.seed = streams, name, seed
         self._taken = [np.zeros(len(streams), np.int64)]  # batches of each stream before each known block
 
     def batch(self, number: int) -> np.ndarray:
-        """The rows of batch `number`, (B,)."""
+        """Return the rows of batch `number`, (B,)."""
         block, place = divmod(number, BLOCK)
         while len(self._taken) <= block:
             before = self._choices(len(self._taken) - 1)

@@ -1,4 +1,4 @@
-"""One file per system. A file `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
+"""One file per method: `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
 
 import re
 from importlib import import_module
@@ -9,13 +9,17 @@ from dgreid.errors import unknown
 
 
 def names() -> list[str]:
-    """The modules in this folder that hold a method: those with a line `METHOD = ...`."""
+    """List the modules in this folder that define a method, with a line `METHOD = ...`."""
     files = Path(__file__).parent.glob("[a-z]*.py")
     return sorted(path.stem for path in files if re.search(r"^METHOD = ", path.read_text(), re.M))
 
 
 def module(name: str) -> ModuleType:
-    """The module of a method: `.Options` (its switches) and `.METHOD` (its class)."""
+    """Import the module of a method: `.Options` (its options) and `.METHOD` (its class).
+
+    Raises:
+        UserError: there is no such method.
+    """
     if name not in names():
         raise unknown("method code", name, names())
     return import_module(f"dgreid.methods.{name}")

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
@@ -16,15 +17,28 @@ from dgreid.schema import Module, Strict
 
 
 class MethodOptions(Strict):
-    """What every method has; a method's own `Options` adds its switches."""
+    """The options that every method has; a method's own `Options` adds more."""
 
-    name: str = Field(description="file stem in params/method, part of the run's name")
+    name: str = Field(description="name of the file in params/method, part of the run's name")
     code: Annotated[str, Module("dgreid.methods")] = Field(description="module in src/dgreid/methods")
     title: str = Field(description="row title in tables")
-    provenance: Literal["baseline", "as released", "as written", "reconstruction"]
+    provenance: Literal["baseline", "as released", "as written", "reconstruction"] = Field(
+        description="what the file follows: the released code, the paper, or a partly guessed method"
+    )
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
-    recipe: str | None = Field(None, exclude=True, description="its own recipe, which `recipe=own` takes")
-    image: str | None = Field(None, exclude=True, description="its own image size, which `image=own` takes")
+    recipe: str | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")
+    image: str | None = Field(None, exclude=True, description="image configuration that `image=own` takes")
+
+
+def refuse_unread(options: MethodOptions, names: Iterable[str], why: str) -> None:
+    """Refuse options that nothing reads under the others, unless they keep their default.
+
+    Raises:
+        UserError: one of `names` has another value; `why` says what makes it meaningless.
+    """
+    for name in names:
+        if getattr(options, name) != type(options).model_fields[name].get_default(call_default_factory=True):
+            raise UserError(f"method.{name} means nothing {why}: leave it out.")
 
 
 class Task(NamedTuple):
@@ -34,36 +48,38 @@ class Task(NamedTuple):
     domains: int
     iterations: int
     iterations_per_epoch: int
-    membership: Tensor | None = None  # (domains, classes) bool: which identities a domain shows; for buffers
-    image: tuple[int, int] | None = None  # height and width, for layers as large as a map
+    membership: Tensor | None = None  # (domains, classes) bool: each domain's identities
+    image: tuple[int, int] | None = None  # height and width, for layers whose size depends on them
     domain_names: tuple[str, ...] = ()
-    images: int = 0  # of the training set; `Batch.rows` are below it
+    images: int = 0  # of the training set; every number in `Batch.rows` is smaller
 
     def given(self, field: str) -> Any:
-        """`membership`, `image` or another field, for a method that cannot do without.
+        """Return `membership`, `image` or another field that a method cannot do without.
 
         Raises:
-            ValueError: it was left out.
+            ValueError: the field was left out.
         """
         value = getattr(self, field)
         if value is None or (not isinstance(value, Tensor) and not value):
-            raise ValueError(f"this method needs Task.{field}: dgreid.runs.run.task_of gives it")
+            raise ValueError(
+                f"this method needs Task.{field}: make the task with dgreid.runs.training.task_of"
+            )
         return value
 
 
-Training = Task  # the name it had first; callers from outside may still use it
+Training = Task  # the former name, which callers outside this project may still use
 
 
 class Method(nn.Module):
     """A method: its networks, its optimisation step, its similarity.
 
     A subclass is built as `METHOD(options, backbone, recipe, task)`, where `backbone` is a fresh feature
-    extractor (see `dgreid.networks.backbone`), and starts by `super().__init__(options, recipe, task)`. It
+    extractor (see `dgreid.networks.backbone`), and first calls `super().__init__(options, recipe, task)`. It
     sets `optimisers` (name -> optimiser; all are checkpointed) and `samplers` (name -> `Sampler`).
 
-    A method that looks at a target before it embeds it, such as for statistics of the target's cameras,
-    defines `adapt(images)`: it gets the batches (N, 3, H, W) of one camera, then that camera's images are
-    embedded. Every table says of such a run that it sees the target.
+    A method that reads a target's images before embedding them, for example to compute statistics of its
+    cameras, defines `adapt(images)`: it gets the batches (N, 3, H, W) of one camera, then that camera's
+    images are embedded. Every table marks such a run as one that sees the target.
     """
 
     optimisers: dict[str, torch.optim.Optimizer]
@@ -75,36 +91,36 @@ class Method(nn.Module):
         self.options, self.recipe, self.task = options, recipe, task
 
     def draws(self, iteration: int) -> dict[str, int]:
-        """How many batches of each sampler this iteration takes (0-based); one of each by default."""
+        """Return how many batches of each sampler `iteration` (0-based) takes; by default one of each."""
         return {name: 1 for name in self.samplers}
 
     def start(self, survey: Callable[[], Iterator[Batch]]) -> None:
-        """Look at the training set once before the first iteration, such as to fill a memory.
+        """Read the training set once before the first iteration, for example to fill a memory.
 
         Called when training starts, not when it resumes; store what you compute in buffers so that it is
         checkpointed. `survey()` gives every training image once, in the order of the rows, unaugmented.
         """
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """Train for one iteration with all its optimiser steps; returns scalars to log."""
+        """Train for one iteration, with all its optimiser steps; return scalars to log."""
         raise NotImplementedError
 
     def embed(self, images: Tensor) -> Tensor:
-        """Represent images at test time, (N, 3, H, W) -> (N, d); by default `network`'s neck output."""
+        """Represent images at test time, (N, 3, H, W) -> (N, d); by default by the neck's output."""
         return self.network.embed(images)
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """(Nq, d), (Ng, d) -> (Nq, Ng), higher is closer. Cosine unless a method says otherwise."""
+        """Compare (Nq, d) with (Ng, d) -> (Nq, Ng), higher is closer; by default by the cosine."""
         return F.normalize(query) @ F.normalize(gallery).T
 
     def trace(self) -> dict[str, float]:
-        """What each row of the history records beside the losses; by default every layer's gates."""
+        """Return what a row of the history records beside the losses; by default every layer's gates."""
         return gate_trace(self)
 
     def portrait(self) -> dict[str, list]:
-        """What the metrics record of the trained network, lists of rows; by default every layer's gates."""
+        """Return tables of the trained network for its metrics, as rows; by default every layer's gates."""
         return {"balance": gate_table(self)}
 
     def frozen(self) -> set[str]:
-        """Names of parameters that training must not move, such as a frozen network's; here BNNeck biases."""
+        """Name the parameters that training must not change; by default the biases of BNNecks."""
         return {f"{name}.bias" for name, part in self.named_modules() if isinstance(part, BNNeck)}

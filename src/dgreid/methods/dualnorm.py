@@ -1,11 +1,11 @@
 """DualNorm (Jia et al., Frustratingly Easy Person Re-Identification, BMVC 2019).
 
-Style is normalised away in shallow layers, by instance norms beside the batch norms that are there; content
-in the deep end, by the batch norm before the classifier (the neck). Trained by cross-entropy alone; at test
-the features of an image and of its mirror image are added.
+Instance norms, added to the existing batch norms, remove style in shallow layers; the batch norm before the
+classifier (the neck) normalises content. The network trains by cross-entropy alone; at test time the features
+of an image and of its mirror image are added.
 
-MetaBIN compares with a network of its own that it calls DualNorm, shallow norms replaced by instance norms:
-that is `dualnorm_metabin.yaml`, a configuration of `erm`.
+MetaBIN compares itself with another network that it also calls DualNorm, whose shallow norms are replaced by
+instance norms: that is `dualnorm_metabin.yaml`, a configuration of `erm`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +28,11 @@ from dgreid.networks.norms.instance import InstanceNorm2d
 
 
 class Options(MethodOptions):
-    """DualNorm's switches; defaults as released for MobileNetV2."""
+    """DualNorm's options; defaults as released for MobileNetV2."""
 
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over all classes")
     head_rate: float = Field(1.0, gt=0, description="rate of neck and classifier relative to the backbone's")
-    nesterov: bool = Field(True, description="of SGD")
+    nesterov: bool = Field(True, description="use Nesterov momentum in SGD")
 
 
 class DualNorm(Method):
@@ -53,7 +53,7 @@ class DualNorm(Method):
         self.samplers = {"base": Sampler("random")}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One step down the cross-entropy."""
+        """Take one step down the cross-entropy."""
         for each in self.optimisers.values():
             set_rate(each, self.recipe, self.task, iteration)
         batch = batches["base"][0]
@@ -63,20 +63,20 @@ class DualNorm(Method):
         return {"cross_entropy": loss.detach()}
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output for the images plus that for their mirror images."""
+        """Add the neck's outputs for the images and their mirror images, (N, 3, H, W) -> (N, C)."""
         return self.network.embed(images) + self.network.embed(images.flip(-1))
 
 
 def normalise_style(backbone: nn.Module) -> None:
     """Put DualNorm's instance norms into a backbone, in place.
 
-    MobileNetV2: one in place of the stem's batch norm, behind a convolution that now has a bias; one on the
-    output of every block of 16 to 96 channels, after the addition. ResNet: one after the addition and before
-    the last ReLU in the last block of layers 1 to 3. The small ResNet, which the paper does not have, is
-    treated as a ResNet: blocks 0 and 1 of three. All have affine maps and start at weight 1, bias 0.
+    MobileNetV2 gets one in place of the stem's batch norm, after a convolution that now has a bias, and one
+    on the output of every block of 16 to 96 channels, after the addition. ResNet gets one in the last block
+    of layers 1 to 3, between the addition and the last ReLU. The small ResNet, which the paper does not use,
+    is treated likewise: blocks 0 and 1 of three. All have affine maps and start at weight 1, bias 0.
 
     Raises:
-        UserError: another backbone.
+        UserError: the backbone is of another kind.
     """
     if isinstance(backbone, MobileNetV2):
         backbone.stem = _instance_stem(backbone.stem)
@@ -89,7 +89,7 @@ def normalise_style(backbone: nn.Module) -> None:
 
 
 def _instance_stem(stem: ConvNorm) -> ConvNorm:
-    """The stem with a bias in its convolution and an instance norm after it."""
+    """Give the stem's convolution a bias and put an instance norm after it."""
     conv = stem.conv
     biased = nn.Conv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=True
@@ -102,7 +102,7 @@ def _instance_stem(stem: ConvNorm) -> ConvNorm:
 
 
 def _blocks(backbone: nn.Module) -> Iterator[tuple[nn.Module, int]]:
-    """The blocks whose output is normalised, each with its output channels."""
+    """Yield the blocks whose output is normalised, each with its output channels."""
     for name, channels in backbone.stages[: backbone.shallow_stages]:
         stage = backbone.get_submodule(name)
         if isinstance(backbone, MobileNetV2):

@@ -1,8 +1,8 @@
-"""The baseline every system is compared with: empirical risk minimisation over all sources pooled.
+"""The baseline that every method is compared with: empirical risk minimisation over all sources pooled.
 
 The strong re-identification baseline (Luo et al. 2019) with the settings of MetaBIN's base model:
-L = cross-entropy with label smoothing + batch-hard triplet. A norm layer with a `balance` (BIN) is trained
-jointly with the rest, its gates at their own rate and clamped to [0, 1] (Nam and Kim 2018).
+L = cross-entropy with label smoothing + batch-hard triplet. The gates of a norm
+layer, if it has any (BIN), are trained jointly, at their own rate and clamped to [0, 1] (Nam and Kim 2018).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.network import Network, base_losses
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -22,20 +21,20 @@ from dgreid.networks.norms.gates import clamp_gates, gates_of
 
 
 class Options(MethodOptions):
-    """The baseline's switches."""
+    """The baseline's options."""
 
     norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
     base_sampler: Literal["pk", "pk_per_domain", "across_cameras"] = Field(
         "pk_per_domain",
-        description="pk_per_domain: as many identities from each source; pk: from all of them pooled; "
-        "across_cameras: M3L's",
+        description="pk_per_domain: the same number of identities from each source; pk: identities of all "
+        "sources pooled; across_cameras: M3L's",
     )
     losses: tuple[Literal["cross_entropy", "triplet"], ...] = Field(
-        ("cross_entropy", "triplet"), description="summed", min_length=1
+        ("cross_entropy", "triplet"), description="losses to sum", min_length=1
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    gate_learning_rate: float = Field(0.1, gt=0, description="of the balance of a BIN, trained jointly")
+    gate_learning_rate: float = Field(0.1, gt=0, description="rate of the norm's gates, if it has any")
 
 
 class ERM(Method):
@@ -49,15 +48,15 @@ class ERM(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
-            raise UserError(
-                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
-                "leave it out, or take a norm with gates such as bin."
-            )
+        else:
+            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
+        for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
+            if loss not in options.losses:
+                refuse_unread(options, [option], f"without the loss {loss}")
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One step down the base loss."""
+        """Take one step down the base loss."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         losses = base_losses(
             self.network, batches["base"][0], self.options.label_smoothing, self.options.margin

@@ -1,17 +1,17 @@
 """LDA (Nie et al., Latent Distribution Alignment for Domain Generalizable Person Re-ID), after its poster.
 
-Nothing but the poster is public: this implements its equations, and what it leaves open is decided here and
-in params/method/lda.yaml. A reconstruction, whose numbers are not the authors'.
+Only the poster is public. This module implements its equations; params/method/lda.yaml and the code below
+decide what it leaves open. It is a reconstruction, whose numbers are not the authors'.
 
-    for each domain k:   E, the expert, sees k's batch by k's batch norms; the bank keeps their statistics
-    L_E = ID losses + L_consis      the experts' output statistics, towards their latent distribution
-    for each domain k:   A sees k's batch in the style of another domain j of the bank (Anti-Normalisation)
-    L_A = ID losses + L_align       every image's output statistics, towards the latent distribution
+    for each domain k:   E, the expert, normalises k's batch by k's batch norms; the bank keeps the statistics
+    L_E = ID losses + L_consis      pulls the experts' output statistics towards their latent distribution
+    for each domain k:   A gets k's batch in the style of another domain j of the bank (Anti-Normalisation)
+    L_A = ID losses + L_align       pulls every image's output statistics towards the latent distribution
 
-E and A are one backbone with two sets of statistics: neither bank nor Anti-Normalisation adds a parameter
-(`share_weights: false`: two copies, trained side by side, which share the bank alone).
-The latent distribution is a Wasserstein barycentre of the domains' diagonal Gaussians. At test time A alone
-is used, with the bank's statistics averaged over the domains.
+E and A are one backbone with two sets of statistics: neither the bank nor Anti-Normalisation adds a parameter
+(`share_weights: false`: they are two copies, trained together, which share only the bank).
+The latent distribution is a Wasserstein barycentre of the domains' diagonal Gaussians. At test time only A is
+used, with the bank's statistics averaged over the domains.
 """
 
 import copy
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.bank import bank_table
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import optimiser, set_rate
@@ -37,45 +37,51 @@ from dgreid.networks.norms.anti import AntiNorm2d, towards
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert, share_banks
 from dgreid.networks.norms.convert import convert_norms, plain_norms
 
-EPS = 1e-5  # added to output variances, so that the standard deviation of a dead channel has a gradient
+EPS = 1e-5  # added to output variances, so that a dead channel's standard deviation has a gradient
 
 
 class Options(MethodOptions):
-    """What the poster leaves open, defaults as in params/method/lda.yaml."""
+    """Options for what the poster leaves open; defaults as in params/method/lda.yaml."""
 
     base_sampler: Literal["pk_per_domain", "across_cameras"] = Field(
-        "across_cameras", description="M3L's; pk_per_domain: MetaBIN's; both give domains as many images"
+        "across_cameras", description="across_cameras: M3L's; pk_per_domain: MetaBIN's; both balance domains"
     )
-    bank_momentum: float = Field(0.1, gt=0, le=1, description="of the bank and of the kept output statistics")
+    bank_momentum: float = Field(0.1, gt=0, le=1, description="of the running statistics of bank and outputs")
     share_weights: bool = Field(True, description="E and A are one network; false: two trained copies")
     an_mode: Literal["replace", "pre_bn", "pre_mixture", "none"] = Field(
         "replace",
-        description="AN takes a norm's place, goes before it (with statistics of j or averages) or is left "
-        "out (A has batch norms)",
+        description="AN replaces a norm, precedes it (which then has the statistics of j or their average), "
+        "or is left out (A has batch norms)",
     )
     an_stages: int | None = Field(
-        2, ge=0, description="AN in the stem and so many stages of the backbone; null: in all"
+        2, ge=0, description="AN in the stem and this many stages of the backbone; null: in all"
     )
     an_partner: Literal["domain", "sample"] = Field(
-        "domain", description="one j for a domain's batch, or for each image; the same in all layers"
+        "domain", description="choose j for a domain's batch or for each image; all layers use the same j"
     )
-    an_variance: Literal["biased", "unbiased"] = Field("biased", description="of an image's channel")
+    an_variance: Literal["biased", "unbiased"] = Field(
+        "biased", description="how AN estimates the variance of an image's channel"
+    )
     latent_weights: Literal["dirichlet", "uniform"] = Field(
-        "dirichlet", description="of the barycentre: drawn from Dirichlet(1) every iteration, or 1 / K"
+        "dirichlet", description="of the barycentre: random from Dirichlet(1) in every iteration, or 1 / K"
     )
-    latent_leaves_own_out: bool = Field(False, description="a domain's latent distribution has no own part")
+    latent_leaves_own_out: bool = Field(
+        False, description="a domain does not contribute to its own latent distribution"
+    )
     consistency_weight: float = Field(1.0, ge=0, description="of L_consis")
     alignment_weight: float = Field(1.0, ge=0, description="of L_align")
-    distribution_warmup_epochs: float = Field(1.0, ge=0, description="both weights rise linearly from 0")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    distribution_warmup_epochs: float = Field(
+        1.0, ge=0, description="both weights rise linearly from 0 for so many epochs"
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
 
 
 class LDA(Method):
-    """Network-E and Network-A on one backbone, one optimiser step per iteration.
+    """Network-E and Network-A on one backbone, with one optimiser step per iteration.
 
     Raises:
-        UserError: a single training domain, which has no other to be moved to; more stages than there are.
+        UserError: there is one training domain only, or `an_stages` exceeds the backbone's stages.
     """
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
@@ -85,15 +91,18 @@ class LDA(Method):
                 f"LDA moves every training domain to another, but the protocol has {task.domains}: "
                 "add sources (domain_by: camera makes every camera a domain)."
             )
+        if options.an_mode == "none":
+            unread = ["an_stages", "an_partner", "an_variance"]
+            refuse_unread(options, unread, "without Anti-Normalisation (method.an_mode=none)")
         backbone = with_banks(backbone, task.domains, options)
         self.network = Network(backbone, "batch", recipe, task.classes)  # A
         self.other_expert = None if options.share_weights else without_head(self.network)
         self.expert_neck = BNNeck(backbone.channels)
         self.expert_classifier = nn.Linear(backbone.channels, task.classes, bias=False)
         nn.init.normal_(self.expert_classifier.weight, std=0.001)
-        # what only training needs is not saved
+        # not saved, because only training needs it
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
-        # the experts' output statistics, followed over iterations; the first one fills them
+        # running statistics of the experts' outputs, initialised by the first iteration
         self.register_buffer("output_mean", torch.zeros(task.domains, backbone.channels))
         self.register_buffer("output_std", torch.zeros(task.domains, backbone.channels))
         self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
@@ -101,11 +110,11 @@ class LDA(Method):
 
     @property
     def expert(self) -> Network:
-        """Network-E; its heads, one for each domain, are `expert_neck` and `expert_classifier`."""
+        """Network-E, whose heads for all domains are `expert_neck` and rows of `expert_classifier`."""
         return self.other_expert or self.network
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One step down L_E + L_A; the losses are logged before their weights."""
+        """Take one step down L_E + L_A; return the unweighted losses."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         batch = batches["base"][0]
         parts = [batch.of_domain(k) for k in range(self.task.domains)]
@@ -120,13 +129,13 @@ class LDA(Method):
     def learn_expert(
         self, parts: Sequence[Batch], weights: Tensor, share: float, iteration: int
     ) -> dict[str, Tensor]:
-        """Network-E: add the gradients of L_E, fill the bank, follow the output statistics.
+        """Train Network-E: add the gradients of L_E, update the bank and the output statistics.
 
         Args:
-            parts: a batch of each domain.
-            weights: (K, K), row k those of the barycentre for domain k.
-            share: of the full weight of L_consis, by the warm-up.
-            iteration: the first one starts the output statistics.
+            parts: one batch for each domain.
+            weights: (K, K); row k holds the barycentre's weights for domain k.
+            share: share of L_consis's full weight during the warm-up.
+            iteration: iteration 0 initialises the output statistics.
         """
         passes = [self.expert_pass(part, k) for k, part in enumerate(parts)]
         entropy, triplet, mean, std = (
@@ -144,9 +153,9 @@ class LDA(Method):
         return {name: loss.detach() for name, loss in {**losses, "consistency": consistency}.items()}
 
     def expert_pass(self, part: Batch, domain: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One domain through its expert: cross-entropy, triplet loss, mean and deviation (C,) of the output.
+        """Compute one expert's cross-entropy, triplet loss, and output mean and deviation, (C,) each.
 
-        A domain has a classifier of its own: the rows of its identities, in ascending order.
+        A domain's classifier consists of the rows of its identities, in ascending order.
         """
         with as_expert(self.expert, domain):
             maps = self.expert.maps(part.images)  # (N, C, h, w)
@@ -161,9 +170,9 @@ class LDA(Method):
         )
 
     def learn_aligned(self, parts: Sequence[Batch], weights: Tensor, share: float) -> dict[str, Tensor]:
-        """Network-A: add the gradients of L_A, domain by domain: one domain's graph is held at a time.
+        """Train Network-A: add the gradients of L_A one domain at a time, which saves memory.
 
-        Arguments as in `learn_expert`.
+        The arguments are those of `learn_expert`.
         """
         latent = barycentre(self.output_mean, self.output_std, weights)  # two of (K, C)
         passes = []
@@ -178,7 +187,7 @@ class LDA(Method):
     def aligned_pass(
         self, part: Batch, domain: int, latent_mean: Tensor, latent_std: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One domain in the style of another: cross-entropy among all identities, triplet loss, L_align."""
+        """Compute cross-entropy (all identities), triplet loss and L_align of a domain in another's style."""
         partners = self.draw_partners(domain, len(part.images)).to(part.images.device)  # (N,)
         with towards(self.network, partners):
             maps = self.network.maps(part.images)  # (N, C, h, w)
@@ -192,9 +201,9 @@ class LDA(Method):
         )
 
     def draw_weights(self) -> Tensor:
-        """Weights of the barycentre, (K, K), row k for domain k: all the same unless own parts are left out.
+        """Generate the barycentre's weights (K, K): row k for domain k, equal unless own parts are left out.
 
-        Dirichlet(1) is K exponential variables divided by their sum.
+        Dirichlet(1) is sampled as K exponential variables divided by their sum.
         """
         domains = self.task.domains
         drawn = torch.ones(domains)
@@ -206,37 +215,37 @@ class LDA(Method):
         return weights / weights.sum(1, keepdim=True)
 
     def draw_partners(self, domain: int, images: int) -> Tensor:
-        """The domain j to which each image of `domain` is moved, (images,): any other, equally likely."""
+        """Choose the domain j whose style each image of `domain` gets, (images,): uniform over the others."""
         count = images if self.options.an_partner == "sample" else 1
         drawn = torch.randint(self.task.domains - 1, (count,))
         return (drawn + (drawn >= domain)).expand(images)
 
     def portrait(self) -> dict[str, list]:
-        """What Network-A's bank has seen of each domain, beside what every method records."""
+        """Return the statistics of each domain in Network-A's bank, and what every method records."""
         return {**super().portrait(), "bank": bank_table(self.network, self.task.given("domain_names"))}
 
     def warmup(self, iteration: int) -> float:
-        """The share of their weights that L_consis and L_align have at `iteration`."""
+        """Return the share of their full weights that L_consis and L_align have at `iteration`."""
         length = self.options.distribution_warmup_epochs * self.task.iterations_per_epoch
         return min(1.0, iteration / length) if length else 1.0
 
 
 def without_head(network: Network) -> Network:
-    """A copy with weights of its own, for its maps alone."""
+    """Copy a network, weights included, without neck and classifier."""
     twin = copy.deepcopy(network)
     twin.neck = twin.classifier = nn.Identity()
     return twin
 
 
 def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module:
-    """The backbone with a bank in every norm, and Anti-Normalisation in the stem and the first stages."""
+    """Give every norm of a backbone a bank, and the stem and the first stages Anti-Normalisation."""
     if options.an_stages is not None and options.an_stages > len(backbone.stages):
         raise UserError(
             f"method.an_stages={options.an_stages}, but the backbone has {len(backbone.stages)} stages: "
             "lower it, or set it to null for every norm."
         )
     deep = [] if options.an_stages is None else backbone.stages[options.an_stages :]
-    kept = tuple(f"{name}." for name, _ in deep)  # what stands in these has no AN
+    without_an = tuple(f"{name}." for name, _ in deep)
     if options.an_mode != "none":
         unbiased = options.an_variance == "unbiased"
         make = partial(
@@ -246,28 +255,29 @@ def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module
             unbiased=unbiased,
             momentum=options.bank_momentum,
         )
-        convert_norms(backbone, make, only=lambda name: not name.startswith(kept))
-        if not any(plain_norms(backbone)):  # AN took them all
+        convert_norms(backbone, make, only=lambda name: not name.startswith(without_an))
+        if not any(plain_norms(backbone)):  # all of them have AN now
             return backbone
     return convert_norms(backbone, partial(BufferBankNorm2d, domains=domains, momentum=options.bank_momentum))
 
 
 def statistics(maps: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of maps (N, C, h, w) over some dimensions: (C,) or (N, C) each."""
+    """Compute mean and standard deviation of maps (N, C, h, w) over some dimensions: (C,) or (N, C) each."""
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
     var, mean = torch.var_mean(wide, over, correction=0)
     return mean, (var + EPS).sqrt()
 
 
 def barycentre(means: Tensor, deviations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The Gaussian with the least weighted sum of squared 2-Wasserstein distances to some diagonal ones.
+    """Find the Gaussian with the least weighted sum of squared 2-Wasserstein distances to K diagonal ones.
 
-    For commuting covariances its mean and its standard deviation are the weighted means of theirs.
+    Because diagonal covariances commute, its mean and its standard deviation are the weighted means of
+    theirs.
 
     Args:
         means: (K, C).
         deviations: (K, C), standard deviations.
-        weights: (..., K), summing to 1.
+        weights: (..., K), with sum 1.
 
     Returns:
         Mean and standard deviation, (..., C) each.
@@ -277,7 +287,7 @@ def barycentre(means: Tensor, deviations: Tensor, weights: Tensor) -> tuple[Tens
 
 
 def wasserstein(mean: Tensor, std: Tensor, other_mean: Tensor, other_std: Tensor) -> Tensor:
-    """Squared 2-Wasserstein distance of diagonal Gaussians over the number of channels, (..., C) -> (...).
+    """Divide the squared 2-Wasserstein distance of diagonal Gaussians by their channels, (..., C) -> (...).
 
     (|mean - other_mean|^2 + |std - other_std|^2) / C.
     """

@@ -1,18 +1,19 @@
 """M3L (Zhao et al., Memory-based Multi-Source Meta-Learning for Generalizable Person Re-ID, CVPR 2021).
 
-At every iteration one source domain plays the unseen one. The others, meta-train, move a copy Theta' of the
-network by one step; the left-out domain, meta-test, is judged on the copy, its features mixed with draws from
-the others' statistics (MetaBN); the network learns from the sum L_mtr(Theta) + L_mte(Theta') (algorithm 1).
-Classes are told apart by a memory of centroids instead of a classifier, each domain among its own identities.
+In every iteration one source domain acts as the unseen one. The others, meta-train, move a copy Theta' of the
+network by one step. The loss of the left-out domain, meta-test, is computed with the copy, whose features are
+mixed with samples from the others' statistics (MetaBN). The network learns from the sum L_mtr(Theta) +
+L_mte(Theta') (algorithm 1). A memory of centroids replaces the classifier and distinguishes each domain's own
+identities.
 
-Where paper and released code differ there is an option; `m3l.yaml` is as released, `m3l_paper.yaml` as
-written. Two differences are the backbone's (`stem_activation`, `running_statistics`: backbone resnet50_m3l or
-resnet50), two the recipe's (the first learning rate: recipe m3l or m3l_paper; IBN-Net's ImageNet weights).
-The released code also tests on the target after every epoch and reports the best; here, as everywhere, the
-last iterate counts.
+If paper and released code differ, there is an option; `m3l.yaml` follows the release, `m3l_paper.yaml` the
+paper. Two differences belong to the backbone (`stem_activation`, `running_statistics`: backbone resnet50_m3l
+or resnet50), two to the recipe (the first learning rate: recipe m3l or m3l_paper; IBN-Net's ImageNet
+weights). The released code also evaluates on the target after every epoch and reports the best; here, as for
+every method, only the last iterate counts.
 
-Everything is computed in float32, also on CUDA and whatever `recipe.precision` says: gradients of gradients
-are small differences.
+Everything is computed in float32, also on CUDA and with any `recipe.precision`, because gradients of
+gradients are small differences.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.network import pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -39,40 +40,43 @@ from dgreid.networks.norms.modes import differentiate_twice
 
 
 class Options(MethodOptions):
-    """M3L's switches; defaults as released."""
+    """M3L's options; defaults as released."""
 
     norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
-    meta: bool = Field(True, description="false: the baseline, all domains alike and no MetaBN")
+    meta: bool = Field(True, description="false: the baseline, without meta-learning and MetaBN")
     meta_grad: Literal["second_only", "maml", "first_order"] = Field(
         "second_only",
-        description="path of dL_mte to Theta: through the inner step alone (as released), that and the "
-        "identity, or the identity alone",
+        description="how dL_mte reaches Theta: second_only: through the inner step's gradient (as released); "
+        "first_order: directly; maml: both ways",
     )
-    meta_bn: bool = Field(True, description="mix draws of meta-train's statistics into meta-test features")
+    meta_bn: bool = Field(True, description="mix samples of meta-train's statistics into meta-test features")
     std: Literal["variance", "deviation"] = Field(
-        "variance", description="of the draws: the variance itself (as released), or its square root"
+        "variance", description="of the samples: the variance itself (as released) or its square root"
     )
     lambda_on: Literal["draw", "feature"] = Field(
-        "draw", description="what lambda weighs: the draw (as released) or the feature (eq. 6)"
+        "draw", description="what lambda weighs: the sample (as released) or the feature (eq. 6)"
     )
     lambda_concentration: float = Field(1.0, gt=0, description="a of lambda ~ Beta(a, a)")
     identification: Literal["memory", "global_fc", "parallel_fc", "none"] = Field(
         "memory", description="identification loss: L_M, L_FCG, L_FCP or none (section 3.3)"
     )
     triplet: bool = Field(True, description="add the triplet loss, L_Tri")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss, delta")
-    temperature: float = Field(0.05, gt=0, description="of the memory loss, tau")
-    memory_momentum: float = Field(0.2, ge=0, le=1, description="share a centroid keeps at an update, m")
+    margin: float = Field(0.3, ge=0, description="delta of the triplet loss")
+    temperature: float = Field(0.05, gt=0, description="tau of the memory loss")
+    memory_momentum: float = Field(
+        0.2, ge=0, le=1, description="m, the share that a centroid keeps in an update"
+    )
     memory_update: Literal["sequential", "mean"] = Field(
-        "sequential", description="sample by sample, renormalised (as released), or by the mean (eq. 2)"
+        "sequential",
+        description="sample by sample, normalised each time (as released), or once by the mean (eq. 2)",
     )
 
 
 class Output(NamedTuple):
-    """What the losses take."""
+    """The inputs of the losses."""
 
-    pooled: Tensor  # (N, C), before the neck and never mixed: the triplet loss's
-    logits: list[Tensor]  # (N, classes), one for each normalisation: a single one, or one per style
+    pooled: Tensor  # (N, C), before the neck and never mixed, for the triplet loss
+    logits: list[Tensor]  # (N, classes) each: a single one, or one for each style
 
 
 class Network(nn.Module):
@@ -98,40 +102,52 @@ class Network(nn.Module):
             nn.init.normal_(self.classifier.weight, std=0.001)
 
     def forward(self, images: Tensor, draws: Sequence[Tensor] | None = None, share: float = 0.0) -> Output:
-        """(N, 3, H, W), and to mix in: (N, C) for each style and their share -> what the losses take."""
+        """Compute the losses' inputs from (N, 3, H, W); `draws`, (N, C) each, are mixed in by `share`."""
         pooled = self.pool(images)
         necks = [self.neck(pooled)] if draws is None else self.neck.mixed(pooled, draws, share)
         return Output(pooled, [self.classifier(neck) for neck in necks] if self.classifier else [])
 
     def pool(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C)."""
+        """Compute the pooled features, (N, 3, H, W) -> (N, C)."""
         return pooled(self.backbone, self.backbone(images))
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C) of unit length, after the neck."""
+        """Compute the neck's output, of unit length: (N, 3, H, W) -> (N, C)."""
         return F.normalize(self.neck(self.pool(images)))
 
 
 class M3L(Method):
-    """One step of one optimiser per iteration, down meta-train's and meta-test's loss together."""
+    """Takes one optimiser step per iteration, down the sum of meta-train's and meta-test's losses."""
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
         if options.meta and task.domains < 2:
             raise UserError(
-                f"M3L learns on all domains but one and is tested on that one, but the protocol has "
+                f"M3L trains on all domains but one and tests on that one, but the protocol has "
                 f"{task.domains}: add sources (domain_by: camera makes every camera a domain) or set "
                 "method.meta=false."
             )
         if options.identification == "none" and not options.triplet:
-            raise UserError("M3L without any loss: set method.identification or method.triplet.")
+            raise UserError("M3L without any loss cannot learn: set method.identification or method.triplet.")
+        mixing = ["std", "lambda_on", "lambda_concentration"]
+        if not options.meta:
+            refuse_unread(
+                options, ["meta_grad", "meta_bn", *mixing], "without meta-learning (method.meta=false)"
+            )
+        elif not options.meta_bn:
+            refuse_unread(options, mixing, "without MetaBN (method.meta_bn=false)")
+        if options.identification != "memory":
+            memory = ["temperature", "memory_momentum", "memory_update"]
+            refuse_unread(options, memory, f"with method.identification={options.identification}")
+        if not options.triplet:
+            refuse_unread(options, ["margin"], "without the triplet loss")
         self.network = Network(backbone, options, task.classes)
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler("across_cameras")}
 
     def start(self, survey: Callable[[], Iterator[Batch]]) -> None:
-        """Fill the memory with the features of all training images, in evaluation mode (section 3.3)."""
+        """Fill the memory with the features of all training images, in eval mode (section 3.3)."""
         if self.options.identification != "memory":
             return
         training = self.training
@@ -143,7 +159,7 @@ class M3L(Method):
         self.train(training)
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One iteration of algorithm 1, every domain forwarded by itself: batch statistics are its own."""
+        """Run one iteration of algorithm 1; each domain is forwarded alone, by its own batch statistics."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         (batch,) = batches["base"]
         domains = [batch.of_domain(domain) for domain in range(self.task.domains)]
@@ -156,7 +172,7 @@ class M3L(Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def meta_losses(self, domains: Sequence[Batch], left_out: int) -> dict[str, Tensor]:
-        """L_mtr (eq. 9) and L_mte (eq. 10), whose sum the network learns from (eq. 1)."""
+        """Compute L_mtr (eq. 9) and L_mte (eq. 10), whose sum the network learns from (eq. 1)."""
         meta_test = domains[left_out]
         meta_train = [each for number, each in enumerate(domains) if number != left_out]
         outputs = [self.network(each.images) for each in meta_train]
@@ -167,7 +183,7 @@ class M3L(Method):
         return {"meta_train": train_loss, "meta_test": self.loss(output, meta_test)}
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
-        """Identification, mean over the normalisations, + triplet, of one domain's batch (eq. 8)."""
+        """Compute one domain's loss: identification, averaged over the styles, plus triplet (eq. 8)."""
         losses = []
         if output.logits:
             losses.append(mean([self.identification(logits, batch) for logits in output.logits]))
@@ -176,9 +192,9 @@ class M3L(Method):
         return sum(losses)
 
     def identification(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of (N, classes), among the identities of the sample's own domain if not global.
+        """Compute the cross-entropy of (N, classes), among the sample's domain's identities if not global.
 
-        The softmax over a subset of the logits is that of a classifier of this domain alone: N_S parallel
+        The softmax over a domain's logits equals that of a classifier of this domain alone: N_S parallel
         classifiers, or memories, are the rows of one, because domains share no identity (section 3.3).
         """
         if self.options.identification != "global_fc":
@@ -186,10 +202,10 @@ class M3L(Method):
         return F.cross_entropy(logits, batch.identities)
 
     def adapt(self, loss: Tensor) -> dict[str, Tensor]:
-        """Theta', the network's parameters by name after one step down `loss` at the current rate.
+        """Compute Theta', the network's parameters after one step down `loss` at the current rate, by name.
 
-        As released Theta' hangs on Theta through the step's gradient alone, so that what comes back from it
-        is second order; `maml` also keeps Theta itself, `first_order` only that.
+        As released, Theta' depends on Theta only through the step's gradient, so that its gradient is purely
+        second order; `maml` also keeps the direct dependence on Theta, `first_order` only that.
         """
         weights = dict(self.network.named_parameters())
         second_order = self.options.meta_grad != "first_order"
@@ -200,16 +216,17 @@ class M3L(Method):
         adapted = {}
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
             origin = weight.detach() if self.options.meta_grad == "second_only" else weight
-            if gradient is None:  # no influence on the loss, such as a norm of 1x1 maps
+            if gradient is None:  # it does not influence the loss, such as a norm of 1x1 maps
                 adapted[name] = origin
             else:
                 adapted[name] = origin - inner_step(gradient, weight.detach(), rate, self.recipe.weight_decay)
         return adapted
 
     def mixture(self, pooled: Sequence[Tensor], count: int) -> tuple[list[Tensor], float] | tuple[()]:
-        """MetaBN's draws for `count` images and their share; nothing if it is a plain norm.
+        """Generate MetaBN's samples for `count` images and their share; nothing if MetaBN is off.
 
-        Random numbers in the order of the released code: z_1, z_2, ... of torch, then lambda of numpy.
+        Random numbers follow the order of the released code: z_1, z_2, ... from torch, then lambda from
+        NumPy.
         """
         if not self.options.meta_bn:
             return ()
@@ -219,7 +236,7 @@ class M3L(Method):
 
     @torch.no_grad()
     def remember(self, domains: Sequence[Batch]) -> None:
-        """Update the memory with the same images seen by the updated network, in training mode."""
+        """Update the memory with the updated network's features of the same images, in training mode."""
         if self.options.identification == "memory":
             features = [self.network.neck(self.network.pool(each.images)) for each in domains]
             identities = torch.cat([each.identities for each in domains])
@@ -227,18 +244,18 @@ class M3L(Method):
 
 
 def inner_step(gradient: Tensor, weight: Tensor, rate: float, decay: float) -> Tensor:
-    """What the first step of the released code's inner Adam subtracts, in closed form.
+    """Compute what the first step of the released code's inner Adam subtracts, in closed form.
 
-    g = gradient + decay * weight;  rate * g / (sqrt(g^2 + 1e-5) + 1e-8). Below |g| of 3e-3 a gradient step at
-    316 times the rate, far above it one of the size of the rate. Textbook Adam, without the 1e-5, would take
-    the sign of g and pass no second-order gradient.
+    g = gradient + decay * weight;  rate * g / (sqrt(g^2 + 1e-5) + 1e-8). If |g| is below 3e-3, this is a
+    gradient step at 316 times the rate; far above, a step of the size of the rate. Textbook Adam, without the
+    1e-5, would take the sign of g and pass no second-order gradient.
     """
     gradient = gradient + decay * weight
     return rate * gradient / ((gradient.square() + 1e-5).sqrt() + 1e-8)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
-    """Mean of scalars."""
+    """Average scalars."""
     return torch.stack(list(losses)).mean()
 
 

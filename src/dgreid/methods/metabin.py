@@ -4,10 +4,10 @@ Every norm of the backbone mixes a batch and an instance norm by a gate per chan
 
     y = rho * BN(x) + (1 - rho) * IN(x).
 
-The base model learns without the gates; the gates learn from simulated failures: they take an inner step
-that scatters and shuffles the styles of some domains, and are judged on the others (algorithm 1).
-Where paper and released code differ there is an option; `metabin.yaml` is as released, `metabin_paper.yaml`
-as written.
+The base model learns without the gates. The gates learn from simulated failures: they take an inner step that
+scatters and shuffles the styles of some domains, and their loss is then computed on the others (algorithm 1).
+If paper and released code differ, there is an option; `metabin.yaml` follows the release,
+`metabin_paper.yaml` the paper.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,40 +36,44 @@ from dgreid.networks.config import Norm
 from dgreid.networks.norms.gates import clamp_gates, gates_of
 from dgreid.networks.norms.modes import hold
 
-MEASURE = 50  # iterations between two looks at each loss's gradient: seldom enough to cost about 1 %
+ITERATIONS_BETWEEN_GRADIENTS = 50  # at least; measuring each loss's gradient then costs about 1 %
 
 
 class Options(MethodOptions):
-    """MetaBIN's switches; defaults as released."""
+    """MetaBIN's options; defaults as released."""
 
-    norm: Norm = Field("bin", description="a norm with gates: bin | bin_shared")
+    norm: Norm = Field("bin", description="a norm with gates: bin or bin_shared")
     base_sampler: Literal["pk", "pk_per_domain"] = Field(
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
     first_iteration_base_steps: int = Field(
-        10, gt=0, description="base updates of iteration 0; then one each"
+        10, gt=0, description="base updates in iteration 0; later iterations have one"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    meta_train_domains: int | None = Field(None, gt=0, description="null: half of the domains, rounded up")
+    meta_train_domains: int | None = Field(
+        None, gt=0, description="domains in meta-train; null: half of them, rounded up"
+    )
     meta_identities_per_domain: int | None = Field(
-        None, gt=1, description="in a meta batch; null: as many as in a base batch"
+        None, gt=1, description="identities per domain in a meta batch; null: the recipe's"
     )
     meta_train_losses: dict[Loss, float] = Field(
-        {"scatter": 1.0, "shuffle": 1.0, "triplet": 1.0}, description="loss: weight", min_length=1
+        {"scatter": 1.0, "shuffle": 1.0, "triplet": 1.0}, description="weight of each loss", min_length=1
     )
-    meta_test_losses: dict[Loss, float] = Field({"triplet": 1.0}, description="loss: weight", min_length=1)
-    gate_learning_rate: float = Field(0.1, gt=0, description="gamma, the meta-test step")
+    meta_test_losses: dict[Loss, float] = Field(
+        {"triplet": 1.0}, description="weight of each loss", min_length=1
+    )
+    gate_learning_rate: float = Field(0.1, gt=0, description="gamma, the step of the meta-test update")
     inner_step: Literal["relative", "absolute"] = Field(
         "relative", description="beta = gamma * c (as released) or beta = c (as written), c the cyclic value"
     )
-    cycle_low: float = Field(0.001, ge=0, description="least c")
-    cycle_high: float = Field(0.1, ge=0, description="greatest c; equal to cycle_low for a fixed step")
-    cycle_epochs: float = Field(5, gt=0, description="period of c")
+    cycle_low: float = Field(0.001, ge=0, description="smallest c")
+    cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
+    cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
 
 
 class MetaBIN(Method):
-    """Two updates per iteration: the base model without its gates, then the gates alone."""
+    """Makes two updates per iteration: the base model without its gates, then the gates alone."""
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
@@ -77,8 +81,10 @@ class MetaBIN(Method):
         self.network = Network(backbone, options.norm, recipe, task.classes)
         self.gates = gates_of(self.network)  # theta_rho, by name
         if not self.gates:
-            raise UserError(f"MetaBIN needs a norm with a balance, method.norm={options.norm} has none.")
-        # theta_f and phi, all that learns but the gates
+            raise UserError(
+                f"MetaBIN needs a norm with gates, but method.norm={options.norm} has none: choose bin."
+            )
+        # theta_f and phi: all trained parameters except the gates
         self.weights = {
             name: parameter
             for name, parameter in self.network.named_parameters()
@@ -94,38 +100,39 @@ class MetaBIN(Method):
         }
 
     def draws(self, iteration: int) -> dict[str, int]:
-        """One batch for each update; the very first iteration warms the base model up."""
+        """Take one batch for each update; iteration 0 warms up the base model with several."""
         return {"base": self.options.first_iteration_base_steps if iteration == 0 else 1, "meta": 1}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One iteration of algorithm 1."""
+        """Run one iteration of algorithm 1."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         for batch in batches["base"]:
             losses = self.update_base(batch)
         meta_train, meta_test = self.split(batches["meta"][0])
-        if iteration % max(MEASURE, self.task.iterations // 100) == 0:
+        if iteration % max(ITERATIONS_BETWEEN_GRADIENTS, self.task.iterations // 100) == 0:
             losses |= self.gradients(meta_train)
         losses |= self.update_gates(meta_train, meta_test, self.inner_step(iteration))
         for parameter in (*self.weights.values(), *self.gates.values()):
-            parameter.requires_grad_()  # as they were before
+            parameter.requires_grad_()  # as before the step
         return {name: loss.detach() for name, loss in losses.items()} | self.balance()
 
     def update_base(self, batch: Batch) -> dict[str, Tensor]:
-        """Base model update (eq. 2-5): all but the gates, running statistics follow."""
+        """Update the base model (eq. 2-5): all parameters except the gates, and running statistics."""
         self._learn(self.weights)
         losses = base_losses(self.network, batch, self.options.label_smoothing, self.options.margin)
         descend(sum(losses.values()), self.optimisers["main"])
         return losses
 
     def split(self, batch: Batch) -> tuple[Batch, Batch]:
-        """Meta-train and meta-test batch of this iteration."""
+        """Split a batch into those of meta-train and meta-test."""
         return split_domains(batch, self.meta_train_domains, self.task.domains)
 
     def update_gates(self, meta_train: Batch, meta_test: Batch, inner_step: float) -> dict[str, Tensor]:
-        """Meta-train and meta-test (eq. 6-10), first order, on batch statistics that leave no trace.
+        """Update the gates by meta-train and meta-test (eq. 6-10), to first order.
 
-        The gates' clamp to [0, 1] acts on values alone: a gradient passes it (straight through), or the
-        gates, which start at 1, could not leave the bound.
+        Norms use batch statistics and do not update running ones. Clamping the gates to [0, 1] changes only
+        their values, not their gradients (straight through): otherwise the gates, which start at 1, could
+        not leave that bound.
         """
         self._learn(self.gates)
         with hold(self.network):
@@ -144,15 +151,15 @@ class MetaBIN(Method):
             gate.grad = gradient
         self.optimisers["gates"].step()
         clamp_gates(self.gates)
-        losses = {f"meta_{name}": loss for name, loss in parts.items()}  # figure S2, before the weights
+        losses = {f"meta_{name}": loss for name, loss in parts.items()}  # as in figure S2, unweighted
         losses |= {"meta_train": train_loss, "meta_test": test_loss}
         return losses | {"inner_gradient": torch.cat(inner).norm()}
 
     def gradients(self, meta_train: Batch) -> dict[str, Tensor]:
-        """What each meta-train loss alone would do to the gates in the inner step (figure 5).
+        """Measure what each meta-train loss alone would do to the gates in the inner step (figure 5).
 
-        Of d loss / d rho over all gates its mean, positive where the loss pulls towards the instance norm,
-        and its norm. A forward and backwards of its own, which leave no trace.
+        Returns the mean of d loss / d rho over all gates, which is positive if the loss pulls them towards
+        the instance norm, and its norm. The extra forward and backward passes change no state.
         """
         self._learn(self.gates)
         with hold(self.network):
@@ -166,27 +173,27 @@ class MetaBIN(Method):
         return found
 
     def meta_losses(self, features: Tensor, batch: Batch, names: Iterable[Loss]) -> dict[str, Tensor]:
-        """The named losses, scalars."""
+        """Compute the named losses, scalars."""
         options = self.options
         return named_losses(self.network, features, batch, names, options.label_smoothing, options.margin)
 
     def meta_loss(self, features: Tensor, batch: Batch, weights: Mapping[Loss, float]) -> Tensor:
-        """The weighted sum of the named losses, a scalar."""
+        """Compute the weighted sum of the named losses, a scalar."""
         return weighted_sum(self.meta_losses(features, batch, weights), weights)
 
     def inner_step(self, iteration: int) -> float:
-        """beta at this iteration."""
+        """Return beta at this iteration."""
         options = self.options
         c = cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.task)
         return c * options.gate_learning_rate if options.inner_step == "relative" else c
 
     def balance(self) -> dict[str, Tensor]:
-        """Mean gate, and the share of channels that lean towards the instance norm."""
+        """Return the mean gate and the share of channels whose gates favour the instance norm."""
         gates = torch.cat([gate.detach() for gate in self.gates.values()])
         return {"balance": gates.mean(), "instance_share": (gates < 0.5).float().mean()}
 
     def _learn(self, only: Mapping[str, nn.Parameter]) -> None:
-        """Ask for the gradients of these parameters alone: the others cost nothing."""
+        """Request gradients of these parameters only, so that the others cost nothing."""
         for group in (self.weights, self.gates):
             for parameter in group.values():
                 parameter.requires_grad_(group is only)

@@ -1,12 +1,12 @@
 """MLDG (Li et al., Learning to Generalize: Meta-Learning for Domain Generalization, AAAI 2018).
 
-All parameters take a virtual step down the loss F of some domains and are judged, where it leads, by the
-loss G of the others (algorithm 1 there):
+All parameters take a virtual step down the loss F of some domains; the loss G of the other domains is
+computed after that step (algorithm 1 of that paper):
 
     minimise  F(theta) + b * G(theta - a * dF/dtheta).
 
-The options span what MetaBIN's table 4 compares: this adaptation to re-identification, which precedes every
-meta step by a base step, and, with `base_step: joint`, MetaBIN itself without its separation of episodes.
+The options cover what MetaBIN's table 4 compares: this adaptation to re-identification, which takes a base
+step before every meta step, and, with `base_step: joint`, MetaBIN without its separation of episodes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
 from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
@@ -33,34 +32,40 @@ BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 
 
 class Options(MethodOptions):
-    """MLDG's switches."""
+    """MLDG's options."""
 
     norm: Norm = Field("batch", description="norm layer of the backbone, a name in networks/norms")
     base_step: Literal["separate", "none", "joint"] = Field(
         "separate",
-        description="separate: before each meta step, on a batch of its own; none: as MLDG was published; "
-        "joint: the base loss of the meta batch stands in the objective in place of F",
+        description="separate: before each meta step, on its own batch; none: as MLDG was published; "
+        "joint: the base loss of the meta batch replaces F in the objective",
     )
-    base_sampler: Literal["pk", "pk_per_domain"] = "pk"
+    base_sampler: Literal["pk", "pk_per_domain"] = Field(
+        "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
+    )
     first_iteration_base_steps: int = Field(
-        10, gt=0, description="base updates of iteration 0; then one each"
+        10, gt=0, description="base updates in iteration 0; later iterations have one"
     )
-    order: Literal["first", "second"] = Field("first", description="whether G also sees how dF/dtheta moves")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    order: Literal["first", "second"] = Field(
+        "first", description="second: differentiate G also through dF/dtheta"
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    base_losses: dict[Loss, float] = Field(BASE, description="loss: weight", min_length=1)
-    meta_train_domains: int | None = Field(None, gt=0, description="null: half of the domains, rounded up")
-    meta_train_losses: dict[Loss, float] = Field(BASE, description="F, loss: weight", min_length=1)
-    meta_test_losses: dict[Loss, float] = Field(BASE, description="G, loss: weight", min_length=1)
-    meta_test_weight: float = Field(1.0, ge=0, description="b")
-    gate_learning_rate: float = Field(0.1, gt=0, description="of the balance of a BIN")
-    cycle_low: float = Field(0.001, ge=0, description="least c; a is c x the parameter's current rate")
-    cycle_high: float = Field(0.1, ge=0, description="greatest c; equal to cycle_low for a fixed step")
-    cycle_epochs: float = Field(5, gt=0, description="period of c")
+    base_losses: dict[Loss, float] = Field(BASE, description="weight of each loss", min_length=1)
+    meta_train_domains: int | None = Field(
+        None, gt=0, description="domains in meta-train; null: half of them, rounded up"
+    )
+    meta_train_losses: dict[Loss, float] = Field(BASE, description="F, the weight of each loss", min_length=1)
+    meta_test_losses: dict[Loss, float] = Field(BASE, description="G, the weight of each loss", min_length=1)
+    meta_test_weight: float = Field(1.0, ge=0, description="b, the weight of G")
+    gate_learning_rate: float = Field(0.1, gt=0, description="rate of the norm's gates, if it has any")
+    cycle_low: float = Field(0.001, ge=0, description="smallest c; a is c x the parameter's current rate")
+    cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
+    cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
 
 
 class MLDG(Method):
-    """One update of all parameters by the gradient of F + b * G, after a base step or without one."""
+    """Updates all parameters by the gradient of F + b * G, after a base step if there is one."""
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
@@ -69,28 +74,28 @@ class MLDG(Method):
         if options.order == "second":
             differentiate_twice(self.network)
         self.gates = gates_of(self.network)
-        # theta, all that learns, by the names functional_call knows it by
+        # theta: all trained parameters, by the names that functional_call uses
         self.learned = {name: p for name, p in self.named_parameters() if p.requires_grad}
         weights = [(name, p) for name, p in self.learned.items() if not name.endswith(".balance")]
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        elif options.gate_learning_rate != Options.model_fields["gate_learning_rate"].default:
-            raise UserError(
-                f"method.gate_learning_rate means nothing to the norm {options.norm}, which has no gates: "
-                "leave it out, or take a norm with gates such as bin."
-            )
+        else:
+            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
+        if options.base_step != "separate":
+            unread = ["base_sampler", "first_iteration_base_steps"]
+            refuse_unread(options, unread, f"with method.base_step={options.base_step}")
         self.samplers = {"meta": Sampler("pk_per_domain")}
         if options.base_step == "separate":
             self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}
 
     def draws(self, iteration: int) -> dict[str, int]:
-        """One batch for each update; the very first iteration warms the base model up."""
+        """Take one batch for each update; iteration 0 warms up the base model with several."""
         several = {"base": self.options.first_iteration_base_steps if iteration == 0 else 1, "meta": 1}
         return {name: several[name] for name in self.samplers}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """A base step where there is one, then the meta step."""
+        """Take a base step, if there is one, then the meta step."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         losses = {}
         for batch in batches.get("base", ()):
@@ -101,10 +106,10 @@ class MLDG(Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def update(self, batch: Batch, ratio: float) -> dict[str, Tensor]:
-        """The meta step: every optimiser moves down the gradient of F(theta) + b * G(theta').
+        """Take the meta step: every optimiser moves down the gradient of F(theta) + b * G(theta').
 
-        G normalises by its own batch and leaves no trace in running statistics, nor does F, unless no other
-        loss would ever update them.
+        G normalises by its own batch and does not update running statistics; F updates them only if no other
+        loss would.
         """
         options, second = self.options, self.options.order == "second"
         meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.task.domains)
@@ -114,7 +119,7 @@ class MLDG(Method):
         moved = self.moved(here, ratio)  # theta'
         with hold(self.network):
             test_loss = functional_call(self, moved, (meta_test, options.meta_test_losses))  # G
-        # first order: theta' moves as theta does, so that G's gradient at theta' is all there is
+        # first order: d theta' / d theta is taken as the identity, so G's gradient is the one at theta'
         there = self.gradient(options.meta_test_weight * test_loss, self.learned if second else moved)
         losses = {"meta_train": train_loss, "meta_test": test_loss}
         if options.base_step == "joint":
@@ -128,21 +133,21 @@ class MLDG(Method):
         return losses
 
     def forward(self, batch: Batch, weights: Mapping[Loss, float]) -> Tensor:
-        """The weighted loss of a batch; what `functional_call` evaluates at moved parameters."""
+        """Compute the weighted loss of a batch; `functional_call` evaluates it at moved parameters."""
         options, features = self.options, self.network(batch.images)
         return weighted_loss(self.network, features, batch, weights, options.label_smoothing, options.margin)
 
     def gradient(
         self, loss: Tensor, at: Mapping[str, Tensor], create_graph: bool = False
     ) -> dict[str, Tensor]:
-        """The gradient by name; zero for what the loss does not depend on, such as a classifier."""
+        """Compute the gradient by name; zero if the loss does not depend on a parameter."""
         gradients = torch.autograd.grad(loss, at.values(), create_graph=create_graph, materialize_grads=True)
         return dict(zip(at, gradients, strict=True))
 
     def moved(self, gradient: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
-        """theta' = theta - a * gradient, a = ratio x the parameter's current rate; gates stay in [0, 1].
+        """Compute theta' = theta - a * gradient, with a = ratio x the current rate; gates stay in [0, 1].
 
-        The clamp acts on values alone, as MetaBIN's: gates at a bound keep their gradient.
+        As in MetaBIN, the clamp changes only values: gates at a bound keep their gradient.
         """
         rates = {
             id(parameter): group["lr"]
@@ -159,7 +164,7 @@ class MLDG(Method):
         return moved
 
     def ratio(self, iteration: int) -> float:
-        """c, the inner step relative to the current rate."""
+        """Return c, the inner step relative to the current rate."""
         options = self.options
         return cyclic(iteration, options.cycle_low, options.cycle_high, options.cycle_epochs, self.task)
 

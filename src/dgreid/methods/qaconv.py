@@ -1,13 +1,13 @@
 """QAConv (Liao and Shao, Interpretable and Generalizable Person Re-ID with Query-Adaptive Convolution, 2020).
 
-No image has a feature vector: two images are compared location by location. Every location of one feature
-map is a 1x1 convolution kernel on the other map; the greatest response of each location, from both sides,
-makes the score of the pair. Task classifies images by their scores with a memory that holds the newest
+Images have no feature vectors: two images are compared location by location. Every location of one feature
+map is a 1x1 convolution kernel for the other map; the largest responses of all locations of both maps give
+the score of the pair. In training, images are classified by their scores with a memory that holds the newest
 feature map of each identity.
 
 This is version 1.0 as released with the ECCV paper, without its temporal lifting and re-ranking. The network
-takes pixels in [0, 1]: the pipeline's normalisation is undone first. All of it computes in float32, whatever
-the recipe's precision.
+takes pixels in [0, 1], so the pipeline's normalisation is undone first. Everything is computed in float32,
+whatever the recipe's precision.
 """
 
 import math
@@ -24,25 +24,28 @@ from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 
-CORRELATIONS = 2**26  # numbers held at a time when two sets are compared: 256 MiB
-TEMPERATURE = 10.0  # of the score; changes no order, it spreads scores that would crowd at 0 and 1
+CORRELATIONS = 2**26  # computed at a time when two sets are compared: 256 MiB
+TEMPERATURE = 10.0  # of the score; it spreads scores that would crowd at 0 and 1, and changes no ranking
 
 
 class Options(MethodOptions):
-    """QAConv's switches; defaults as released."""
+    """QAConv's options; defaults as released."""
 
-    backbone_learning_rate: float = Field(0.001, gt=0, description="base rate of the trained layers")
-    nesterov: bool = Field(True, description="momentum of SGD looks ahead")
-    channels: int = Field(128, gt=0, description="of the maps that are compared")
-    fc_tied: bool = Field(False, description="one weight per location for both directions (later versions)")
-    memory_chunk: int = Field(16, gt=0, description="identities compared at a time; changes memory alone")
-    focus: float = Field(2.0, ge=0, description="gamma of the focal loss; 0 is plain cross-entropy")
+    backbone_learning_rate: float = Field(0.001, gt=0, description="base rate of the pretrained layers")
+    nesterov: bool = Field(True, description="use Nesterov momentum in SGD")
+    channels: int = Field(128, gt=0, description="channels of the compared maps")
+    fc_tied: bool = Field(False, description="both directions share one weight per location (later versions)")
+    memory_chunk: int = Field(
+        16, gt=0, description="identities compared at a time; affects only the memory needed"
+    )
+    focus: float = Field(2.0, ge=0, description="gamma of the focal loss; 0: plain cross-entropy")
 
 
 class QAConv(Method):
-    """A cut backbone, a convolution to few channels, a matcher and the memory it learns with.
+    """A backbone without its last stage, a convolution to few channels, a matcher, and a memory.
 
-    The memory is a buffer (classes, C, h, w), 0.1 MB per identity at 384x128, saved with the model.
+    The memory, which only training uses, is a buffer (classes, C, h, w), 0.1 MB per identity at 384x128,
+    saved with the model.
     """
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
@@ -67,7 +70,7 @@ class QAConv(Method):
         self.samplers = {"base": Sampler("random")}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """Compare a batch with the memory of every identity, learn, then remember the batch."""
+        """Compare a batch with the memory of every identity, take a step, then remember the batch."""
         for each in self.optimisers.values():
             set_rate(each, self.recipe, self.task, iteration)
         batch = batches["base"][0]
@@ -80,23 +83,23 @@ class QAConv(Method):
         return {"matching": loss.detach(), "accuracy": right.float().mean()}
 
     def recall(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, classes, 2hw): the best matches of a batch with the memory, chunk by chunk."""
+        """Find the best matches of a batch with the memory: (N, C, h, w) -> (N, classes, 2hw)."""
         return torch.cat(
             [best_matches(maps, some) for some in self.memory.split(self.options.memory_chunk)], 1
         )
 
     def remember(self, maps: Tensor, identities: Tensor) -> None:
-        """Overwrite the memory of every identity of the batch by its last map (N, C, h, w)."""
-        again = (identities[:, None] == identities).triu(1).any(1)  # (N,): a later one shows the same person
+        """Overwrite the memory of every identity in the batch with its last map; maps are (N, C, h, w)."""
+        again = (identities[:, None] == identities).triu(1).any(1)  # (N,): its identity comes again
         self.memory[identities[~again]] = maps[~again]
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C, h, w) of unit length at every location."""
+        """Compute maps of unit length at every location, (N, 3, H, W) -> (N, C, h, w)."""
         return F.normalize(self.neck(self.backbone(images * self.deviation + self.mean)))
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """(Nq, C, h, w), (Ng, C, h, w) -> (Nq, Ng) in [0, 1]; in eval mode, by blocks of bounded memory."""
-        block = max(1, math.isqrt(CORRELATIONS // query.shape[-2:].numel() ** 2))  # images of either set
+        """Score pairs in blocks of bounded memory, in eval mode: (Nq, C, h, w), (Ng, C, h, w) -> (Nq, Ng)."""
+        block = max(1, math.isqrt(CORRELATIONS // query.shape[-2:].numel() ** 2))  # images of each set
         rows = [
             torch.cat([self.matcher(best_matches(q, g)) for g in gallery.split(block)], 1)
             for q in query.split(block)
@@ -105,7 +108,7 @@ class QAConv(Method):
 
 
 class Matcher(nn.Module):
-    """The score of a pair from the best matches of its locations: norm, weighted sum, norm."""
+    """Scores a pair by the best matches of its locations: norm, weighted sum, norm."""
 
     def __init__(self, locations: int, tied: bool):
         super().__init__()
@@ -115,7 +118,7 @@ class Matcher(nn.Module):
         self.logit_norm = nn.BatchNorm1d(1)
 
     def forward(self, matches: Tensor) -> Tensor:
-        """(Nq, Ng, 2L) -> (Nq, Ng) logits; both norms are over everything at once."""
+        """Compute logits, (Nq, Ng, 2L) -> (Nq, Ng); both norms use statistics of all pairs together."""
         pairs = self.match_norm(matches.reshape(-1, 1, 2 * self.locations))  # (Nq Ng, 1, 2L)
         if self.weigh.in_features == self.locations:
             pairs = pairs.unflatten(2, (2, self.locations)).sum(2)  # (Nq Ng, 1, L)
@@ -123,26 +126,26 @@ class Matcher(nn.Module):
 
 
 def best_matches(query: Tensor, gallery: Tensor) -> Tensor:
-    """For each location of a pair the greatest cosine with any location of the other map.
+    """Find, for each location of a pair, the largest cosine with any location of the other map.
 
     (Nq, C, h, w), (Ng, C, h, w) of unit length -> (Nq, Ng, 2hw): first the gallery's locations, then the
-    query's. The correlation is the paper's convolution of one map by the locations of the other.
+    query's. The correlation is the paper's convolution of one map with the locations of the other.
     """
     (queries, channels), (images, locations) = query.shape[:2], (len(gallery), query.shape[-2:].numel())
     rows = query.flatten(2).transpose(1, 2).reshape(-1, channels)  # (Nq hw, C)
     columns = gallery.flatten(2).transpose(0, 1).reshape(channels, -1)  # (C, Ng hw)
     correlation = (rows @ columns).view(queries, locations, images, locations)
-    # the greatest with their places: unlike amax, its gradient does not need the correlations again
+    # max, not amax, whose backward would keep all correlations
     of_gallery = correlation.max(1).values  # (Nq, Ng, hw)
     of_query = correlation.max(3).values.transpose(1, 2)  # (Nq, Ng, hw)
     return torch.cat([of_gallery, of_query], 2)
 
 
 def focal_loss(logits: Tensor, identities: Tensor, focus: float = 2.0) -> Tensor:
-    """Is it this person? Asked for every identity, hard cases count more (Lin et al. 2017).
+    """Compute the focal loss of "is it this identity?", asked for every identity (Lin et al. 2017).
 
-    Binary cross-entropy times (1 - p_t)^focus, the gradient also flows through the weight; summed over
-    identities, mean over the batch.
+    Binary cross-entropy times (1 - p_t)^focus, so that hard cases count more; the gradient also flows through
+    this weight. Summed over identities, averaged over the batch.
 
     Args:
         logits: (N, classes).
@@ -155,7 +158,7 @@ def focal_loss(logits: Tensor, identities: Tensor, focus: float = 2.0) -> Tensor
 
 
 def cut(backbone: nn.Module) -> None:
-    """Drop a backbone's last stage, in place: ResNet-50 ends with layer3, at stride 16 with 1024 channels."""
+    """Drop a backbone's last stage, in place: ResNet-50 then ends with layer3 (stride 16, 1024 channels)."""
     (_, channels), (last, _) = backbone.stages[-2:]
     backbone.set_submodule(last, nn.Identity())
     backbone.stages, backbone.channels = backbone.stages[:-1], channels
@@ -163,9 +166,9 @@ def cut(backbone: nn.Module) -> None:
 
 @torch.no_grad()
 def map_size(backbone: nn.Module, image: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the map of an image of that height and width, found by trying."""
+    """Find the height and width of an image's feature map by computing one."""
     mode = backbone.training
-    shape = backbone.eval()(torch.zeros(1, 3, *image)).shape  # eval: no trace in running statistics
+    shape = backbone.eval()(torch.zeros(1, 3, *image)).shape  # eval mode does not update running statistics
     backbone.train(mode)
     return tuple(shape[2:])
 

@@ -1,4 +1,4 @@
-"""The schema of params/recipe."""
+"""The schema of the files in params/recipe."""
 
 from typing import Literal
 
@@ -8,41 +8,47 @@ from dgreid.schema import Strict
 
 
 class RecipeConfig(Strict):
-    """Budget and optimisation shared by the methods that are compared: the fair-comparison switch."""
+    """Budget and optimisation that all compared methods share, so that the comparison is fair."""
 
-    name: str
-    epochs: int = Field(gt=0)
+    name: str = Field(description="name of the file in params/recipe")
+    epochs: int = Field(gt=0, description="length of training")
     iterations_per_epoch: int | None = Field(
-        None, gt=0, description="null: one pass of the naive identity sampler"
+        None, gt=0, description="length of an epoch; null: one pass of the naive identity sampler"
     )
     optimiser: Literal["sgd", "adamw", "adam"] = Field(
-        "sgd", description="adam: decay is part of the gradient"
+        "sgd", description="adam: adds weight decay to the gradient; adamw does not"
     )
     learning_rate_factor: float = Field(1.0, gt=0, description="multiplies the method's learning_rate")
-    momentum: float = 0.9
-    nesterov: bool = Field(False, description="momentum of SGD looks ahead")
-    amsgrad: bool = Field(False, description="of Adam and AdamW")
-    weight_decay: float = 5e-4
-    bias_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
-    bias_factor: float = Field(2.0, description="learning rate of biases, relative")
-    warmup_epochs: float = 10
-    warmup_iterations: int | None = Field(None, ge=0, description="in place of warmup_epochs, if given")
-    warmup_factor: float = Field(0.01, description="share of the rate at iteration 0")
+    momentum: float = Field(0.9, description="of SGD")
+    nesterov: bool = Field(False, description="use Nesterov momentum in SGD")
+    amsgrad: bool = Field(False, description="use the AMSGrad variant of Adam and AdamW")
+    weight_decay: float = Field(5e-4, description="of all parameters except gates")
+    bias_decay: float | None = Field(None, ge=0, description="weight decay of biases; null: weight_decay")
+    bias_factor: float = Field(2.0, description="learning rate of biases, relative to that of weights")
+    warmup_epochs: float = Field(10, description="the rate rises linearly for so many epochs")
+    warmup_iterations: int | None = Field(None, ge=0, description="replaces warmup_epochs, if given")
+    warmup_factor: float = Field(0.01, description="share of the full rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
-        "iteration", description="when the rate moves: at every iteration, or only where an epoch begins"
+        "iteration", description="when the rate changes: at every iteration or at the start of an epoch"
     )
-    decay: Literal["steps", "cosine", "exponential"] = Field("steps", description="after the warm-up")
-    milestones: tuple[float, ...] = Field((40, 70), description="steps: epochs that divide the rate by ten")
-    gamma: float = Field(0.99, gt=0, le=1, description="exponential: what each epoch multiplies the rate by")
-    floor: float = Field(0.0, ge=0, le=1, description="cosine: share of the rate at the end")
-    identities_per_domain: int = Field(4, gt=0)
-    images_per_identity: int = Field(4, gt=0)
+    decay: Literal["steps", "cosine", "exponential"] = Field(
+        "steps", description="how the rate falls after the warm-up"
+    )
+    milestones: tuple[float, ...] = Field(
+        (40, 70), description="steps: epochs after which the rate is divided by ten"
+    )
+    gamma: float = Field(0.99, gt=0, le=1, description="exponential: each epoch multiplies the rate by this")
+    floor: float = Field(0.0, ge=0, le=1, description="cosine: share of the full rate at the end")
+    identities_per_domain: int = Field(4, gt=0, description="P of a batch, for each domain")
+    images_per_identity: int = Field(4, gt=0, description="K of a batch")
     batch_size: int | None = Field(
-        None, gt=1, description="images of a batch from all sources pooled; null: as many as by domains"
+        None, gt=1, description="images in a batch from all sources pooled; null: P x K x domains"
     )
     weights: str = Field(
         "imagenet",
-        description="none | imagenet | torchvision's name, such as IMAGENET1K_V2 | path of a weight file",
+        description="initial weights: none, imagenet, a torchvision name such as IMAGENET1K_V2, or a file",
     )
-    precision: Literal["auto", "float32"] = Field("auto", description="auto: mixed precision on CUDA")
-    checkpoint_every: int = Field(200, gt=0, description="iterations")
+    precision: Literal["auto", "float32"] = Field(
+        "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
+    )
+    checkpoint_every: int = Field(200, gt=0, description="iterations between checkpoints")

@@ -1,4 +1,4 @@
-"""Schedules as pure functions of the iteration: nothing to checkpoint, nothing to restart on resume."""
+"""Schedules as pure functions of the iteration, so that there is nothing to checkpoint."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from dgreid.methods.recipe import RecipeConfig
 
 
 def rate_share(recipe: RecipeConfig, iteration: int, iterations_per_epoch: int) -> float:
-    """The share of the full learning rate at `iteration` (0-based) under a recipe: warm-up times decay.
+    """Return the share of the full learning rate at `iteration` (0-based): warm-up times decay.
 
-    A warm-up counted in iterations moves at each of them; else `recipe.schedule` says when the rate moves.
+    A warm-up given in iterations changes the rate at each of them; all else follows `recipe.schedule`.
     """
     by_epoch = iteration // iterations_per_epoch * iterations_per_epoch
     moment = iteration if recipe.schedule == "iteration" else by_epoch
@@ -27,18 +27,18 @@ def rate_share(recipe: RecipeConfig, iteration: int, iterations_per_epoch: int) 
 
 
 def warm_up(iteration: int, length: float, factor: float) -> float:
-    """A linear rise from `factor` at iteration 0 to 1 at iteration `length`."""
+    """Rise linearly from `factor` at iteration 0 to 1 at iteration `length`."""
     rise = iteration / length if iteration < length else 1.0
     return factor * (1 - rise) + rise
 
 
 def steps(iteration: int, iterations_per_epoch: int, milestones: Sequence[float]) -> float:
-    """A tenth for every milestone (in epochs) that has passed."""
+    """Return 0.1 to the power of the milestones (in epochs) that have passed."""
     return 0.1 ** sum(milestone * iterations_per_epoch <= iteration for milestone in milestones)
 
 
 def cosine(epoch: float, epochs: float, floor: float) -> float:
-    """Half a cosine from 1 at epoch 0 to `floor` at the end; 1 before it starts."""
+    """Fall by half a cosine from 1 at epoch 0 to `floor` at the end; 1 before epoch 0."""
     place = min(max(epoch, 0.0), epochs) / epochs if epochs > 0 else 1.0
     return floor + (1 - floor) * (1 + math.cos(math.pi * place)) / 2
 
@@ -50,7 +50,7 @@ def warmed_steps(
     warmup_factor: float,
     milestones: Sequence[float],
 ) -> float:
-    """The share of the base learning rate at `iteration` (0-based): linear warm-up, then tenfold steps.
+    """Return the share of the base rate at `iteration` (0-based): linear warm-up, then tenfold steps.
 
     w(it) * 0.1 ** (milestones passed), w rising from `warmup_factor` to 1 over the warm-up
     (MetaBIN 4.1; it = 0 gives 1e-4 of a base rate .01).
@@ -60,9 +60,9 @@ def warmed_steps(
 
 
 def triangular(step: int, low: float, high: float, period: int) -> float:
-    """The cyclic value at `step`: `low` at 0, up to `high` in half a period, down again (MetaBIN 3.3).
+    """Return the cyclic value at `step`: `low` at 0, `high` after half a period, then down (MetaBIN 3.3).
 
-    Where the period is odd the way down is one step longer, as released.
+    If the period is odd, the way down is one step longer, as released.
     """
     up = max(1, period // 2)
     down = max(1, period - up)

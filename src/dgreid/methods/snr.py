@@ -1,15 +1,16 @@
 """SNR (Jin et al., Style Normalization and Restitution for Generalizable Person Re-ID, CVPR 2020).
 
-Behind every stage of the backbone an instance norm takes the style out of the map, F~ = IN(F), and a channel
-gate a gives back what of the residual R = F - F~ tells people apart:
+After every stage of the backbone an instance norm removes the style of the map, F~ = IN(F), and a channel
+gate a restores the part of the residual R = F - F~ that distinguishes identities:
 
-    F+ = F~ + a R  (goes on),    F- = F~ + (1 - a) R  (for the loss alone).
+    F+ = F~ + a R  (goes to the next stage),    F- = F~ + (1 - a) R  (only for the loss).
 
-A dual causality loss asks that giving back a R makes a person's images closer and others' farther, and that
-giving back (1 - a) R does the opposite. The rest is the strong re-identification baseline.
+A dual causality loss requires that restoring a R brings images of an identity closer together and other
+identities further apart, and that restoring (1 - a) R does the opposite. The rest is the strong
+re-identification baseline.
 
-The authors' release has no re-identification code: this follows the paper as it is remembered and the
-re-implementation in Instruct-ReID; where the two differ there is an option.
+The authors' release contains no re-identification code. This follows the paper from memory and the
+re-implementation in Instruct-ReID; if the two differ, there is an option.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,26 +33,26 @@ Distance = Literal["half_cosine", "cosine"]
 
 
 class Options(MethodOptions):
-    """SNR's switches."""
+    """SNR's options."""
 
     base_sampler: Literal["pk", "pk_per_domain"] = Field(
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
     reduction: int = Field(16, gt=0, description="the gate's hidden layer has channels / reduction units")
     gate_bias: bool = Field(True, description="the gate's linear layers have biases")
     stage_weights: tuple[float, ...] = Field(
         (0.1, 0.1, 0.5, 0.5),
         min_length=1,
-        description="lambda of each stage's causality loss, the last one of the last stage; the first one "
-        "also of earlier stages that have none",
+        description="lambda of each stage's causality loss, aligned at the last stage; the first value also "
+        "holds for further, earlier stages",
     )
     distance: Distance = Field("half_cosine", description="half_cosine: .5 - cos / 2; cosine: .5 - cos")
 
 
 class SNR(Method):
-    """The strong baseline on a backbone with an SNR module behind each stage."""
+    """The strong baseline on a backbone with an SNR module after each stage."""
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
@@ -63,7 +64,7 @@ class SNR(Method):
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
-        """One step down L_ReID + sum of lambda_b (L+_b + L-_b)."""
+        """Take one step down L_ReID + sum of lambda_b (L+_b + L-_b)."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
         batch, options = batches["base"][0], self.options
         losses = base_losses(self.network, batch, options.label_smoothing, options.margin)
@@ -72,12 +73,12 @@ class SNR(Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def causality(self, identities: Tensor) -> Tensor:
-        """The weighted causality losses of the maps that the network has just made; a scalar."""
+        """Compute the weighted causality losses of the maps of the last forward pass; a scalar."""
         modules = [module for module in self.network.modules() if isinstance(module, Restitution)]
         weights = stage_weights(self.options.stage_weights, len(modules))
         losses = []
         for module in modules:
-            pooled, module.pooled = module.pooled, None  # let go of the graph
+            pooled, module.pooled = module.pooled, None  # frees the graph
             losses.append(dual_causality(pooled, *draw_triplets(identities), self.options.distance))
         return sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
 
@@ -86,12 +87,12 @@ class Pooled(NamedTuple):
     """Spatial means of a stage's maps, (N, C) each."""
 
     plain: Tensor  # of F~, style removed
-    plus: Tensor  # of F+, what helps given back
-    minus: Tensor  # of F-, the rest given back instead
+    plus: Tensor  # of F+, the useful part of the residual restored
+    minus: Tensor  # of F-, the other part restored instead
 
 
 class Restitution(nn.Module):
-    """The SNR module: (N, C, h, w) -> (N, C, h, w); in training it keeps the pooled maps for the loss."""
+    """The SNR module, (N, C, h, w) -> (N, C, h, w); in training it keeps pooled maps for the loss."""
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = True):
         super().__init__()
@@ -102,10 +103,10 @@ class Restitution(nn.Module):
         self.pooled: Pooled | None = None
 
     def forward(self, maps: Tensor) -> Tensor:
-        """F -> F+.
+        """Compute F+ from F.
 
-        Means are linear, so those of F+ and F- need no maps. That of F~ is the norm's bias, the same for
-        every image: what the loss compares with is a constant, without a gradient but for rounding.
+        Means are linear, so those of F+ and F- are computed without their maps. The mean of F~ is the norm's
+        bias, the same for every image, so the loss compares with a constant; its gradient would be rounding.
         """
         plain = self.norm(maps)  # (N, C, h, w)
         residual = maps - plain
@@ -118,7 +119,7 @@ class Restitution(nn.Module):
 
 
 def dual_causality(pooled: Pooled, positive: Tensor, negative: Tensor, distance: Distance) -> Tensor:
-    """L+ + L-, with d(a, p) and d(a, n) the distances of an anchor to its positive and negative.
+    """Compute L+ + L-, with d(a, p) and d(a, n) the distances of an anchor to its positive and negative.
 
     L+ = softplus(d+(a, p) - d(a, p)) + softplus(d(a, n) - d+(a, n)), d of F~, d+ of F+;
     L- = softplus(d(a, p) - d-(a, p)) + softplus(d-(a, n) - d(a, n)), d- of F-; means over the anchors.
@@ -141,7 +142,7 @@ def dual_causality(pooled: Pooled, positive: Tensor, negative: Tensor, distance:
 
 
 def draw_triplets(identities: Tensor) -> tuple[Tensor, Tensor]:
-    """For every sample of a batch (N,) a random positive, never itself, and a random negative, (N,) each.
+    """Choose a random positive (never itself) and a random negative for every sample, (N,) -> (N,) each.
 
     Raises:
         UserError: a sample has no positive or no negative in the batch.
@@ -160,7 +161,7 @@ def draw_triplets(identities: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stage_weights(weights: Sequence[float], stages: int) -> tuple[float, ...]:
-    """As many weights as stages, aligned at the last one; the first also stands for what is missing."""
+    """Return a weight for each stage: aligned at the last, the first weight repeated for missing ones."""
     return ((weights[0],) * (stages - len(weights)) + tuple(weights))[-stages:]
 
 

@@ -10,7 +10,7 @@ from dgreid.schema import Module, Strict
 class MiniatureConfig(Strict):
     """A miniature data set: its seed, style and sizes; written by `dgreid.miniature.writers.<layout>`."""
 
-    seed: int = 0
+    seed: int = Field(0, description="seed of the drawn images")
     spread: float = Field(1.0, ge=0, description="style spread k of the domain prior")
     sizes: dict[str, int] = Field(description="the counts that the writer of this layout needs")
     layout: Annotated[str | None, Module("dgreid.miniature.writers")] = Field(

@@ -1,4 +1,4 @@
-"""What a feature extractor is."""
+"""The base class of feature extractors."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,18 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """A feature extractor: maps from images, and one feature vector from the maps.
+    """A feature extractor: computes maps from images, and one feature vector from the maps.
 
     Attributes:
         channels: C of the maps and of the pooled features.
-        stages: (submodule name, its output channels) in forward order, each fed by the one before, so that a
-            module can be put behind a stage or a stage be replaced, by `set_submodule`; the last stage's
-            output is the network's. Empty if the network has no such stages; methods that need them refuse.
-        shallow_stages: how many of them count as shallow where a paper says "shallow layers".
-        weight_name: stem of its file in data/weights, `<weight_name>_imagenet.*`; None: the name in params/.
-        torchvision_name: of its ImageNet weights; None if torchvision has none.
-        weight_hint: where else its ImageNet weights are found, for the sentence that asks for them.
+        stages: (submodule name, its output channels) in forward order. Each stage takes the output of the one
+            before, and the last stage's output is the network's, so that `set_submodule` can replace a stage
+            or put a module after it. Empty if the network has no such stages; methods that need them refuse
+            it.
+        shallow_stages: number of stages that a paper's "shallow layers" means.
+        weight_name: its weight file is data/weights/<weight_name>_imagenet.*; None: its name in params/.
+        torchvision_name: torchvision's name of the network; None if torchvision has no weights for it.
+        weight_hint: another source of its ImageNet weights, for the message that asks for them.
     """
 
     channels: int
@@ -28,25 +29,25 @@ class Backbone(nn.Module):
     weight_hint: str = ""
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> maps (N, C, h, w); a transformer's tokens stand in a column, (N, C, tokens, 1)."""
+        """Compute maps, (N, 3, H, W) -> (N, C, h, w); a transformer's are its tokens, (N, C, tokens, 1)."""
         raise NotImplementedError
 
     def pool(self, maps: Tensor) -> Tensor:
-        """Maps -> features (N, C): averages over positions unless a backbone says otherwise."""
+        """Pool maps to features (N, C), by default by averages over positions."""
         return average(maps)
 
     def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Rename the tensors of a weight file, in whatever layout it has, to this network's names."""
+        """Rename the tensors of a weight file, in any known layout, to this network's names."""
         return state
 
 
 def average(maps: Tensor) -> Tensor:
-    """(N, C, h, w) -> (N, C), the mean over positions, in float32 or better."""
+    """Average over positions in float32 or better, (N, C, h, w) -> (N, C)."""
     return maps.mean((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))
 
 
 def rename(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
-    """The tensors under the names that `table` has for their modules; others unchanged."""
+    """Rename tensors whose modules have a new name in `table`; other names stay."""
     renamed = {}
     for name, value in state.items():
         module, dot, tensor = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Residual blocks (He et al., CVPR 2016), and how their convolutions start."""
+"""Residual blocks (He et al., CVPR 2016), and the initialisation of their convolutions."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a skip; `output_norm` is free for a norm of the sum."""
+    """Two 3x3 convolutions and a skip; a method may set `output_norm` to a norm of the sum."""
 
     expansion = 1
 
@@ -22,7 +22,7 @@ class BasicBlock(nn.Module):
         self.output_norm = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H/stride, W/stride)."""
+        """Compute the block, (N, C, H, W) -> (N, C', H/stride, W/stride)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         return self.relu(self.output_norm(y + self.downsample(x)))
@@ -31,7 +31,7 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 convolutions and a skip; the output is four times as wide.
 
-    `norm` makes the first norm; `output_norm` is free for a norm of the sum.
+    `norm` makes the first norm; a method may set `output_norm` to a norm of the sum.
     """
 
     expansion = 4
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
         self.output_norm = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H/stride, W/stride)."""
+        """Compute the block, (N, C, H, W) -> (N, C', H/stride, W/stride)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -58,19 +58,19 @@ class Bottleneck(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Convolutions by He et al. 2015 over their outputs, from torch's global generator."""
+    """Initialise convolutions by He et al. 2015, mode fan_out, from torch's global generator."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """Identity where the shape is kept, else a 1x1 convolution and a norm."""
+    """Make the skip: the identity if the shape stays, else a 1x1 convolution and a norm."""
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 def ibn_net() -> ModuleType:
-    """IBN-Net's norms, imported by name: only networks with an IBN variant depend on their file."""
+    """Import IBN-Net's norms by name, so that only networks with an IBN variant depend on their file."""
     return import_module("dgreid.networks.norms.ibn")

@@ -1,4 +1,4 @@
-"""What every backbone's options have; an architecture's own stand in its module."""
+"""The options that all backbones share; an architecture's module adds its own."""
 
 from typing import Annotated, Literal
 
@@ -13,12 +13,13 @@ Ibn = Annotated[
 
 
 class BackboneOptions(Strict):
-    """A file of params/backbone; `dgreid.networks.backbones.ARCHITECTURE.Options` adds to it."""
+    """The options of params/backbone files; `dgreid.networks.backbones.ARCHITECTURE.Options` adds more."""
 
-    name: str
+    name: str = Field(description="name of the file in params/backbone, part of the run's name")
     architecture: Annotated[str, Module("dgreid.networks.backbones")] = Field(
         description="module in src/dgreid/networks/backbones"
     )
     running_statistics: Literal["loaded", "fresh"] = Field(
-        "loaded", description="of batch norms: the weight file's, or 0 and 1 whatever the file says"
+        "loaded",
+        description="batch norms start with those of the weight file, or afresh at mean 0, variance 1",
     )

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 
 class IdentityMemory(nn.Module):
-    """Centroids M (classes, C) and the logits f M^T / temperature of unit features f (M3L, eq. 3).
+    """Keeps centroids M (classes, C); gives logits f M^T / temperature of unit features f (M3L, eq. 3).
 
-    The buffer `centroids` holds the memories of all domains, a row per training identity: label spaces are
-    disjoint, so a domain's own memory is the rows of its identities. No gradient reaches it. Where domains
-    are cameras, a person's one row is shared by the cameras that saw them.
+    The buffer `centroids` holds the memories of all domains, one row per training identity: label spaces are
+    disjoint, so a domain's own memory consists of the rows of its identities. It receives no gradient. If
+    domains are cameras, all cameras that saw an identity share its row.
 
     Args:
         classes: training identities of all domains.
@@ -36,12 +36,12 @@ class IdentityMemory(nn.Module):
         self.register_buffer("centroids", torch.zeros(classes, channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, C) of any length -> logits (N, classes)."""
+        """Compute logits, (N, C) of any length -> (N, classes)."""
         return F.normalize(features) @ self.centroids.T / self.temperature
 
     @torch.no_grad()
     def fill(self, features: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Every centroid becomes the mean direction of its identity's images, of length 1.
+        """Set every centroid to the mean direction of its identity's images, with length 1.
 
         Args:
             features: parts of the training set, each ((N, C) features, (N,) identities).
@@ -55,9 +55,9 @@ class IdentityMemory(nn.Module):
     def update(self, features: Tensor, identities: Tensor) -> None:
         """Move the centroids of the identities in a batch towards their features f, of unit length.
 
-        `sequential`: for one sample after the other, M[y] <- m M[y] + (1 - m) f, then M[y] <- M[y] / |M[y]|;
-        so an identity's last image counts most. `mean`: once per identity with the mean of its f, and no
-        normalisation, as eq. 2 is written.
+        `sequential`: for one sample after the other, M[y] <- m M[y] + (1 - m) f, then M[y] <- M[y] / |M[y]|,
+        so that an identity's last image counts most. `mean`: once per identity with the mean of its f,
+        without normalisation, as eq. 2 is written.
 
         Args:
             features: (N, C), of any length.
@@ -65,16 +65,18 @@ class IdentityMemory(nn.Module):
         """
         features = F.normalize(features)
         if self.rule == "mean":
-            people, place = identities.unique(return_inverse=True)
-            sums = features.new_zeros(len(people), features.shape[1]).index_add_(0, place, features)
-            self._move(people, sums / place.bincount()[:, None])
+            present, place = identities.unique(return_inverse=True)
+            sums = features.new_zeros(len(present), features.shape[1]).index_add_(0, place, features)
+            self._move(present, sums / place.bincount()[:, None])
             return
-        # identities do not touch each other's rows: all first images at once, then all second ones, ...
+        # identities have separate rows, so move by all first images at once, then by all second ones, ...
         turn = (identities[:, None] == identities).tril(-1).sum(1)  # (N,) earlier images of the same identity
         for now in range(int(turn.max()) + 1):
-            people = identities[turn == now]
-            self._move(people, features[turn == now])
-            self.centroids[people] = F.normalize(self.centroids[people])
+            present = identities[turn == now]
+            self._move(present, features[turn == now])
+            self.centroids[present] = F.normalize(self.centroids[present])
 
-    def _move(self, people: Tensor, towards: Tensor) -> None:
-        self.centroids[people] = self.momentum * self.centroids[people] + (1 - self.momentum) * towards
+    def _move(self, identities: Tensor, towards: Tensor) -> None:
+        self.centroids[identities] = (
+            self.momentum * self.centroids[identities] + (1 - self.momentum) * towards
+        )

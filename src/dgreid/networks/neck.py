@@ -7,7 +7,7 @@ from torch import nn
 class BNNeck(nn.BatchNorm1d):
     """Batch norm on pooled features, (N, C) -> (N, C), with a bias frozen at 0 (Luo et al. 2019).
 
-    Metric losses see the features before it, the classifier and the cosine at test time those after it.
+    Metric losses use the features before it; the classifier and the cosine at test time use those after it.
     """
 
     def __init__(self, channels: int):

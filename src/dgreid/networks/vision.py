@@ -1,8 +1,8 @@
 """The only module that imports torchvision.
 
-Beside a CPU-only torch, PyPI's torchvision finds no compiled operators of its own, and its import stops at
-"torchvision::nms does not exist". Nothing here needs those operators: on exactly that error their schemas
-are declared, and the import repeated. Calling `torchvision.ops.nms` then raises a RuntimeError.
+With a CPU-only torch, PyPI's torchvision cannot load its compiled operators, and its import fails with
+"torchvision::nms does not exist". dgreid needs none of these operators: on exactly that error this module
+declares their schemas and repeats the import. Calling `torchvision.ops.nms` then raises a RuntimeError.
 """
 
 import sys

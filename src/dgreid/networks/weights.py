@@ -1,10 +1,10 @@
-"""Trained weights into a backbone: `none`, `imagenet`, torchvision's name, or the path of a file.
+"""Load trained weights into a backbone: `none`, `imagenet`, a torchvision name, or the path of a file.
 
-`imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, NAME being the network's, such as
-mobilenet_v2_x1_0 or resnet50 whatever its strides and IBN variant, then asks torchvision for IMAGENET1K_V1,
-the recipe papers started from. That name, or another of torchvision's such as IMAGENET1K_V2, always asks
-torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; a file for an IBN-ResNet
-our own, those of a plain ResNet or IBN-Net's. Everything has to fit.
+`imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, with the network's NAME, such as
+mobilenet_v2_x1_0, or resnet50 with any strides and IBN variant; then it asks torchvision for IMAGENET1K_V1,
+the weights that papers started from. That name, or another of torchvision's such as IMAGENET1K_V2, always
+asks torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; a file for an
+IBN-ResNet may use our own, those of a plain ResNet or IBN-Net's. Every tensor must fit.
 """
 
 import logging
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
-CLASSIFIERS = ("fc.", "classifier.")  # of ImageNet's classes: never used
-COUNTER = "num_batches_tracked"  # read by no norm with a fixed momentum
+CLASSIFIERS = ("fc.", "classifier.")  # their tensors belong to ImageNet's classes and are never used
+COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
 def load(network: Backbone, weights: str, name: str) -> None:
-    """Load `weights` into the backbone that params/ calls `name`, in place; "none" leaves it as it is.
+    """Load `weights` into the backbone that params/ calls `name`, in place; "none" leaves it unchanged.
 
     Raises:
         UserError: the file is missing or unreadable, or its tensors do not fit the network.
@@ -47,16 +47,16 @@ def load(network: Backbone, weights: str, name: str) -> None:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .pt or .pth file, by name.
+    """Read the tensors of a .safetensors, .pt or .pth file, by name.
 
-    A checkpoint's `state_dict` is looked into, and `module.` (of DataParallel) dropped.
+    If the file is a checkpoint, its `state_dict` is read; the prefix `module.` (of DataParallel) is removed.
 
     Raises:
-        UserError: no such file, another suffix, or not a mapping of names to tensors.
+        UserError: there is no such file, it has another suffix, or it is not a mapping of names to tensors.
     """
     if not path.is_file():
         raise UserError(
-            f"weights {path}: no such file; give none, imagenet, a name of torchvision's such as "
+            f"weights {path}: no such file; give none, imagenet, a torchvision name such as "
             f"{DEFAULT}, or the path of a weight file."
         )
     if path.suffix not in SUFFIXES:
@@ -64,23 +64,23 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
-        else:  # never executes code from the file
+        else:  # weights_only: never executes code from the file
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise anything at all
+    except Exception as error:  # a damaged file can raise any error
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"weights {path}: not a readable weight file ({reason}); get it again.") from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights {path}: holds no plain mapping of names to tensors; save a state_dict.")
+        raise UserError(f"weights {path}: is not a plain mapping of names to tensors; save a state_dict.")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:
-    """Give `network` the tensors of `state`, translated to its names; classifiers are left out.
+    """Load the tensors of `state`, translated to the network's names, without classifiers.
 
     Raises:
-        UserError: missing, surplus or wrongly shaped tensors, the first of them named.
+        UserError: tensors are missing, unknown or of another shape; it names the first three.
     """
     state = {
         name: value
@@ -111,7 +111,7 @@ def _candidates(network: Backbone, name: str) -> list[Path]:
 
 
 def _download(network: Backbone, name: str, weights: str) -> dict[str, Tensor]:
-    """torchvision's own ImageNet weights of this name."""
+    """Download torchvision's ImageNet weights of this name."""
     where = f"{_candidates(network, name)[0]} (or .pt, .pth)"
     theirs = network.torchvision_name
     if theirs is None:

@@ -1,4 +1,4 @@
-"""The schemas of params/protocol and params/targets."""
+"""The schemas of the files in params/protocol and params/targets."""
 
 from typing import Any, Literal
 
@@ -12,29 +12,31 @@ from dgreid.schema import Strict, validate
 class SourceConfig(Strict):
     """One training source of a protocol."""
 
-    dataset: str
+    dataset: str = Field(description="name in params/dataset")
     split_set: str | None = Field(
-        None, description="take `role` of split 0 of this set; null: every identity"
+        None, description="train on `role` of split 0 of this set; null: on every identity"
     )
-    role: Literal["train"] = "train"
-    domain_by: Literal["dataset", "camera"] = "dataset"
+    role: Literal["train"] = Field("train", description="part of the split to train on")
+    domain_by: Literal["dataset", "camera"] = Field(
+        "dataset", description="camera: each camera is a domain of its own"
+    )
 
 
 class TargetConfig(Strict):
     """One data set that is evaluated at test time."""
 
     name: str = Field(description="column title, such as VIPeR")
-    dataset: str
-    split_set: str
-    splits: int | None = Field(None, description="use only the first n splits; null: all")
+    dataset: str = Field(description="name in params/dataset")
+    split_set: str = Field(description="set of splits of the data set")
+    splits: int | None = Field(None, description="evaluate only the first n splits; null: all")
     expect: dict[str, int] = Field({}, description="query and gallery images per split; enforced")
 
 
 class TargetGroup(Strict):
     """A file of params/targets: targets that protocols name together."""
 
-    name: str
-    targets: tuple[TargetConfig, ...] = Field(min_length=1)
+    name: str = Field(description="name of the file in params/targets")
+    targets: tuple[TargetConfig, ...] = Field(min_length=1, description="data sets to evaluate")
 
     @field_validator("targets", mode="before")
     @classmethod
@@ -43,21 +45,21 @@ class TargetGroup(Strict):
 
 
 class ProtocolConfig(Strict):
-    """Which data train, which are evaluated, and the counts that must come out."""
+    """A protocol: data sets to train on, data sets to evaluate, and the counts that they must give."""
 
-    name: str
-    title: str
-    recipe: str = Field(description="the budget runs of this protocol take unless told otherwise")
-    image: str = Field(description="their image size, likewise")
+    name: str = Field(description="name of the file in params/protocol, part of the run's name")
+    title: str = Field(description="name of the protocol in tables")
+    recipe: str = Field(description="recipe of this protocol's runs, unless a run names another")
+    image: str = Field(description="image configuration of this protocol's runs, unless a run names another")
     sources: tuple[SourceConfig, ...] = Field(
         min_length=1, description="in full, or such as market1501:official by camera (protocols/notation.py)"
     )
     targets: tuple[TargetConfig, ...] = Field(
-        description="names of groups in params/targets, or targets as they stand there"
+        description="names of groups in params/targets, or targets in full"
     )
     expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
     allow_partial: bool = Field(False, description="accept incomplete data; every result is labelled partial")
-    choices: dict[str, str] = Field({}, description="choices papers leave open, stated")
+    choices: dict[str, str] = Field({}, description="choices that papers leave open, in words")
     variants: dict[str, str] = Field({}, description="variants that data sets must have; enforced")
 
     @field_validator("sources", mode="before")

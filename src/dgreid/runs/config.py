@@ -1,7 +1,7 @@
-"""A run, composed from its choices and validated once, at the door.
+"""Compose a run from its choices and validate it once.
 
 `load_run(["method=erm", "backbone=resnet_tiny", ...])` gives a `RunConfig`; an unknown key or a value
-of the wrong type is a `UserError` that names the key, the file's group and the nearest known key.
+of the wrong type is a `UserError` that names the key, its group and the nearest known key.
 """
 
 from collections.abc import Sequence
@@ -25,30 +25,30 @@ from dgreid.runs.names import name_of
 from dgreid.schema import Strict, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
-OWN = "own"  # as recipe=own or image=own: what the method's file names
+OWN = "own"  # recipe=own or image=own: the one that the method's file names
 
 
 class RunConfig(Strict):
-    """Everything a run depends on but the data."""
+    """Everything that a run depends on, except the data."""
 
-    method: Any  # the method's own Options, validated by the class its module defines
-    backbone: Any  # the architecture's own Options, likewise
+    method: Any  # the Options of the method's module, already validated
+    backbone: Any  # the Options of the architecture's module, already validated
     protocol: ProtocolConfig
     recipe: RecipeConfig
     image: ImageConfig
-    seed: int = Field(0, ge=0)
-    changes: tuple[str, ...] = Field((), exclude=True, description="words that depart from the files")
+    seed: int = Field(0, ge=0, description="seed of all random numbers of the run")
+    changes: tuple[str, ...] = Field((), exclude=True, description="overrides of values in params/")
 
     @property
     def run(self) -> str:
-        """The run's name, see `dgreid.runs.names`."""
+        """The run's name; see `dgreid.runs.names`."""
         return name_of(self.method.name, self.backbone.name, self.protocol.name, self.seed, self.changes)
 
 
 def load_run(overrides: Sequence[str]) -> RunConfig:
-    """Compose and validate a run from `group=name` and `group.key=value` words.
+    """Compose and validate a run from overrides `group=name` and `group.key=value`.
 
-    The recipe and the image are those of the protocol, unless a word names others; `own` names the method's.
+    The protocol gives the recipe and the image, unless an override names others; `own` takes the method's.
 
     Raises:
         UserError: an unknown group, name or key, a value of the wrong type, a missing choice.
@@ -64,8 +64,8 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     protocol = load_protocol(chosen["protocol"])
     chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
     for group, name in chosen.items():
-        params.read(group, name)  # Hydra's own errors do not name the file
-    # a dotted key is added where it is absent: our own schema then names the nearest known key
+        params.read(group, name)  # checks that the file exists, because Hydra's own errors do not name it
+    # `++` also adds an unknown dotted key, so that our own schema can name the nearest known key
     values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
@@ -88,7 +88,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
 
 
 def _own(group: str, method: str) -> str:
-    """The recipe or image that a method's file names as its own."""
+    """Return the recipe or image that a method's file names as its own."""
     name = params.read("method", method).get(group)
     if not name:
         raise UserError(

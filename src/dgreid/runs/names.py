@@ -1,13 +1,13 @@
-"""The one author of a run's name."""
+"""Make the name of a run, in this one place."""
 
 import hashlib
 from collections.abc import Iterable
 
 
 def name_of(method: str, backbone: str, protocol: str, seed: int, words: Iterable[str] = ()) -> str:
-    """`{method}-{backbone}-{protocol}-s{seed}`, with a hash behind it if `words` depart from params/.
+    """Return `{method}-{backbone}-{protocol}-s{seed}`, followed by a hash if there are overrides (`words`).
 
-    What was tried by hand thus never stands in a table as if it were the file's.
+    A run with overrides thus never appears in a table as if it followed the files of params/.
     """
     name = f"{method}-{backbone}-{protocol}-s{seed}"
     digest = hashlib.sha256(" ".join(sorted(words)).encode()).hexdigest()[:6]

@@ -1,4 +1,4 @@
-"""A run: built from its configuration, recorded, and restored from its folder in data/runs."""
+"""Build a run from its configuration, record it, and restore it from its folder in data/runs."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ from dgreid.runs.config import RunConfig
 
 
 def find(run: str) -> Path:
-    """The folder of a run in data/runs.
+    """Find the folder of a run in data/runs.
 
     Raises:
-        UserError: there is none of that name; it names those whose training has ended.
+        UserError: no run has that name; the sentence lists the trained runs.
     """
     if not (RUNS / run).is_dir():
         raise unknown("run", run, (path.parent.name for path in RUNS.glob("*/model.safetensors")))
@@ -42,22 +42,22 @@ def build(
     task: Task,
     weights: str | None = None,
 ) -> Method:
-    """A method as it is before training, on the CPU; `weights` replaces the recipe's."""
+    """Build an untrained method on the CPU; `weights`, if given, replaces `recipe.weights`."""
     network = backbones.build(backbone, recipe.weights if weights is None else weights, task.image)
     return methods.module(options.code).METHOD(options, network, recipe, task)
 
 
 def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
-    """A trained method in eval mode, on the CPU, and the facts of its run.yaml.
+    """Load a trained method, in eval mode on the CPU, and the contents of its run.yaml.
 
     Raises:
-        UserError: the folder holds no run, or a damaged one.
+        UserError: the folder holds no trained run, or one that is damaged.
     """
     if not (folder / "model.safetensors").is_file():
         raise UserError(
             f"{folder} holds no trained model: train the run first, or fetch it with `dvc checkout`."
         )
-    damaged = "damaged or of another version: train the run again."
+    damaged = "damaged or from another version: train the run again."
     try:
         facts = yaml.safe_load((folder / "run.yaml").read_text())
         node, task = facts["config"], Task(**facts["training"])
@@ -75,21 +75,21 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     method = build(options, backbone, recipe, task, weights="none")
     try:
         method.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: other tensors than asked for
+    except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: the tensors do not fit
         raise UserError(f"{folder}: its model.safetensors is {damaged}") from error
     return method.eval(), facts
 
 
 def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.yaml says: all that decides the result, nothing that differs between repetitions.
+    """Make the contents of run.yaml: all that decides the result, nothing that differs between repetitions.
 
-    Of the protocol only what concerns training: targets may change without a new training.
+    The protocol is recorded only as far as training reads it: its targets may change without a new training.
     """
     node = chosen(config)
     return {
         "run": config.run,
         "config": node,
-        "training": {  # the image size stands in the configuration
+        "training": {  # the image size is part of the configuration
             key: list(value) if isinstance(value, tuple) else value
             for key, value in task._asdict().items()
             if key != "image"
@@ -103,12 +103,12 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
 
 
 def chosen(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration of a run, its protocol by name."""
+    """Return the resolved configuration of a run, with its protocol by name."""
     return config.model_dump(mode="json") | {"protocol": config.protocol.name}
 
 
 def _ranges(membership: torch.Tensor | None) -> list[str]:
-    """Which identities each domain shows, (domains, classes) bool -> one line each, such as `0-89, 95`."""
+    """Write each domain's identities as a line such as `0-89, 95`, from a mask (domains, classes) bool."""
     lines = []
     edge = torch.zeros(1, dtype=torch.int)
     for row in () if membership is None else membership.cpu():
@@ -120,7 +120,7 @@ def _ranges(membership: torch.Tensor | None) -> list[str]:
 
 
 def _from_ranges(lines: Sequence[str], classes: int) -> torch.Tensor:
-    """Undo `_ranges`: (domains, classes) bool."""
+    """Read the lines of `_ranges` back into a mask (domains, classes) bool."""
     membership = torch.zeros(len(lines), classes, dtype=torch.bool)
     for row, line in zip(membership, lines, strict=True):
         for part in filter(None, line.split(", ")):

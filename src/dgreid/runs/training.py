@@ -1,4 +1,4 @@
-"""What a run trains on: its task, its images, its streams of batches."""
+"""Make what a run trains on: its task, its images, its streams of batches."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from dgreid.runs.config import RunConfig
 
 
 def task_of(train: pd.DataFrame, config: RunConfig, domain_names: Sequence[str] = ()) -> Task:
-    """Classes, domains and iterations of training rows under the run's recipe."""
+    """Count classes, domains and iterations for these training rows and the run's recipe."""
     recipe = config.recipe
     classes, domains = int(train["identity"].max()) + 1, int(train["domain"].max()) + 1
     batch = recipe.batch_size or domains * recipe.identities_per_domain * recipe.images_per_identity
@@ -40,10 +40,10 @@ def task_of(train: pd.DataFrame, config: RunConfig, domain_names: Sequence[str] 
 def training_images(
     train: pd.DataFrame, config: RunConfig, method: Method, packs: Mapping[str, Pack] | None = None
 ) -> TrainingImages:
-    """The pixels of the sources and the streams of batches that `method` asks for.
+    """Open the pixels of the sources and make the batches that `method` asks for.
 
     Args:
-        packs: by data set; None: they are opened, and built if there are none.
+        packs: by data set; None: open them, and build the missing ones.
     """
     if packs is None:
         packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
@@ -52,7 +52,7 @@ def training_images(
 
 
 def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.AnyStream]:
-    """The batches that `method` asks for, as rows of `train`, by sampler."""
+    """Make the streams of batches that `method` asks for, as rows of `train`, by sampler name."""
     labels, recipe = samplers.Labels.of(train), config.recipe
     sizes = samplers.Sizes(recipe.identities_per_domain, recipe.images_per_identity, recipe.batch_size)
     return {

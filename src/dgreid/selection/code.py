@@ -1,9 +1,9 @@
-"""What every item of the selection executes, and with which settings: data/code/STAGE/ITEM.json.
+"""Record the code and the settings of every item of the selection: data/code/STAGE/ITEM.json.
 
-DVC cannot depend on a list of files that differs from run to run, and a folder of sources names too many. So
-each item of a stage depends on one small file, which changes if and only if its resolved settings or a source
-file that it executes change: by imports, followed from the stage and from the modules that its configuration
-names. Comments, docstrings and blank lines do not count.
+DVC cannot depend on a list of files that differs from run to run, and a folder of sources contains too many.
+So each item of a stage depends on one small file, which changes if and only if its resolved settings or a
+source file that it executes change. These files are found by imports, from the stage and from the modules
+that the item's configuration names. Comments, docstrings and blank lines do not count.
 """
 
 import json
@@ -26,20 +26,21 @@ from dgreid.selection.matrix import config_of, members_of
 
 log = logging.getLogger(__name__)
 
-GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "schema")  # decide no result
-READ = ("runs.config", "runs.names", "selection")  # what they decide are the settings
-EXCHANGED = ("datasets", "miniature", "protocols")  # what they decide is in the files that runs read
+GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "schema")  # never affect a result
+READ = ("runs.config", "runs.names", "selection")  # affect only the settings, which are recorded
+EXCHANGED = ("datasets", "miniature", "protocols")  # affect only files that runs read
 NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *READ, *EXCHANGED)}
 
 
 def write(matrix: Mapping[str, Any]) -> list[Path]:
-    """Bring data/code up to date with sources, params/ and the selection; returns the files that changed.
+    """Update data/code from sources, params/ and the selection; return the files that changed.
 
-    A file is replaced only if its content changes, so that its date tells Snakemake the truth. The files of
-    items that only other selections have are put aside and come back with their dates.
+    A file is replaced only if its content changes, so that Snakemake can trust its date. The files of items
+    that only other selections have are moved aside, and later restored with their dates.
 
     Raises:
-        UserError: a configuration or a source file is broken, or the selection is older than its protocols.
+        UserError: a configuration or a source file has an error, or a protocol has changed since the
+        selection.
     """
     check_members(matrix)
     wanted = {CODE / f"{item}.json": _text(node) for item, node in items(matrix, Sources())}
@@ -57,7 +58,7 @@ def write(matrix: Mapping[str, Any]) -> list[Path]:
             changed.append(path)
             with whole(path) as part:
                 part.write_text(text)
-    for protocol in matrix["protocols"]:  # a data set that a protocol no longer has must not count for it
+    for protocol in matrix["protocols"]:  # a protocol must not depend on data sets that it no longer has
         for path in (MEMBERS / protocol).glob("*.json"):
             if f"{protocol}/{path.stem}" not in matrix["members"]:
                 path.unlink()
@@ -66,7 +67,7 @@ def write(matrix: Mapping[str, Any]) -> list[Path]:
 
 
 def check_members(matrix: Mapping[str, Any]) -> None:
-    """Refuse a selection that was written before its protocols got other data sets."""
+    """Refuse a selection if its protocols have changed their data sets since."""
     now = members_of(load_protocol(name) for name in matrix["protocols"])
     for member in sorted(now.keys() ^ matrix.get("members", {}).keys()):
         protocol, _, dataset = member.partition("/")
@@ -77,7 +78,7 @@ def check_members(matrix: Mapping[str, Any]) -> None:
 
 
 def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
-    """STAGE/ITEM and its content, of every item of the selection; `report` has no items."""
+    """Yield STAGE/ITEM and its content for every item of the selection; `report` has no items."""
     for name in matrix["datasets"]:
         yield from _of_dataset(load_dataset(name), sources)
     for name, member in matrix["members"].items():
@@ -102,7 +103,7 @@ def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, 
 
 
 def _runs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfig]]:
-    """The configuration of every run; runs that differ in nothing but the seed are composed once."""
+    """Yield the configuration of every run; runs that differ only in the seed are composed once."""
     composed: dict[str, RunConfig] = {}
     for name, choice in runs.items():
         alike = json.dumps({**choice, "seed": 0})
@@ -112,19 +113,19 @@ def _runs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfi
 
 
 def executed(stage: str, config: RunConfig, sources: Sources | None = None) -> dict[str, str]:
-    """The source files that `train` or `evaluate` executes for a run, with their digests."""
-    used = config if stage == "train" else (config.method, config.backbone)  # no image operations of training
+    """Find the source files that `train` or `evaluate` executes for a run, with their digests."""
+    used = config if stage == "train" else (config.method, config.backbone)  # evaluation augments nothing
     return code(stage, used, sources or Sources())
 
 
 def code(stage: str, configuration: Any, sources: Sources, more: Iterable[str] = ()) -> dict[str, str]:
-    """The source files that a stage executes under a configuration, and for `more` modules, with digests."""
+    """Find the source files that a stage executes for a configuration and `more` modules, with digests."""
     left = [f"dgreid.{name}" for name in NOT_FOLLOWED.get(stage, GROUND)]
     return sources.digests([f"dgreid.stages.{stage}", *schema.modules(configuration), *more], left)
 
 
 def _of_report(sources: Sources) -> dict[str, str]:
-    """The report draws every figure of a folder, and its papers' tables count every backbone of params/."""
+    """Find the report's code: every figure, and every backbone, which the papers' tables count."""
     backbones = [load_backbone(name) for name in params.names("backbone")]
     return code("report", backbones, sources, sources.inside("dgreid.reporting.figures"))
 

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import platform
-import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -32,6 +31,7 @@ from dgreid.runs.evidence import read_facts
 from dgreid.runs.run import build
 from dgreid.runs.training import streams, task_of, training_images
 from dgreid.training.loop import keys
+from dgreid.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -159,21 +159,17 @@ def _time(run: RunConfig, domains: int) -> dict[str, Any]:
     images = training_images(rows, run, method, {"random": pixels})
     method.start(lambda: survey(images, device))
     method.train()
-    upcoming = range(1, 1000)
-    source = batches(images, keys(method, upcoming, dict.fromkeys(method.samplers, 0)), device)
-    seen, began = 0, 0.0
+    upcoming, progress = range(1, 1000), Progress(method.samplers)
+    source = batches(images, keys(method, upcoming, progress.taken), device)
     for iteration in upcoming:
-        drawn = {name: [next(source) for _ in range(n)] for name, n in method.draws(iteration).items()}
-        method.step(drawn, iteration)
+        method.step(progress.take(source, method.draws(iteration)), iteration)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if iteration == 1:
-            began = time.perf_counter()
-            continue
-        seen += sum(batch.size for some in drawn.values() for batch in some)
-        if time.perf_counter() - began > SECONDS:
+            progress = Progress(method.samplers)  # the first iteration warms up and is not counted
+        elif progress.seconds > SECONDS:
             break
-    rate = seen / (time.perf_counter() - began)
+    rate = progress.images / progress.seconds
     source.close()  # also ends the processes that load ahead
     return {"images_per_second": round(rate, 2), "iterations": iteration - 1}
 

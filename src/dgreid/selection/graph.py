@@ -1,8 +1,8 @@
-"""dvc.yaml as Snakemake sees it: `${key}` or `${item}` of a `foreach` stage is the wildcard `{item}`.
+"""Translate dvc.yaml for Snakemake: `${key}` or `${item}` of a `foreach` stage becomes the wildcard `{item}`.
 
-dvc.yaml owns the stages, their dependencies and outputs. This module lets the Snakefile schedule
-the same stages without naming any of those a second time, and runs each item through DVC, so that both
-front ends share one ledger (dvc.lock) and one content-addressed cache.
+dvc.yaml defines the stages, their dependencies and outputs. With this module the Snakefile schedules the same
+stages without repeating any of those, and runs each item through DVC, so that both front ends share one
+record (dvc.lock) and one content-addressed cache.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ import yaml
 
 from dgreid.errors import UserError
 
-SHOWN = Path("workflow/report/shown.yaml")  # what `snakemake --report` shows
-SEEN = Path("logs/code.seen")  # what the sources looked like when data/code was last brought up to date
+SHOWN = Path("workflow/report/shown.yaml")  # outputs for `snakemake --report`
+SEEN = Path("logs/code.seen")  # hash of the sources when data/code was last updated
 _VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
 class Graph:
-    """The stages of a dvc.yaml whose `vars` are YAML files and whose stages are plain or `foreach`."""
+    """The stages of a dvc.yaml, plain or `foreach`, whose `vars` are YAML files."""
 
     def __init__(self, path: str = "dvc.yaml") -> None:
         spec = yaml.safe_load(Path(path).read_text())
@@ -34,7 +34,7 @@ class Graph:
         self._made = {out for stage in self._stages for out in self.targets(stage)}
 
     def items(self, stage: str) -> dict[str, Any]:
-        """The items of a stage: {key: value}; {"": None} for a stage without `foreach`."""
+        """Return the items of a stage as {key: value}; {"": None} for a stage without `foreach`."""
         over = self._stages[stage].get("foreach")
         if over is None:
             return {"": None}
@@ -45,10 +45,11 @@ class Graph:
         return values if isinstance(values, dict) else {str(value): value for value in values}
 
     def refresh(self) -> None:
-        """Run stage `code` if a file that it reads was touched or one that it makes is missing.
+        """Run stage `code` if a file that it reads has changed or one that it makes is missing.
 
-        Not a rule: Snakemake goes by dates, and after a rule that makes all of data/code it would visit every
-        item. Done before, the files whose content stays keep their dates, and their items count as done.
+        This is not a Snakemake rule: Snakemake compares dates, and after a rule that makes all of data/code
+        it would run every item. If `code` runs before, files with the same content keep their dates, so that
+        their items count as done.
 
         Raises:
             UserError: the stage failed.
@@ -61,7 +62,9 @@ class Graph:
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", "code"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UserError(f"`{' '.join(command)}` failed, so nothing is known of the code:\n{done.stderr}")
+            raise UserError(
+                f"`{' '.join(command)}` failed, so it is unknown what has changed:\n{done.stderr}"
+            )
         SEEN.parent.mkdir(exist_ok=True)
         SEEN.write_text(seen)
 
@@ -71,11 +74,11 @@ class Graph:
                 yield from (self._resolve(path, key, value) for path in self._paths(stage, "deps"))
 
     def outputs(self, stage: str) -> list[str]:
-        """The outputs of a stage as Snakemake patterns."""
+        """List the outputs of a stage as Snakemake patterns."""
         return [self._resolve(out, "{item}", None) for out in self._paths(stage, "outs", "metrics", "plots")]
 
     def flagged(self, stage: str) -> list[str]:
-        """`outputs` with Snakemake's flags: folders, known by having no suffix, and what its report shows."""
+        """Add Snakemake's flags to `outputs`: for folders (names without suffix) and for its report."""
         from snakemake.io import directory, report
 
         shown = yaml.safe_load(SHOWN.read_text())
@@ -90,14 +93,14 @@ class Graph:
         return flagged
 
     def targets(self, stage: str) -> list[str]:
-        """Every concrete output of a stage, over all its items."""
+        """List every concrete output of a stage, over all its items."""
         return [out.format(item=key) for key in self.items(stage) for out in self.outputs(stage)]
 
     def inputs(self, stage: str) -> Callable[[Any], list[str]]:
-        """Snakemake's input function: wildcards -> the files one item depends on.
+        """Make Snakemake's input function: wildcards -> the files that one item depends on.
 
-        A folder stands for every output made inside it, or else for the files it holds. data/code is no
-        output here, see `refresh`: its files are there before Snakemake looks at any date.
+        A folder means every output made inside it, or, if there is none, the files that it holds. The files
+        of data/code are not outputs here: `refresh` makes them before Snakemake compares dates.
         """
 
         def files(wildcards: Any) -> list[str]:
@@ -111,15 +114,16 @@ class Graph:
         return files
 
     def constraint(self) -> str:
-        """A regular expression for every item of every stage."""
+        """Make a regular expression that matches the items of all stages."""
         return "|".join(
             sorted({re.escape(key) for stage in self._stages for key in self.items(stage) if key})
         )
 
     def repro(self, stage: str) -> str:
-        """The shell line that brings one item up to date through DVC.
+        """Make the shell line that updates one item through DVC.
 
-        `--wait-for-lock` because parallel jobs share DVC's lock; never `--quiet`, which empties the log.
+        It has `--wait-for-lock` because parallel jobs share DVC's lock, and no `--quiet`, which empties the
+        log.
         """
         item = "@{wildcards.item}" if "foreach" in self._stages[stage] else ""
         return (
@@ -153,17 +157,17 @@ class Graph:
             )
         if Path(path).is_dir():
             held = [file for file in Path(path).rglob("*") if "__pycache__" not in file.parts]
-            return sorted(map(str, held))  # folders too: theirs is the date of a file that was removed
+            return sorted(map(str, held))  # folders too, whose dates change when a file is removed
         return [path]
 
 
 def gpus_per_job() -> int:
-    """One if the machine has an NVIDIA driver, else none, so that GPUs limit only who has them."""
+    """Return 1 if there is an NVIDIA driver, else 0: GPUs limit jobs only on machines that have them."""
     return int(shutil.which("nvidia-smi") is not None)
 
 
 def _look_of(paths: list[str]) -> str:
-    """A hash of the names, sizes and dates of files and of all that folders hold."""
+    """Hash the names, sizes and dates of files, those inside folders included."""
     files = [file for path in paths for file in (Path(path), *Path(path).rglob("*")) if file.is_file()]
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     kept = sorted(fact for fact in facts if "__pycache__" not in fact[0])

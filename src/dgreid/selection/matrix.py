@@ -1,6 +1,6 @@
-"""The selection of runs: params/matrices/NAME.yaml, expanded into params/matrix.yaml.
+"""Expand a selection of runs, params/matrices/NAME.yaml, into params/matrix.yaml.
 
-A selection is written out in full because DVC then knows every item: run, protocol, data set.
+A selection is written out in full so that DVC knows every item: run, protocol, data set.
 """
 
 import itertools
@@ -24,21 +24,21 @@ AXES = ("methods", "backbones", "protocols", "seeds")
 
 
 class Block(schema.Strict):
-    """Every combination of these names is one run."""
+    """A block of a selection: every combination of these names is one run."""
 
     methods: tuple[str, ...]
     backbones: tuple[str, ...]
     protocols: tuple[str, ...]
     seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    recipe: str | None = None  # null: what the protocol proposes
-    image: str | None = None
-    baseline: str = "erm"  # the method the others are compared with, if it is among the runs
-    changes: tuple[tuple[str, ...], ...] = ((),)  # alternatives, each some words such as method.margin=0.5
+    recipe: str | None = None  # null: the protocol's recipe
+    image: str | None = None  # null: the protocol's image configuration
+    baseline: str = "erm"  # the method that others are compared with, if it is among the runs
+    changes: tuple[tuple[str, ...], ...] = ((),)  # alternative sets of overrides such as method.margin=0.5
 
     @field_validator("changes")
     @classmethod
     def _dotted(cls, changes: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        """A word changes one value in a file; another file is an axis of the block."""
+        """Accept overrides of single values only; another file is an axis of the block."""
         for word in itertools.chain(*changes):
             key, equals, _ = word.partition("=")
             if "." not in key or not equals:
@@ -47,7 +47,7 @@ class Block(schema.Strict):
 
 
 class Selection(schema.Strict):
-    """A file of params/matrices."""
+    """The schema of the files in params/matrices."""
 
     name: str
     title: str
@@ -65,10 +65,10 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """What `select` writes, without writing it.
+    """Expand a selection without writing it.
 
     Raises:
-        UserError: no such selection, or one that asks for what does not exist.
+        UserError: there is no such selection, or it names something that does not exist.
     """
     path = PARAMS / "matrices" / f"{name}.yaml"
     if not path.exists():
@@ -84,7 +84,7 @@ def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def expand(selection: Selection) -> dict[str, Any]:
-    """The full matrix: data sets with their sources, protocols, and each run with its choices."""
+    """Make the full matrix: data sets with their sources, protocols, and each run with its choices."""
     runs: dict[str, dict[str, Any]] = {}
     protocols: dict[str, ProtocolConfig] = {}
     for block in selection.blocks:
@@ -124,12 +124,12 @@ def expand(selection: Selection) -> dict[str, Any]:
 
 
 def source(dataset: str, drawn: bool) -> str:
-    """The file a manifest is made from: a generated archive, or the record that `dgreid adopt` left."""
+    """Name the file that a manifest is made from: a generated archive, or the record of `dgreid adopt`."""
     return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / "adopted.json")
 
 
 def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]:
-    """Every data set of every protocol, as PROTOCOL/DATASET."""
+    """List every data set of every protocol, as PROTOCOL/DATASET."""
     pairs = {
         (protocol.name, part.dataset)
         for protocol in protocols
@@ -139,16 +139,22 @@ def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a run from its entry in a selection."""
+    """Compose a run's configuration from its entry in a selection."""
     words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
     return load_run([*words, *shlex.split(choice.get("changes", ""))])
 
 
 def read() -> dict[str, Any]:
-    """The current matrix."""
+    """Read the current matrix.
+
+    Raises:
+        UserError: the matrix is missing, or is not one that `dgreid select` wrote.
+    """
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
     node = schema.read_yaml(MATRIX)
     if not isinstance(node.get("runs"), dict) or "name" not in node:
-        raise UserError(f"{MATRIX} is not what `dgreid select NAME` writes: write it again.")
+        raise UserError(
+            f"{MATRIX} was not written by `dgreid select NAME`: write it again with that command."
+        )
     return node

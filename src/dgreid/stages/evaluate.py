@@ -1,6 +1,6 @@
-"""Stage evaluate: one trained run on every target of its protocol -> reports/metrics/<run>.json.
+"""Stage evaluate: evaluate a trained run on every target of its protocol -> reports/metrics/<run>.json.
 
-What each query scored goes to data/queries/<run>.parquet, for intervals over queries.
+The scores of single queries go to data/queries/<run>.parquet, for intervals over queries.
 """
 
 import json
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(config: RunConfig) -> Path:
-    """Search with a trained run and write its scores, in percent.
+    """Evaluate a trained run and write its scores, in percent.
 
     Raises:
-        UserError: the run was not trained, or with other settings or data, or is damaged; the protocol has no
-            targets.
+        UserError: the run is not trained, was trained with other settings or data, or is damaged; or the
+            protocol has no targets.
     """
     device = prepare(config.seed)
     method, facts = restore(RUNS / config.run)
@@ -36,7 +36,7 @@ def evaluate(config: RunConfig) -> Path:
     cost = read_cost(RUNS / config.run)
     protocol = read_protocol(PROTOCOLS / config.protocol.name)
     if not protocol.targets:
-        raise UserError(f"protocol {protocol.name} has no targets to search.")
+        raise UserError(f"protocol {protocol.name} has no targets to evaluate on.")
     results = run_protocol(method.to(device), protocol, lambda name: Pack.open(name, config.image), device)
     node = {
         "run": config.run,
@@ -55,9 +55,9 @@ def evaluate(config: RunConfig) -> Path:
         "cost": cost,
         "made_from": hashes(config, facts),
     }
-    node = {key: value for key, value in node.items() if value != []}  # DVC draws no file with an empty list
+    node = {key: value for key, value in node.items() if value != []}  # DVC plots no file with an empty list
     if method.adapt:
-        node["sees_target"] = True  # every table says so
+        node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(json.dumps(node, indent=2) + "\n")
@@ -69,7 +69,7 @@ def evaluate(config: RunConfig) -> Path:
 
 
 def read_cost(folder: Path) -> dict[str, Any]:
-    """What training a run took.
+    """Read what the training of a run cost.
 
     Raises:
         UserError: cost.json is missing or damaged.
@@ -84,7 +84,7 @@ def read_cost(folder: Path) -> dict[str, Any]:
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 of what the scores were made from: settings, training rows, query and gallery rows."""
+    """Return the SHA-256 of what the scores depend on: settings, training rows, query and gallery rows."""
     return {
         "configuration": facts["config_sha256"],
         "training_rows": facts["data"]["sha256"],
@@ -93,10 +93,10 @@ def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_same(config: RunConfig, facts: Mapping[str, Any]) -> None:
-    """Refuse to score a model under another name than its own.
+    """Refuse to evaluate a model under the name of another run.
 
     Raises:
-        UserError: the run was trained with other settings or on other data than asked for.
+        UserError: the run was trained with other settings or on other data than requested.
     """
     asked = chosen(config)
     different = [key for key, value in asked.items() if facts["config"].get(key) != value]

@@ -1,4 +1,4 @@
-"""Stage manifest: adopted images of one data set -> data/manifests/NAME."""
+"""Stage manifest: make the manifest of a data set from its adopted images -> data/manifests/NAME."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from dgreid.paths import MANIFESTS, RAW
 
 
 def manifest(dataset: str) -> Path:
-    """Parse, decode, check and write the manifest of a data set; returns its folder.
+    """Parse, decode, check and write the manifest of a data set; return its folder.
 
     Raises:
-        UserError: the data set was not adopted, or something in it is not as it should be.
+        UserError: the data set was not adopted, or its images or labels break a rule.
     """
     config = load_dataset(dataset)
     root = images_root(dataset)

@@ -1,7 +1,7 @@
-"""Stage member: the manifest of one of a protocol's data sets -> data/members/PROTOCOL/DATASET.json.
+"""Stage member: hash the manifest of a protocol's data set -> data/members/PROTOCOL/DATASET.json.
 
 DVC cannot depend on a list of data sets that differs from protocol to protocol. So each protocol depends on
-a folder of its own, which holds the hashes of its data sets' manifests and nothing of others.
+its own folder, which holds only the hashes of its data sets' manifests.
 """
 
 import json
@@ -13,7 +13,7 @@ from dgreid.paths import MANIFESTS, MEMBERS
 
 
 def member(protocol: str, dataset: str) -> Path:
-    """Write the hashes of a manifest's files; returns the file.
+    """Write the hashes of a manifest's files; return the written file.
 
     Raises:
         UserError: the manifest is missing.

@@ -1,4 +1,4 @@
-"""Stage protocol: manifests -> data/protocols/NAME/{train,targets}.parquet."""
+"""Stage protocol: assemble manifests -> data/protocols/NAME/{train,targets}.parquet."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from dgreid.protocols.config import load_protocol
 
 
 def protocol(name: str) -> Path:
-    """Assemble, check and write a protocol; returns its folder.
+    """Assemble, check and write a protocol; return its folder.
 
     Raises:
         UserError: a manifest is missing, or the data break a rule (see `dgreid.protocols.build`).

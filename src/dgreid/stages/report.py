@@ -1,6 +1,6 @@
-"""Stage report: metrics -> tables, figures and the page.
+"""Stage report: make tables, figures and the page from metrics.
 
-The tables and the page show the runs of a selection; the papers' tables take every run in reports/metrics.
+The tables and the page show the runs of a selection; the papers' tables use every run in reports/metrics.
 """
 
 import json
@@ -27,7 +27,7 @@ def report(matrix: Mapping) -> None:
     """Write tables, papers, figures, summary, site and index.html of a selection to reports/.
 
     Raises:
-        UserError: a run has no metrics, or they are damaged or do not fit the others.
+        UserError: a run's metrics are missing, are damaged or do not fit the others.
     """
     name, title = matrix["name"], matrix.get("title", matrix["name"])
     metrics = {run: read_metrics(run, choice) for run, choice in matrix["runs"].items()}
@@ -48,7 +48,7 @@ def report(matrix: Mapping) -> None:
 def write_tables(
     name: str, title: str, blocks: Sequence[tables.Block], gaps: Sequence[differences.Gap]
 ) -> None:
-    """The selection's scores, and its methods against their baselines."""
+    """Write the tables of the selection's scores and of its methods' differences to their baselines."""
     scores, compared = tables.sheets(title, blocks), differences.sheets(title, gaps)
     texts = {
         f"{name}.md": markdown(scores),
@@ -63,7 +63,7 @@ def write_tables(
 
 
 def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
-    """The papers' tables with every run that measures a row; returns them for the page."""
+    """Write the papers' tables with every run that measures a row; return them for the page."""
     for sentence in audit.unexplained():
         log.warning("%s", sentence)
     known, methods = papers.Reference.read(), paper_sheets.methods()
@@ -83,7 +83,7 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
 
 
 def write_summary(metrics: Mapping[str, Mapping]) -> None:
-    """A few numbers of each run, for `dvc metrics show`."""
+    """Write a few numbers of each run, for `dvc metrics show`."""
     with whole(SUMMARY) as folder:
         folder.mkdir()
         for run, node in metrics.items():

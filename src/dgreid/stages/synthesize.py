@@ -1,4 +1,4 @@
-"""Draw a miniature data set and write it as the archive of the real set it stands for."""
+"""Stage synthesize: draw a miniature data set, written like the archive of the real set that it imitates."""
 
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from dgreid.paths import ARCHIVES
 
 
 def synthesize(dataset: str) -> Path:
-    """Draw `dataset` into data/archives/<dataset>.zip. Equal parameters give equal bytes.
+    """Draw `dataset` into data/archives/<dataset>.zip; equal parameters give equal bytes.
 
     Returns:
         The archive's path.
@@ -60,11 +60,11 @@ def write_archive(config: DatasetConfig, path: Path, processes: int = 1) -> None
 
 
 def _contents(jobs: list[tuple], processes: int) -> Iterator[bytes]:
-    """The encoded images, in the order of the jobs."""
+    """Yield the encoded images, in the order of the jobs."""
     if processes == 1:
         yield from map(_draw, jobs)
         return
-    # spawned, not forked: a forked child inherits the locks of the parent's threads
+    # spawned, because a forked child would inherit locks held by the parent's threads
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_draw, jobs, chunksize=32)
 

@@ -1,4 +1,4 @@
-"""Stage train: one run, from its protocol to data/runs/<run>/, complete or absent."""
+"""Stage train: train one run on its protocol -> data/runs/<run>/, complete or absent."""
 
 import json
 import logging
@@ -33,19 +33,20 @@ log = logging.getLogger(__name__)
 def train(config: RunConfig) -> Path:
     """Train one run and write its folder: model.safetensors, run.yaml, history.csv, cost.json.
 
-    A killed run goes on from its last checkpoint, bit for bit as if it had not been killed.
+    A killed run resumes from its last checkpoint, with the same bits as if it had not been killed.
 
     Raises:
-        UserError: missing data, more domains or identities asked than there are, a loss that is not finite.
+        UserError: data are missing, the run needs more domains or identities than there are, or a loss is not
+            finite.
     """
-    device, commit = prepare(config.seed), provenance.commit()  # of the code that was just loaded
+    device, commit = prepare(config.seed), provenance.commit()  # now: the commit of the loaded code
     rows, data = read_training(PROTOCOLS / config.protocol.name)
     data["sha256"] = sha256(PROTOCOLS / config.protocol.name / "train.parquet")
     task = task_of(rows, config, data["domains"])
     method = build(config.method, config.backbone, config.recipe, task).to(device)
 
     images = training_images(rows, config, method)
-    start = state_hash(method)  # random, or the weight file that was found
+    start = state_hash(method)  # random weights, or those of the weight file
     mark = fingerprint(chosen(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     history, cost = fit(
@@ -66,7 +67,8 @@ def train(config: RunConfig) -> Path:
         history[columns(history)].to_csv(folder / "history.csv", index=False)
         facts = record(config, task, data | {"initial_weights": start})
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
-        made = {"commit": commit, "date": provenance.now()}  # here, as run.yaml is the same every time
+        # not in run.yaml, which is the same in every repetition
+        made = {"commit": commit, "date": provenance.now()}
         (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device) | made, indent=2) + "\n")
     checkpoint.remove()
     log.info("%s: %d iterations, %.1f s", config.run, task.iterations, cost["seconds"])
@@ -74,14 +76,14 @@ def train(config: RunConfig) -> Path:
 
 
 def columns(history: pd.DataFrame) -> list[str]:
-    """The history's columns with the first scalar the method logs, its loss, last: `dvc plots` draws that."""
+    """Put the method's first scalar, its loss, last: `dvc plots` draws the history's last column."""
     named = list(history.columns)
     place = named.index("learning_rate") + 1
     return [*named[:place], *named[place + 1 :], named[place]]
 
 
 def check_finite(state: Mapping[str, torch.Tensor], run: str) -> None:
-    """Refuse to save a network that the last update broke: its losses were never seen."""
+    """Refuse to save non-finite weights: the loss after the last update is never computed."""
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise UserError(
@@ -91,7 +93,7 @@ def check_finite(state: Mapping[str, torch.Tensor], run: str) -> None:
 
 
 def expenses(cost: Mapping[str, float], method: Method, device: torch.device) -> dict[str, Any]:
-    """What cost.json says: time, speed, memory, size."""
+    """Make the contents of cost.json: time, speed, memory, size."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else kilobytes * 1024
     return {

@@ -1,4 +1,4 @@
-"""The whole state of a run in one file, so that a killed run goes on as if nothing had happened."""
+"""Save the whole state of a run in one file, so that a killed run resumes as if it had not been killed."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def fingerprint(
     settings: Mapping[str, Any], code: Mapping[str, str], data: str, method: Method, device: torch.device
 ) -> str:
-    """A hash of all that decides the bits of a run.
+    """Hash everything that decides the bits of a run.
 
     Configuration, code (the digests of `selection.code.executed`), data (the hash of the training rows, which
     name every image by its pixels), untrained weights, versions, threads, device.
@@ -41,7 +41,7 @@ def fingerprint(
 
 
 def state_hash(method: Method) -> str:
-    """A hash of all parameters and buffers."""
+    """Hash all parameters and buffers."""
     digest = hashlib.sha256()
     for name, tensor in method.state_dict().items():
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
@@ -49,13 +49,13 @@ def state_hash(method: Method) -> str:
 
 
 class Checkpoint:
-    """The resuming file of one run, in a folder of its own; a file of another fingerprint counts as none."""
+    """The checkpoint file of one run, in its own folder; a file with another fingerprint is ignored."""
 
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.fingerprint = path, fingerprint
 
     def save(self, method: Method, progress: dict[str, Any]) -> None:
-        """Write weights, optimisers, random states and the loop's `progress`: whole, or not at all."""
+        """Write weights, optimisers, random states and `progress`; the file is complete or absent."""
         state = {
             "fingerprint": self.fingerprint,
             "method": method.state_dict(),
@@ -67,16 +67,16 @@ class Checkpoint:
             torch.save(state, part)
 
     def load(self, method: Method) -> dict[str, Any] | None:
-        """Put method and random states back and return `progress`; None if there is nothing to resume."""
+        """Restore the method and the random states; return `progress`, or None if there is no checkpoint."""
         if not self.path.exists():
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("%s cannot be read (%s): starting over.", self.path, error)
+            log.warning("%s cannot be read (%s): training starts over.", self.path, error)
             return None
         if state["fingerprint"] != self.fingerprint:
-            log.info("%s belongs to other code, data or settings: starting over.", self.path)
+            log.info("%s was written with other code, data or settings: training starts over.", self.path)
             return None
         method.load_state_dict(state["method"])
         for name, each in method.optimisers.items():
@@ -85,12 +85,12 @@ class Checkpoint:
         return state["progress"]
 
     def remove(self) -> None:
-        """Forget the run, once it is complete."""
+        """Delete the checkpoint and its folder, once the run is complete."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
 def random_state() -> dict[str, Any]:
-    """The global random states of Python, numpy and torch, in types that load without pickle."""
+    """Return the global random states of Python, NumPy and torch, in types that load without pickle."""
     name, keys, *rest = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -101,7 +101,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Undo of `random_state`."""
+    """Restore the states that `random_state` returned."""
     random.setstate(state["python"])
     np.random.set_state(tuple(state["numpy"]))
     torch.set_rng_state(state["torch"])

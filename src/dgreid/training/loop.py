@@ -1,4 +1,4 @@
-"""The training loop: batches in, optimiser steps, a history, a checkpoint now and then."""
+"""The training loop: take batches, step, log, sometimes finish a row of the history or save a checkpoint."""
 
 import logging
 import time
@@ -9,16 +9,17 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.images.loader import Key
 from dgreid.methods.base import Method, Task
 from dgreid.training.checkpoint import Checkpoint
+from dgreid.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
-ROWS = 100  # of history.csv, about
-LOOK, LOG = 2, 30  # seconds between two looks at the losses: on a terminal, in a log file
+# Losses are shown this seldom because reading them waits for the device.
+SECONDS_BETWEEN_UPDATES = 2  # of the progress bar on a terminal
+SECONDS_BETWEEN_LINES = 30  # in a log file
 
 
 def fit(
@@ -44,74 +45,31 @@ def fit(
     Raises:
         UserError: a loss is not finite.
     """
-    progress = checkpoint.load(method)
-    if progress is None and survey:
+    state = checkpoint.load(method)
+    if state is None and survey:
         method.start(survey)
-    progress = progress or {
-        "iteration": 0,
-        "taken": {name: 0 for name in method.samplers},  # batches of each stream
-        "history": [],
-        "seconds": 0.0,
-        "images": 0,
-    }
-    start, taken, history = progress["iteration"], dict(progress["taken"]), progress["history"]
-    images, began = progress["images"], time.perf_counter() - progress["seconds"]
-    if start:
-        log.info("%s: going on from iteration %d.", title, start)
-    period = max(1, task.iterations // ROWS)  # iterations per row
-    sums: dict[str, torch.Tensor] = progress.get("sums", {})  # of the row that is being filled
-    counts: dict[str, int] = progress.get("counts", {})  # not every iteration logs every scalar
-
-    source = load(keys(method, range(start, task.iterations), taken))
+    progress = Progress(method.samplers, state)
+    if progress.iteration:
+        log.info("%s: resuming at iteration %d.", title, progress.iteration)
+    remaining = range(progress.iteration, task.iterations)
+    source = load(keys(method, remaining, progress.taken))
     method.train()
-    bar = tqdm(
-        range(start, task.iterations),
-        initial=start,
-        total=task.iterations,
-        desc=title,
-        unit="it",
-        disable=None,
-    )
-    next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
-    for iteration in bar:
-        batches = {name: [next(source) for _ in range(n)] for name, n in method.draws(iteration).items()}
+    bar = _Bar(remaining, task, title)
+    for iteration in bar.iterations:
+        batches = progress.take(source, method.draws(iteration))
         losses = method.step(batches, iteration)
-        for name, loss in losses.items():  # summed where they are: reading them would wait for the device
-            sums[name] = sums.get(name, 0) + loss.double()
-            counts[name] = counts.get(name, 0) + 1
-        for name, drawn in batches.items():
-            taken[name] += len(drawn)
-            images += sum(batch.size for batch in drawn)
-
-        done = iteration + 1
-        if done % period == 0 or done == task.iterations:
-            history.append(_row(method, sums, counts, done, task))
-            sums, counts = {}, {}
-        if time.perf_counter() >= next_look:  # reading losses waits for the device: seldom
-            next_look = time.perf_counter() + (LOG if bar.disable else LOOK)
-            rate = images / (time.perf_counter() - began)
-            _show(bar, losses, rate, f"{title}: iteration {done} of {task.iterations}")
-        if done % checkpoint_every == 0 and done < task.iterations:
-            _require_finite(sums, done, task)
-            row = {"sums": sums, "counts": counts}
-            seconds = time.perf_counter() - began
-            progress = {"iteration": done, "taken": taken, "history": history, **row}
-            checkpoint.save(method, progress | {"seconds": seconds, "images": images})
-    cost = {"seconds": time.perf_counter() - began, "images": images}
-    return pd.DataFrame(history), cost
+        progress.log(losses)
+        if progress.ends_row(task):
+            progress.add_row(method, task)
+        bar.show(losses, progress)
+        if progress.iteration % checkpoint_every == 0 and progress.iteration < task.iterations:
+            progress.totals(task)  # refuses to save a training whose loss is not finite
+            checkpoint.save(method, progress.state())
+    return pd.DataFrame(progress.history), {"seconds": progress.seconds, "images": progress.images}
 
 
-def _show(bar: tqdm, losses: Mapping[str, torch.Tensor], rate: float, where: str) -> None:
-    """The latest losses and the speed: beside the bar, or as a line where there is none."""
-    shown = {name: f"{float(loss):.3g}" for name, loss in losses.items()} | {"img/s": f"{rate:.0f}"}
-    if bar.disable:
-        log.info("%s: %s", where, ", ".join(f"{name} {value}" for name, value in shown.items()))
-    else:
-        bar.set_postfix(shown, refresh=False)
-
-
-def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
-    """Every batch the iterations will take, in order, after `taken` of each stream."""
+def keys(method: Method, iterations: range, taken: Mapping[str, int]) -> list[Key]:
+    """Every batch that `iterations` will take, in order, after `taken` of each stream."""
     upcoming, order = dict(taken), []
     for iteration in iterations:
         for name, count in method.draws(iteration).items():
@@ -120,27 +78,28 @@ def keys(method: Method, iterations: range, taken: dict[str, int]) -> list[Key]:
     return order
 
 
-def _row(
-    method: Method, sums: dict[str, torch.Tensor], counts: dict[str, int], done: int, task: Task
-) -> dict[str, Any]:
-    """One line of the history: each scalar's mean over the times it was logged, and the method's trace."""
-    totals = _require_finite(sums, done, task)
-    first = next(iter(method.optimisers.values()))
-    return {
-        "iteration": done,
-        "epoch": round(done / task.iterations_per_epoch, 4),
-        "learning_rate": first.param_groups[0]["lr"],
-        **{name: total / counts[name] for name, total in totals.items()},
-        **method.trace(),
-    }
+class _Bar:
+    """A progress bar over `iterations` on a terminal, otherwise lines in the log."""
 
+    def __init__(self, iterations: range, task: Task, title: str):
+        self.task, self.title = task, title
+        settings: dict[str, Any] = {"initial": iterations.start, "total": task.iterations, "unit": "it"}
+        self.iterations = tqdm(iterations, desc=title, disable=None, **settings)
+        self._wait()
 
-def _require_finite(sums: dict[str, torch.Tensor], done: int, task: Task) -> dict[str, float]:
-    totals = {name: float(total) for name, total in sums.items()}
-    for name, total in totals.items():
-        if not abs(total) < float("inf"):
-            raise UserError(
-                f"the loss '{name}' became {total} by iteration {done} of {task.iterations}: lower "
-                "recipe.learning_rate_factor or method.learning_rate."
-            )
-    return totals
+    def _wait(self) -> None:
+        pause = SECONDS_BETWEEN_LINES if self.iterations.disable else SECONDS_BETWEEN_UPDATES
+        self.next_time = time.perf_counter() + pause
+
+    def show(self, losses: Mapping[str, torch.Tensor], progress: Progress) -> None:
+        """Show the latest losses and the speed, if enough time has passed since the last time."""
+        if time.perf_counter() < self.next_time:
+            return
+        self._wait()
+        rate = progress.images / progress.seconds
+        shown = {name: f"{float(loss):.3g}" for name, loss in losses.items()} | {"img/s": f"{rate:.0f}"}
+        if self.iterations.disable:
+            line = ", ".join(f"{name} {value}" for name, value in shown.items())
+            log.info("%s: iteration %d of %d: %s", self.title, progress.iteration, self.task.iterations, line)
+        else:
+            self.iterations.set_postfix(shown, refresh=False)

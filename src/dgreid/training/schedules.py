@@ -1,4 +1,4 @@
-"""The schedules of `dgreid.methods.schedules`, under the name they had first."""
+"""Keep the former import path of `dgreid.methods.schedules` working."""
 
 from dgreid.methods.schedules import triangular, warmed_steps
 

@@ -1,7 +1,8 @@
 """Operations of training augmentation, one file each.
 
-A file `operations/NAME.py` defines `Options` and `apply(images, options, rng)`, which takes and gives pixels
-(N, H, W, 3) uint8, draws from `rng` alone and does not change its input; nothing else registers it.
+A file `operations/NAME.py` defines `Options` and `apply(images, options, rng)`, which takes and returns
+pixels (N, H, W, 3) uint8, uses only the random numbers of `rng` and does not change its input; nothing else
+registers it.
 """
 
 from functools import cache
@@ -18,7 +19,7 @@ from dgreid.schema import Module, Strict, validate
 
 
 class Operation(Strict):
-    """What every operation has; a file's own `Options` adds its numbers."""
+    """The options that every operation has; a file's own `Options` adds more."""
 
     operation: Annotated[str, Module("dgreid.images.operations")] = Field(
         description="module in src/dgreid/images/operations"
@@ -27,12 +28,12 @@ class Operation(Strict):
 
 @cache
 def names() -> tuple[str, ...]:
-    """The operations in this folder."""
+    """List the operations in this folder."""
     return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 
 def module(name: str) -> ModuleType:
-    """The module of an operation: `.Options` and `.apply`.
+    """Import the module of an operation: `.Options` and `.apply`.
 
     Raises:
         UserError: there is no operation of that name.
@@ -47,10 +48,10 @@ def read(node: Any, where: str) -> Operation:
 
     Args:
         node: such as `{"operation": "flip", "probability": 0.5}`; an operation is returned as it is.
-        where: the entry's place, for the error.
+        where: the entry's place, named in errors.
 
     Raises:
-        UserError: not a mapping, an unknown operation, or options that do not fit it.
+        UserError: the entry is no mapping, the operation is unknown, or its options are wrong.
     """
     if isinstance(node, Operation):
         return node
@@ -65,5 +66,5 @@ def read(node: Any, where: str) -> Operation:
 
 
 def chosen(count: int, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Which of `count` images an operation changes, (count,) bool; draws nothing if it changes them all."""
+    """Choose which of `count` images change, (count,) bool; probability 1 uses no random numbers."""
     return np.ones(count, bool) if probability == 1 else rng.random(count) < probability

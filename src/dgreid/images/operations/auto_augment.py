@@ -1,9 +1,9 @@
 """AutoAugment by the ImageNet policy (Cubuk et al., CVPR 2019), as META, ACL and ReNorm released it.
 
-The pairs of the policy are the published ones; the map from a change's level to its strength is these
-releases' own. Bilinear or bicubic by coin and grey for what a moved picture uncovers. The releases change the
-original picture and resize after it; here the picture is resized already, so that angles and shears are
-those of the resized one.
+The pairs of the policy are the published ones; the map from a change's level to its strength is that of these
+releases. Interpolation is bilinear or bicubic at random; uncovered areas become grey. The releases change the
+original picture and then resize it; here the picture is already resized, so that angles and shears apply to
+the resized one.
 """
 
 from typing import Any
@@ -41,17 +41,17 @@ FIRST = (
     (("shear_x", 0.6, 5), ("equalise", 1.0, None)),
     (("colour", 0.4, 0), ("equalise", 0.6, None)),
 )
-POLICY = (*FIRST, *(FIRST[number - 1] for number in (5, 2, 14, 15, 3)))  # 25; five pairs stand twice
+POLICY = (*FIRST, *(FIRST[number - 1] for number in (5, 2, 14, 15, 3)))  # 25 pairs; five of them occur twice
 
 
 class Options(Operation):
-    """How often."""
+    """The share of images to change."""
 
-    probability: float = Field(0.1, ge=0, le=1)
+    probability: float = Field(0.1, ge=0, le=1, description="that an image gets a pair of changes")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; an image that is chosen gets one pair of the policy."""
+    """Change chosen images by one pair of the policy each, (N, H, W, 3) uint8 -> the same shape."""
     some = chosen(len(images), options.probability, rng)
     return change_each(images, some, lambda picture: by_policy(picture, rng))
 
@@ -72,7 +72,7 @@ def change(picture: Image.Image, name: str, level: int | None, sign: int = 1, **
     Args:
         name: of the change, as in `POLICY`.
         sign: 1 or -1, the direction of a rotation or a shear.
-        how: Pillow's `resample` and `fillcolor` for these two.
+        how: Pillow's `resample` and `fillcolor` for rotation and shear.
     """
     match name:
         case "autocontrast":

@@ -1,6 +1,6 @@
 """Change brightness, contrast, saturation and hue, in random order, by Pillow's arithmetic.
 
-As torchvision's ColorJitter on Pillow images does; a change of strength 0 is left out, as there.
+This equals torchvision's ColorJitter on Pillow images, which also skips changes of strength 0.
 """
 
 from typing import Annotated, Any
@@ -32,28 +32,30 @@ Strength = Annotated[float | tuple[float, float], BeforeValidator(_strength)]
 
 
 class Options(Operation):
-    """Factors are uniform in 1 -+ strength, or in a range [low, high] given instead."""
+    """Strengths of the changes; factors are uniform in 1 -+ strength, or in a range [low, high]."""
 
-    brightness: Strength = 0.0
-    contrast: Strength = 0.0
-    saturation: Strength = 0.0
-    hue: float = Field(0.0, ge=0, le=0.5, description="shift, as a share of the full circle; -+")
-    probability: float = Field(1.0, ge=0, le=1, description="that an image is changed at all")
+    brightness: Strength = Field(0.0, description="strength or range of the factor")
+    contrast: Strength = Field(0.0, description="strength or range of the factor")
+    saturation: Strength = Field(0.0, description="strength or range of the factor")
+    hue: float = Field(
+        0.0, ge=0, le=0.5, description="largest shift either way, as a share of the full circle"
+    )
+    probability: float = Field(1.0, ge=0, le=1, description="that an image is changed")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; an image that is changed gets all four changes."""
+    """Make all four changes to chosen images, (N, H, W, 3) uint8 -> the same shape."""
     some = chosen(len(images), options.probability, rng)
     return change_each(images, some, lambda picture: jitter(picture, options, rng))
 
 
 def jitter(picture: Image.Image, options: Options, rng: np.random.Generator) -> Image.Image:
-    """Change one picture."""
+    """Make the four changes to one picture, in random order."""
     strengths = options.brightness, options.contrast, options.saturation, options.hue
     shares = rng.uniform(-1, 1, 4)
     for kind in rng.permutation(4):
         strength, share = strengths[kind], shares[kind]
-        if strength == 0:  # even a hue shifted by nothing would be rounded
+        if strength == 0:  # even a hue shifted by 0 would be rounded
             continue
         if kind == 3:
             picture = shift_hue(picture, share * strength)

@@ -5,27 +5,29 @@ from pydantic import Field, field_validator
 
 from dgreid.images.operations import Operation, chosen
 
-ATTEMPTS = 100  # at a rectangle that fits into the image, as in the released code
+ATTEMPTS = 100  # to find a rectangle that fits into the image, as in the released code
 
 
 class Options(Operation):
-    """How often, how large, of what shape and colour.
+    """Probability, size, shape and colour of the rectangle.
 
-    The default colour is the one BAU's release fills with: ImageNet's mean, given where pixels are
-    normalised already, is the pixel mean + mean x deviation, (0.596, 0.558, 0.497) of 255; rounding moves
-    it by less than 0.01 deviations.
+    The default colour is that of BAU's release, which writes ImageNet's mean into normalised pixels. As a
+    pixel that is mean + mean x deviation, (0.596, 0.558, 0.497) of 255; rounding moves it by less than 0.01
+    deviations.
     """
 
-    probability: float = Field(0.5, ge=0, le=1)
-    area: tuple[float, float] = Field((0.02, 0.4), description="least and greatest, as a share of the image")
-    aspect: tuple[float, float] = Field((0.3, 1 / 0.3), description="height / width, least and greatest")
-    fill: tuple[int, int, int] = Field((152, 142, 127), description="red, green, blue")
+    probability: float = Field(0.5, ge=0, le=1, description="that an image gets a rectangle")
+    area: tuple[float, float] = Field(
+        (0.02, 0.4), description="smallest and largest, as a share of the image"
+    )
+    aspect: tuple[float, float] = Field((0.3, 1 / 0.3), description="height / width, smallest and largest")
+    fill: tuple[int, int, int] = Field((152, 142, 127), description="colour: red, green, blue from 0 to 255")
 
     @field_validator("area", "aspect")
     @classmethod
     def _is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not 0 < value[0] <= value[1]:
-            raise ValueError("give [least, greatest], both above 0")
+            raise ValueError("give [smallest, largest], both above 0")
         return value
 
     @field_validator("fill")
@@ -37,7 +39,7 @@ class Options(Operation):
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; an image that is chosen gets one rectangle of one colour."""
+    """Fill a rectangle of chosen images with one colour, (N, H, W, 3) uint8 -> the same shape."""
     some = chosen(len(images), options.probability, rng)
     images = images.copy()
     for number in np.flatnonzero(some):
@@ -47,10 +49,10 @@ def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.
 
 
 def rectangle(height: int, width: int, options: Options, rng: np.random.Generator) -> tuple[int, ...]:
-    """The top, left, height and width of a random rectangle that is smaller than the image both ways.
+    """Choose top, left, height and width of a random rectangle that is lower and narrower than the image.
 
-    Area and aspect are uniform in their ranges; for those that do not fit others are tried, a hundred at
-    most, after which nothing is erased: a rectangle without area.
+    Area and aspect are uniform in their ranges. If a rectangle does not fit, another is tried; after a
+    hundred attempts nothing is erased: all four numbers are 0.
     """
     for _ in range(ATTEMPTS):
         area, aspect = rng.uniform(*options.area) * height * width, rng.uniform(*options.aspect)

@@ -7,16 +7,18 @@ from dgreid.images.operations import Operation
 
 
 class Options(Operation):
-    """How large."""
+    """The size of the square."""
 
-    greatest_side: float = Field(0.8, gt=0, le=1, description="of the square; 1 is the image's shorter side")
+    greatest_side: float = Field(
+        0.8, gt=0, le=1, description="largest side of the square; 1: the image's shorter side"
+    )
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape with a white square in every image.
+    """Paint a white square into every image, (N, H, W, 3) uint8 -> the same shape.
 
-    Its side is uniform from 1 to below `greatest_side` x min(H, W) pixels; it lies inside the image, one
-    pixel or more from the right and the lower edge.
+    Its side is uniform from 1 to below `greatest_side` x min(H, W) pixels. The square lies inside the image,
+    at least one pixel from the right and the lower edge.
     """
     count, height, width, _ = images.shape
     sides = rng.integers(1, max(2, int(options.greatest_side * min(height, width))), count)

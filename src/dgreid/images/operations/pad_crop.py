@@ -1,4 +1,4 @@
-"""Shift images: pad them by zeros, cut out a random window of the old size."""
+"""Shift images: pad them with zeros, then cut out a random window of the old size."""
 
 import numpy as np
 from pydantic import Field
@@ -7,19 +7,19 @@ from dgreid.images.operations import Operation
 
 
 class Options(Operation):
-    """How far."""
+    """The largest shift."""
 
-    padding: int = Field(10, ge=0, description="pixels on each side")
+    padding: int = Field(10, ge=0, description="zeros on each side, in pixels; also the largest shift")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; every image is shifted by -padding to +padding both ways."""
+    """Shift every image by -padding to +padding both ways, (N, H, W, 3) uint8 -> the same shape."""
     top, left = rng.integers(0, 2 * options.padding + 1, (2, len(images)))
     return crop(images, top, left, options.padding)
 
 
 def crop(images: np.ndarray, top: np.ndarray, left: np.ndarray, padding: int) -> np.ndarray:
-    """Pad by zeros and cut the window whose corner is (top, left) of the padded image, (N,) each."""
+    """Pad with zeros and cut the window at (top, left), (N,) each, of the padded image."""
     _, height, width, _ = images.shape
     out = np.zeros_like(images)
     for target, source, y, x in zip(out, images, top - padding, left - padding, strict=True):

@@ -1,8 +1,8 @@
-"""RandAugment as the release of BAU has it (Cho et al., NeurIPS 2024): its 16 changes and their ranges.
+"""RandAugment as in the release of BAU (Cho et al., NeurIPS 2024), with its 16 changes and their ranges.
 
-Each change stands at the same share of its range, magnitude / 30; changes with a direction take it by coin.
-Nearest neighbour and black for what a moved picture uncovers. The release changes the original picture
-and resizes it afterwards; here it is resized already, so that angles and shears are those of the resized one.
+Every change uses the same share of its range, magnitude / 30; the direction, if there is one, is random.
+Interpolation is nearest neighbour; uncovered areas become black. The release changes the original picture and
+then resizes it; here it is already resized, so that angles and shears apply to the resized one.
 """
 
 from collections.abc import Callable
@@ -14,26 +14,26 @@ from pydantic import Field
 from dgreid.images.operations import Operation, chosen
 from dgreid.images.pillow import NEAREST, change_each, shear_x, shear_y, translate_x, translate_y
 
-FULL = 30  # the magnitude at the end of every range
+FULL = 30  # the largest magnitude, at the end of every range
 
 
 class Options(Operation):
-    """How often, how many changes and how strong."""
+    """Probability, number and strength of the changes."""
 
-    probability: float = Field(0.5, ge=0, le=1)
-    count: int = Field(2, gt=0, description="changes of an image; one may come twice")
-    magnitude: float = Field(10, ge=0, le=FULL)
+    probability: float = Field(0.5, ge=0, le=1, description="that an image is changed")
+    count: int = Field(2, gt=0, description="changes of an image; the same one may occur twice")
+    magnitude: float = Field(10, ge=0, le=FULL, description=f"strength of the changes; {FULL} is the largest")
 
 
 def solarise_add(picture: Image.Image, addition: float) -> Image.Image:
-    """Brighten every pixel, then invert what is at 128 or above."""
+    """Brighten every pixel, then invert values of 128 or more."""
     brighter = np.clip(np.asarray(picture).astype(np.int64) + addition, 0, 255).astype(np.uint8)
     return ImageOps.solarize(Image.fromarray(brighter), 128)
 
 
 Change = Callable[[Image.Image, float], Image.Image]
 
-# change, what it gets at magnitude 0 and at FULL, whether a coin takes its sign
+# change, its value at magnitude 0 and at FULL, whether its sign is random
 CHANGES: tuple[tuple[Change, float, float, bool], ...] = (
     (lambda picture, _: picture, 0, 1, False),
     (translate_x, 0, 0.45, True),
@@ -55,13 +55,13 @@ CHANGES: tuple[tuple[Change, float, float, bool], ...] = (
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; an image that is chosen gets `count` changes in a row."""
+    """Make `count` changes to each chosen image, (N, H, W, 3) uint8 -> the same shape."""
     some = chosen(len(images), options.probability, rng)
     return change_each(images, some, lambda picture: change(picture, options, rng))
 
 
 def change(picture: Image.Image, options: Options, rng: np.random.Generator) -> Image.Image:
-    """Change one picture."""
+    """Make `count` random changes to one picture, one after the other."""
     for number in rng.integers(0, len(CHANGES), options.count):
         one, low, high, signed = CHANGES[number]
         value = options.magnitude / FULL * (high - low) + low

@@ -1,6 +1,6 @@
-"""Turn images about their centre, as torchvision's RandomRotation does by default.
+"""Rotate images about their centre, as torchvision's RandomRotation does by default.
 
-Nearest neighbour, black corners, the size kept.
+Interpolation is nearest neighbour, corners become black, the size stays.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from dgreid.images.pillow import NEAREST, change_each
 
 
 class Options(Operation):
-    """How far and how often."""
+    """Angle and probability of the rotation."""
 
     degrees: float = Field(5.0, gt=0, le=180, description="the angle is uniform in -+ degrees")
-    probability: float = Field(1.0, ge=0, le=1)
+    probability: float = Field(1.0, ge=0, le=1, description="that an image is rotated")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same shape; each image that is chosen is turned by an angle of its own."""
+    """Rotate each chosen image by its own random angle, (N, H, W, 3) uint8 -> the same shape."""
     some = chosen(len(images), options.probability, rng)
     return change_each(
         images, some, lambda picture: picture.rotate(rng.uniform(-options.degrees, options.degrees), NEAREST)

@@ -1,4 +1,4 @@
-"""LDA's Buffer Bank of a trained network: what its norms have seen of each source domain."""
+"""Tables of a trained network's Buffer Bank: LDA's running statistics of each source domain."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def bank_statistics(network: nn.Module) -> pd.DataFrame:
-    """What the bank holds, one row per layer, channel and domain.
+    """Make a table of the bank, with one row per layer, channel and domain.
 
     Columns: layer (from 1, in forward order), name, channel and domain (from 0), mean, variance. No rows for
     a network without a bank.
@@ -26,7 +26,7 @@ def bank_statistics(network: nn.Module) -> pd.DataFrame:
 
 
 def bank_table(network: nn.Module, domains: Sequence[str]) -> list[dict]:
-    """Per layer and domain the bank averaged over channels, to six places: the curves of the poster's figure.
+    """Average the bank over channels, per layer and domain, to six places: the curves of the poster's figure.
 
     Columns: layer, name, channels, domain (one of the names `domains`), mean, variance. Empty for a network
     without a bank.

@@ -1,4 +1,4 @@
-"""Episodes of meta-learning over domains: their domains, the length of the inner step, their losses."""
+"""Episodes of meta-learning over domains: how domains are split, the inner step's length, the losses."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -23,10 +23,10 @@ Loss = Literal["cross_entropy", "triplet", "scatter", "shuffle"]
 
 
 def meta_train_share(asked: int | None, domains: int) -> int:
-    """How many of the domains meta-train takes: as many as asked, or half of them, rounded up.
+    """Return how many domains meta-train takes: as many as asked, or half of them, rounded up.
 
     Raises:
-        UserError: none would be left for meta-test.
+        UserError: no domain would be left for meta-test.
     """
     share = asked or math.ceil(domains / 2)
     if domains <= share:
@@ -38,14 +38,14 @@ def meta_train_share(asked: int | None, domains: int) -> int:
 
 
 def split_domains(batch: Batch, meta_train_domains: int, domains: int) -> tuple[Batch, Batch]:
-    """Domain-level sampling: a random part of the domains for meta-train, the others for meta-test."""
+    """Split a batch by domains: random ones for meta-train, the others for meta-test."""
     order = torch.randperm(domains)
     chosen = torch.isin(batch.domains, order[:meta_train_domains].to(batch.domains.device))  # (N,)
     return batch.select(chosen), batch.select(~chosen)
 
 
 def cyclic(iteration: int, low: float, high: float, epochs: float, training: Training) -> float:
-    """The cyclic value c; the cycle moves before it is read, so the first value is not the least."""
+    """Return the cyclic value c; the cycle advances before it is read, so it does not begin at its least."""
     return triangular(iteration + 1, low, high, int(epochs * training.iterations_per_epoch))
 
 
@@ -57,19 +57,19 @@ def weighted_loss(
     smoothing: float,
     margin: float,
 ) -> Tensor:
-    """The sum of the named losses of pooled features (N, C), each times its weight; a scalar."""
+    """Compute the weighted sum of the named losses of pooled features (N, C); a scalar."""
     return weighted_sum(named_losses(network, features, batch, weights, smoothing, margin), weights)
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The losses, each times its weight, summed in their order; a scalar."""
+    """Sum the losses, each times its weight, in their order; a scalar."""
     return sum(weights[name] * loss for name, loss in losses.items())
 
 
 def named_losses(
     network: Network, features: Tensor, batch: Batch, names: Iterable[Loss], smoothing: float, margin: float
 ) -> dict[str, Tensor]:
-    """The named losses of pooled features (N, C), scalars."""
+    """Compute the named losses of pooled features (N, C), scalars."""
     losses = {
         "scatter": lambda: intra_domain_scatter(features, batch.domains),
         "shuffle": lambda: inter_domain_shuffle(features, batch.identities, batch.domains),

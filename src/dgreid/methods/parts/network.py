@@ -1,4 +1,4 @@
-"""The strong baseline's network and losses (Luo et al. 2019), which most methods start from."""
+"""The network and losses of the strong baseline (Luo et al. 2019), on which most methods build."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from dgreid.networks.norms import convert
 class Network(nn.Module):
     """Backbone, global average pooling, BNNeck, linear classifier without bias (Luo et al. 2019).
 
-    On CUDA devices that compute in bfloat16 the backbone trains in mixed precision, unless the recipe says
+    On CUDA devices that support bfloat16 the backbone trains in mixed precision, unless the recipe says
     float32; pooled features and everything after them are float32. bfloat16 has float32's range, so no loss
     needs scaling.
     """
@@ -33,11 +33,11 @@ class Network(nn.Module):
         self.backbone.to(memory_format=self.memory_format)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the pooled feature before the neck: what metric losses take."""
+        """Compute the pooled features before the neck, for metric losses: (N, 3, H, W) -> (N, C)."""
         return self.pool(self.maps(images))
 
     def maps(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C, h, w), the backbone's output."""
+        """Compute the backbone's output, (N, 3, H, W) -> (N, C, h, w)."""
         mixed = (
             self.mixed_precision and self.training and images.is_cuda and torch.cuda.is_bf16_supported(False)
         )
@@ -45,28 +45,28 @@ class Network(nn.Module):
             return self.backbone(images.contiguous(memory_format=self.memory_format))
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, C), as the backbone pools."""
+        """Pool maps as the backbone does, (N, C, h, w) -> (N, C)."""
         return pooled(self.backbone, maps)
 
     def logits(self, features: Tensor) -> Tensor:
-        """(N, C) -> (N, classes)."""
+        """Classify pooled features, (N, C) -> (N, classes)."""
         return self.classifier(self.neck(features))
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C), the neck's output: what is compared at test time."""
+        """Compute the neck's output, which is compared at test time: (N, 3, H, W) -> (N, C)."""
         return self.neck(self(images))
 
 
 def pooled(backbone: nn.Module, maps: Tensor) -> Tensor:
-    """(N, C, h, w) -> (N, C): as the backbone pools, by averages if it is a plain module."""
+    """Pool maps as the backbone does, or by averages if it is a plain module: (N, C, h, w) -> (N, C)."""
     return backbone.pool(maps) if isinstance(backbone, Backbone) else average(maps)
 
 
 def with_norm(backbone: nn.Module, name: str) -> nn.Module:
-    """The backbone with its batch norms converted to those of this name in networks/norms.
+    """Convert the batch norms of a backbone to the norm of this name in networks/norms.
 
     Raises:
-        UserError: an unknown name, or a backbone without batch norms to convert.
+        UserError: the name is unknown, or the backbone has no batch norms to convert.
     """
     if name != "batch":
         norm = convert.module(name)
@@ -76,13 +76,13 @@ def with_norm(backbone: nn.Module, name: str) -> nn.Module:
 
 
 def shallow(backbone: nn.Module) -> Callable[[str], bool]:
-    """Whether a module of the backbone, by its name, stands in the stem or in a shallow stage."""
+    """Return a test of module names: whether one belongs to the stem or to a shallow stage."""
     deep = tuple(f"{name}." for name, _ in backbone.stages[backbone.shallow_stages :])
     return lambda name: not name.startswith(deep)
 
 
 def base_losses(network: Network, batch: Batch, smoothing: float, margin: float) -> dict[str, Tensor]:
-    """Cross-entropy with label smoothing, and batch-hard triplet on the features before the neck."""
+    """Compute the cross-entropy with label smoothing and the triplet loss of the features before the neck."""
     features = network(batch.images)
     return {
         "cross_entropy": smoothed_cross_entropy(network.logits(features), batch.identities, smoothing),

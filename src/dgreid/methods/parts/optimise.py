@@ -1,4 +1,4 @@
-"""Optimisers, rates and steps that most methods share."""
+"""Optimisers, learning rates and steps that most methods share."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,8 +20,8 @@ def optimiser(
 ) -> torch.optim.Optimizer:
     """Make the recipe's optimiser at `learning_rate` x the recipe's factor.
 
-    Biases have a rate and, if the recipe says so, a decay of their own. `initial_lr` of each group is its
-    full rate, which `set_rate` scales. `nesterov` is about SGD alone; None: the recipe's.
+    Biases have their own rate and, if the recipe says so, their own decay. `initial_lr` of each group is its
+    full rate, which `set_rate` scales. `nesterov` affects only SGD; None takes the recipe's.
     """
     rate = learning_rate * recipe.learning_rate_factor
     weights, biases = [], []
@@ -38,7 +38,7 @@ def optimiser(
     if recipe.optimiser in ADAMS:
         return ADAMS[recipe.optimiser](groups, amsgrad=recipe.amsgrad)
     nesterov = recipe.nesterov if nesterov is None else nesterov
-    nesterov = nesterov and recipe.momentum > 0  # without momentum it is nothing
+    nesterov = nesterov and recipe.momentum > 0  # torch refuses Nesterov without momentum
     return torch.optim.SGD(groups, momentum=recipe.momentum, nesterov=nesterov)
 
 
@@ -50,7 +50,7 @@ def set_rate(optimiser: torch.optim.Optimizer, recipe: RecipeConfig, task: Task,
 
 
 def descend(loss: Tensor, *optimisers: torch.optim.Optimizer) -> None:
-    """One step of each optimiser down the gradient of `loss`."""
+    """Take one step of each optimiser down the gradient of `loss`."""
     for each in optimisers:
         each.zero_grad(set_to_none=True)
     loss.backward()
@@ -59,5 +59,5 @@ def descend(loss: Tensor, *optimisers: torch.optim.Optimizer) -> None:
 
 
 def gate_optimiser(gates: Mapping[str, nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
-    """Plain SGD, as gates live in [0, 1] whatever the weights do: no momentum, decay or recipe factor."""
+    """Make plain SGD for gates, which stay in [0, 1]: no momentum, no decay, no recipe factor."""
     return torch.optim.SGD(gates.values(), lr=learning_rate)

@@ -1,7 +1,7 @@
-"""Feature extractors. A file `backbones/NAME.py` defines `Options` and `build(options, size)`.
+"""One file per architecture: `backbones/NAME.py` defines `Options` and `build(options, size)`.
 
-Nothing else registers it. Its options are validated when a run is composed; see `dgreid.networks.backbone`
-for what `build` returns.
+Nothing else registers it. A run's options are validated when it is composed; `build` returns a
+`dgreid.networks.backbone.Backbone`.
 """
 
 from importlib import import_module
@@ -22,12 +22,12 @@ Size = tuple[int, int]  # height and width of the images
 
 
 def architectures() -> list[str]:
-    """The modules in this folder."""
+    """List the modules in this folder."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 
 def module(architecture: str) -> ModuleType:
-    """The module of an architecture: `.Options` (its switches) and `.build`.
+    """Import the module of an architecture: `.Options` (its options) and `.build`.
 
     Raises:
         UserError: there is no such architecture.
@@ -38,10 +38,10 @@ def module(architecture: str) -> ModuleType:
 
 
 def read(node: dict[str, Any], where: str = "") -> BackboneOptions:
-    """Validate the values of a backbone by its architecture.
+    """Validate the values of a backbone by its architecture's options.
 
     Raises:
-        UserError: an unknown architecture, or an option that means nothing for it.
+        UserError: the architecture is unknown, or an option has no meaning for it.
     """
     if "architecture" not in node:
         raise UserError(f"{where or node.get('name', 'backbone')}: which architecture? {_known()}")
@@ -54,16 +54,16 @@ def load_backbone(name: str) -> BackboneOptions:
 
 
 def build(options: BackboneOptions, weights: str = "none", size: Size | None = None) -> Backbone:
-    """A feature extractor (N, 3, H, W) -> (N, C, h, w).
+    """Build a feature extractor, (N, 3, H, W) -> (N, C, h, w).
 
     Args:
-        options: of params/backbone.
+        options: the validated values of a file in params/backbone.
         weights: "none" (random, from torch's global generator), "imagenet", or the path of a .safetensors or
             .pt file; see `dgreid.networks.weights`.
-        size: of the images, for networks whose parameters depend on it.
+        size: height and width of the images, for networks whose parameters depend on it.
 
     Raises:
-        UserError: weights that are missing or do not fit; an architecture that needs the size without it.
+        UserError: weights are missing or do not fit, or the architecture needs a size that is not given.
     """
     network = module(options.architecture).build(options, size)
     load(network, weights, options.name)

@@ -1,9 +1,9 @@
 """MobileNetV2 (Sandler et al., CVPR 2018) as person re-identification uses it.
 
-Differs from torchvision's: channels are truncated, int(c * width), not rounded to eights; the first block
-too has an expansion convolution, so that there are 53 norms (17 088 channels at width 1.0, 23 822 at 1.4);
-the stage of 160 channels keeps its resolution by default (`last_stride` 1). The seven stages of the paper
-stand in four layers, as in a ResNet: a layer ends before the next stride. `head` is the last convolution.
+It differs from torchvision's: channels are truncated, int(c * width), not rounded to eights; the first block
+also has an expansion convolution, so that there are 53 norms (17 088 channels at width 1.0, 23 822 at 1.4);
+the stage of 160 channels keeps its resolution by default (`last_stride` 1). The paper's seven stages form
+four layers, as in a ResNet: a layer ends before the next stride. `head` is the last convolution.
 """
 
 import logging
@@ -30,22 +30,24 @@ STAGES = (
     (6, 320, 1, 1),
 )
 LAST_STRIDE_STAGE = 5
-LAYERS = ((0, 1), (2,), (3, 4), (5, 6))  # stages by resolution: 24, 32, 96 and 320 channels at their ends
+LAYERS = ((0, 1), (2,), (3, 4), (5, 6))  # stages by resolution; they end with 24, 32, 96, 320 channels
 
 
 class Options(BackboneOptions):
-    """MobileNetV2's switches."""
+    """MobileNetV2's options."""
 
-    width: float = Field(1.0, gt=0, description="channel multiplier")
-    last_stride: Literal[1, 2] = Field(1, description="of the stage of 160 channels")
-    stem_activation: bool = Field(True, description="an activation after the stem's norm")
+    width: float = Field(1.0, gt=0, description="multiplier of the channels")
+    last_stride: Literal[1, 2] = Field(
+        1, description="stride of the stage with 160 channels; 1 keeps its resolution"
+    )
+    stem_activation: bool = Field(True, description="put an activation after the stem's norm")
 
 
 class MobileNetV2(Backbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = int(1280 * width)."""
 
-    shallow_stages = 3  # up to 96 channels: where DualNorm removes style
-    weight_hint = "for MobileNetV2 x1.4 that is torchreid's mobilenetv2_1.4.pth, its layout is read"
+    shallow_stages = 3  # up to 96 channels; DualNorm removes style in these
+    weight_hint = "for MobileNetV2 x1.4 take torchreid's mobilenetv2_1.4.pth, whose layout is supported"
 
     def __init__(self, width: float = 1.0, last_stride: int = 1, stem_activation: bool = True):
         super().__init__()
@@ -73,12 +75,12 @@ class MobileNetV2(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C, h, w)."""
+        """Compute maps, (N, 3, H, W) -> (N, C, h, w)."""
         x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
         return self.head(x)
 
     def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Rename the tensors of a torchvision or torchreid MobileNetV2; others unchanged."""
+        """Rename the tensors of a torchvision or torchreid MobileNetV2; leave others unchanged."""
         if "features.0.0.weight" in state:
             table, layout = _torchvision_table(), "torchvision"
         elif "conv1.conv.weight" in state:
@@ -87,17 +89,17 @@ class MobileNetV2(Backbone):
             return state
         renamed = rename(state, table)
         log.info("%d tensors renamed from the %s layout", len(renamed), layout)
-        stem = {"stem.bn.weight", "stem.bn.bias"}  # without them the file does not fit anyway
+        stem = {"stem.bn.weight", "stem.bn.bias"}  # without these the file does not fit anyway
         if layout == "torchvision" and stem <= renamed.keys():
             renamed |= _identity_expansion(self, renamed)
-            log.info("first block: an identity stands for the expansion that torchvision does not have")
+            log.info("first block: the expansion, which torchvision does not have, starts as an identity")
         return renamed
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, 3x3 depthwise, 1x1 linear projection; skip if shape is kept.
+    """1x1 expansion, 3x3 depthwise, 1x1 linear projection; a skip if the shape stays.
 
-    `output_norm` is free for a norm of the output, after the addition.
+    A method may set `output_norm` to a norm of the output, after the addition.
     """
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int):
@@ -110,7 +112,7 @@ class InvertedResidual(nn.Module):
         self.output_norm = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H/stride, W/stride)."""
+        """Compute the block, (N, C, H, W) -> (N, C', H/stride, W/stride)."""
         y = self.project(self.depthwise(self.expand(x)))
         return self.output_norm(x + y if self.skip else y)
 
@@ -133,17 +135,17 @@ class ConvNorm(nn.Module):
         self.activation = nn.ReLU6(inplace=True) if active else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', h, w)."""
+        """Compute the layer, (N, C, H, W) -> (N, C', h, w)."""
         return self.activation(self.bn(self.conv(x)))
 
 
 def _identity_expansion(network: MobileNetV2, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6.
+    """Make a 1x1 convolution and a norm that change nothing; the ReLU6 after them follows another ReLU6.
 
-    With running statistics any norm whose affine map undoes them is the identity. In training a norm meets
-    the batch's statistics instead, so its own have to be close to those: the stem's norm puts out Gaussians
-    of mean `bias` and deviation `weight`, about, and ReLU6 clips them. With mean 0 and deviation 1 in their
-    place the first step would cut away what lies below the mean.
+    At test time any norm whose affine map undoes its running statistics is the identity. In training a norm
+    uses the batch's statistics instead, so the running ones must be close to those: the stem's norm outputs
+    approximately Gaussians of mean `bias` and deviation `weight`, which ReLU6 clips. If mean 0 and deviation
+    1 were used instead, the first step would cut off all values below the mean.
     """
     channels = network.layer1[0].expand.conv.out_channels
     mean, variance = clipped_gaussian(state["stem.bn.bias"], state["stem.bn.weight"].abs())
@@ -158,7 +160,7 @@ def _identity_expansion(network: MobileNetV2, state: Mapping[str, Tensor]) -> di
 
 
 def clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple[Tensor, Tensor]:
-    """Mean and variance of a Gaussian clipped to [0, top], each (C,): what ReLU6 makes of a norm's output."""
+    """Compute mean and variance, (C,) each, of a Gaussian clipped to [0, top], as ReLU6 clips it."""
     mean, deviation = mean.double(), deviation.double().clamp_min(1e-12)
     low, high = -mean / deviation, (top - mean) / deviation
     above = torch.special.ndtr(-high)
@@ -171,7 +173,7 @@ def clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple
 
 
 def _torchvision_table() -> dict[str, str]:
-    """torchvision's module names -> ours; its first block lacks the expansion."""
+    """Map torchvision's module names to ours; its first block lacks the expansion."""
     table = {"features.0.0": "stem.conv", "features.0.1": "stem.bn"}
     blocks = [name for stage in _block_names() for name in stage]
     for index, ours in enumerate(blocks):
@@ -187,7 +189,7 @@ def _torchvision_table() -> dict[str, str]:
 
 
 def torchreid_table() -> dict[str, str]:
-    """torchreid's module names -> ours: conv1, then one module per stage, then the head."""
+    """Map torchreid's module names to ours: conv1, then one module per stage, then the head."""
     table = {"conv1.conv": "stem.conv", "conv1.bn": "stem.bn"}
     for stage, blocks in enumerate(_block_names()):
         for repeat, ours in enumerate(blocks):
@@ -202,7 +204,7 @@ def torchreid_table() -> dict[str, str]:
 
 
 def _block_names() -> list[list[str]]:
-    """Our names of a MobileNetV2's blocks, a list for each of the paper's seven stages."""
+    """List our names of the blocks, one list for each of the paper's seven stages."""
     names = []
     for layer, stages in enumerate(LAYERS):
         first = 0
@@ -214,5 +216,5 @@ def _block_names() -> list[list[str]]:
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> MobileNetV2:
-    """MobileNetV2 of the configured width, for images of any size."""
+    """Build a MobileNetV2 of the configured width, for images of any size."""
     return MobileNetV2(options.width, options.last_stride, options.stem_activation)

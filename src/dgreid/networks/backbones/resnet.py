@@ -2,8 +2,8 @@
 
 The stride of a bottleneck sits in its 3x3 convolution; `last_stride` 1 keeps the resolution in layer4.
 
-IBN-Net (Pan et al., ECCV 2018): variant a has half of the channels of every `bn1` in layers 1 to 3 normalised
-by instance, variant b an instance norm in the stem and one after the last addition of layers 1 and 2.
+IBN-Net (Pan et al., ECCV 2018): variant a normalises half of the channels of every `bn1` in layers 1 to 3 by
+instance; variant b has an instance norm in the stem and one after the last addition of layers 1 and 2.
 """
 
 from typing import Literal, Self
@@ -17,25 +17,25 @@ from dgreid.networks.config import BackboneOptions, Ibn
 
 
 class Options(BackboneOptions):
-    """ResNet's switches."""
+    """ResNet's options."""
 
     depth: Literal[18, 34, 50, 101, 152] = Field(description="number of layers")
-    last_stride: Literal[1, 2] = Field(1, description="of layer4")
-    stem_activation: bool = Field(True, description="an activation after the stem's norm")
+    last_stride: Literal[1, 2] = Field(1, description="stride of layer4; 1 keeps its resolution")
+    stem_activation: bool = Field(True, description="put an activation after the stem's norm")
     stem_pool: Literal["padded", "ceil"] = Field(
         "padded",
-        description="padding 1 (torchvision), or none and sizes rounded up (META, ACL)",
+        description="padded: by 1 (torchvision); ceil: no padding, sizes rounded up (META, ACL)",
     )
-    ibn: Ibn = Field("none", description="IBN-Net variant")
+    ibn: Ibn = Field("none", description="variant of IBN-Net")
     ibn_weights: Literal["sliced", "fresh"] = Field(
         "sliced",
-        description="norms of IBN blocks from plain weights: their channels' affine map, or weight 1, bias 0",
+        description="IBN norms from plain weights: their channels' affine maps, or weight 1, bias 0",
     )
 
     @model_validator(mode="after")
     def _every_option_is_read(self) -> Self:
         if self.ibn == "none" and self.ibn_weights != "sliced":
-            raise ValueError("ibn_weights means nothing without ibn: set ibn to a or b, or leave it out")
+            raise ValueError("ibn_weights has no effect without ibn: set ibn to a or b, or leave it out")
         return self
 
 
@@ -51,7 +51,7 @@ DEPTHS = {
 class ResNet(Backbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = 512 or 2048."""
 
-    shallow_stages = 3  # where DualNorm removes style
+    shallow_stages = 3  # DualNorm removes style in these
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ResNet(Backbone):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C, h, w)."""
+        """Compute maps, (N, 3, H, W) -> (N, C, h, w)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
@@ -100,5 +100,5 @@ class ResNet(Backbone):
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNet:
-    """ResNet of the configured depth, for images of any size."""
+    """Build a ResNet of the configured depth, for images of any size."""
     return ResNet(**options.model_dump(exclude=set(BackboneOptions.model_fields)))

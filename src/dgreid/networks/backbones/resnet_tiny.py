@@ -11,27 +11,27 @@ from dgreid.networks.config import BackboneOptions, Ibn
 
 
 class Options(BackboneOptions):
-    """The small ResNet's switches."""
+    """The small ResNet's options."""
 
-    last_stride: Literal[1, 2] = Field(2, description="of the third block")
-    stem_activation: bool = Field(True, description="an activation after the stem's norm")
-    ibn: Ibn = Field("none", description="IBN-Net variant")
+    last_stride: Literal[1, 2] = Field(2, description="stride of the third block; 1 keeps its resolution")
+    stem_activation: bool = Field(True, description="put an activation after the stem's norm")
+    ibn: Ibn = Field("none", description="variant of IBN-Net")
     ibn_weights: Literal["sliced", "fresh"] = Field(
         "sliced",
-        description="norms of IBN blocks from plain weights: their channels' affine map, or weight 1, bias 0",
+        description="IBN norms from plain weights: their channels' affine maps, or weight 1, bias 0",
     )
 
     @model_validator(mode="after")
     def _every_option_is_read(self) -> Self:
         if self.ibn == "none" and self.ibn_weights != "sliced":
-            raise ValueError("ibn_weights means nothing without ibn: set ibn to a or b, or leave it out")
+            raise ValueError("ibn_weights has no effect without ibn: set ibn to a or b, or leave it out")
         return self
 
 
 class ResNetTiny(Backbone):
     """(N, 3, H, W) -> (N, 128, H/8, W/8), or H/4, W/4 with `last_stride` 1.
 
-    Every block is a stage. What IBN-Net does in its shallow layers happens in blocks 0 and 1.
+    Every block is a stage. Blocks 0 and 1 stand for the shallow layers of IBN-Net.
     """
 
     shallow_stages = 2
@@ -63,7 +63,7 @@ class ResNetTiny(Backbone):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 128, h, w)."""
+        """Compute maps, (N, 3, H, W) -> (N, 128, h, w)."""
         return self.blocks(self.relu(self.bn1(self.conv1(x))))
 
     def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -74,5 +74,5 @@ class ResNetTiny(Backbone):
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNetTiny:
-    """The one size there is, for images of any size."""
+    """Build the network, for images of any size."""
     return ResNetTiny(**options.model_dump(exclude=set(BackboneOptions.model_fields)))

@@ -1,8 +1,8 @@
-"""Normalisation layers for (N, C, H, W) features, and what converts a network to them.
+"""Normalisation layers for (N, C, H, W) features, and the functions that convert a network to them.
 
-A file NAME.py with a line `LAYER = ...` is what `method.norm: NAME` means: `LAYER(channels)` makes the layer.
-The public names are forwarded when first asked for; code of this package imports the files themselves, so
-that a run depends on the norms it executes and on no others.
+`method.norm: NAME` means the file NAME.py, which has a line `LAYER = ...`: `LAYER(channels)` makes the layer.
+The public names below are imported only on first use; code of this package imports the files directly, so
+that a run depends only on the norms that it executes.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""LDA's Anti-Normalisation: an image loses its own style and gets the one the bank has of a domain."""
+"""LDA's Anti-Normalisation: replaces an image's style by the one that the bank holds of a domain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ from dgreid.networks.norms.buffer_bank import BankNorm2d
 
 
 def anti_normalise(x: Tensor, mean: Tensor, var: Tensor, eps: float = 1e-5, unbiased: bool = False) -> Tensor:
-    """AN of the LDA poster, (N, C, H, W) -> (N, C, H, W), of the type of x.
+    """Apply AN of the LDA poster, (N, C, H, W) -> (N, C, H, W), of the type of x.
 
     (x - m) / sqrt(v + eps) * sqrt(var + eps) + mean, with m, v the mean and variance of every image's
-    channel, through which gradients flow. A constant channel becomes `mean`.
+    channel; gradients flow through them. A constant channel becomes `mean`.
 
     Args:
         x: features before a norm.
-        mean: (N, C), the statistics to give each image, `var` likewise.
-        var: a variance, not a standard deviation.
+        mean: (N, C), the mean that each image's channels get.
+        var: (N, C), likewise; a variance, not a standard deviation.
         eps: added to both variances.
         unbiased: v divides by H W - 1.
     """
@@ -37,12 +37,12 @@ def anti_normalise(x: Tensor, mean: Tensor, var: Tensor, eps: float = 1e-5, unbi
 class AntiNorm2d(BankNorm2d):
     """In Network-A, Anti-Normalisation towards a domain j of the bank, in one of three readings.
 
-    `replace`: AN takes the place of the norm, and its output has the scale of domain j's convolution output.
-    Where trained convolutions put out what lies below 0, an activation behind it cuts it away.
-    `pre_bn`: AN is followed by domain j's batch norm, running statistics and affine map, in which j cancels:
-    together they are an instance norm with the shared affine map.
-    `pre_mixture`: the norm behind it has the bank's averages over domains, in which j does not cancel. At
-    test time, where AN has them too, this also is an instance norm with the shared affine map.
+    `replace`: AN replaces the norm, and its output has the scale of domain j's convolution output. If a
+    trained convolution's outputs are mostly negative, the next activation zeroes them. `pre_bn`: domain j's
+    batch norm (running statistics and affine map) follows AN. Domain j then cancels: together they are an
+    instance norm with the shared affine map. `pre_mixture`: the norm after AN uses the bank's averages over
+    domains, so that j does not cancel. At test time AN uses these averages too, and this also is an instance
+    norm with the shared affine map.
     """
 
     def __init__(
@@ -56,10 +56,12 @@ class AntiNorm2d(BankNorm2d):
     ):
         super().__init__(channels, domains, eps, momentum)
         self.mode, self.unbiased = mode, unbiased
-        self.partners: Tensor | None = None  # (N,) the domain j of each image; None: all of them
+        self.partners: Tensor | None = (
+            None  # (N,) the domain j of each image; None: the average of all domains
+        )
 
     def align(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Normalise for Network-A, (N, C, H, W) -> (N, C, H, W)."""
         mean, var = self.style(len(x))
         y = anti_normalise(x, mean, var, self.eps, self.unbiased)
         if self.mode == "replace":
@@ -70,22 +72,22 @@ class AntiNorm2d(BankNorm2d):
         return ((y - mean[..., None, None]) * weight + self.bias[:, None, None]).to(x.dtype)
 
     def style(self, images: int) -> tuple[Tensor, Tensor]:
-        """Mean and variance to give to each of `images` images, two of (N, C).
+        """Return the mean and variance that each of `images` images gets, two of (N, C).
 
-        Those of their partners; without partners, as at test time, the bank averaged over its domains.
+        They are those of its partner domain, or, without partners (at test time), the average over domains.
         """
         if self.partners is not None:
             return self.bank_mean[self.partners], self.bank_var[self.partners]
         return self.mixture(images)
 
     def mixture(self, images: int) -> tuple[Tensor, Tensor]:
-        """The bank's means and variances averaged over domains, for each of so many images, two of (N, C)."""
+        """Average the bank's means and variances over domains, repeated for each image, two of (N, C)."""
         return self.bank_mean.mean(0).expand(images, -1), self.bank_var.mean(0).expand(images, -1)
 
 
 @contextmanager
 def towards(network: nn.Module, partners: Tensor) -> Iterator[None]:
-    """Inside, Network-A gives the images of a batch the style of the domains `partners` (N,)."""
+    """Let Network-A give the images of a batch the style of the domains `partners` (N,), inside the block."""
     layers = [module for module in network.modules() if isinstance(module, AntiNorm2d)]
     for layer in layers:
         layer.partners = partners

@@ -1,4 +1,4 @@
-"""What MetaBIN's batch-instance norm and the one of Nam and Kim have in common: statistics and modes."""
+"""The base of MetaBIN's batch-instance norm and of Nam and Kim's: statistics and modes."""
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from dgreid.networks.norms.fused import (
 
 
 class BatchInstance(nn.Module):
-    """Statistics and modes; a subclass owns the affine parameters.
+    """Computes statistics and handles modes; a subclass owns the affine parameters.
 
-    The batch branch follows `train()` (statistics of the batch, running ones updated), `hold(network)`
+    The batch branch obeys `train()` (statistics of the batch, running ones updated), `hold(network)`
     (statistics of the batch, running ones untouched) and `eval()` (running ones). The instance branch always
     uses the image's own statistics.
     """
@@ -30,14 +30,15 @@ class BatchInstance(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weight and bias of the batch, then of the instance branch, (C,) each; for 1x1 maps or larger."""
+        """Return weight and bias of the batch branch, then of the instance branch, (C,) each."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), of the type of x; statistics are computed in float32 or better.
+        """Normalise (N, C, H, W) -> (N, C, H, W), of the type of x; statistics are in float32 or better.
 
         Raises:
-            ValueError: not a 4-D input of this many channels, or one value per channel in training.
+            ValueError: the input is not 4-D with this many channels, or has one value per channel in
+            training.
         """
         if x.dim() != 4 or x.shape[1] != self.channels:
             raise ValueError(f"expected an input (N, {self.channels}, H, W), got {tuple(x.shape)}")
@@ -65,5 +66,5 @@ class BatchInstance(nn.Module):
         self.running_var.lerp_(unbiased_var.to(self.running_var.dtype), self.momentum)
 
     def extra_repr(self) -> str:
-        """Shown by print(network)."""
+        """Describe the layer for print(network)."""
         return f"{self.channels}, eps={self.eps}, momentum={self.momentum}"

@@ -1,4 +1,4 @@
-"""Batch-instance normalisation as MetaBIN has it: an affine map for each branch."""
+"""MetaBIN's batch-instance normalisation, with an affine map for each branch."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from dgreid.networks.norms.batch_instance import BatchInstance
 class BatchInstanceNorm2d(BatchInstance):
     """MetaBIN's layer: y = balance * BN(x) + (1 - balance) * IN(x), per channel (MetaBIN, eq. 2).
 
-    Parameters, (C,) each: `balance` (the gate, initially 1: pure BN; whoever optimises it keeps it in
-    [0, 1]), `batch_weight`, `batch_bias`, `instance_weight`, `instance_bias`. Buffers: `running_mean`,
-    `running_var` of the batch branch. `balance` can be overridden for one forward by
-    `torch.func.functional_call`. Differentiable once, unless `double_differentiable` is set.
+    Parameters, (C,) each: `balance` (the gate, initially 1: pure BN; the code that optimises it must keep it
+    in [0, 1]), `batch_weight`, `batch_bias`, `instance_weight`, `instance_bias`. Buffers: `running_mean`,
+    `running_var` of the batch branch. `torch.func.functional_call` can override `balance` for one forward
+    pass. Differentiable once, unless `double_differentiable` is set.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
@@ -23,7 +23,7 @@ class BatchInstanceNorm2d(BatchInstance):
         self.instance_bias = nn.Parameter(torch.zeros(channels))
 
     def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Each branch has its own; the instance branch of a 1x1 map is 0, as released."""
+        """Return each branch's own map; the instance branch of a 1x1 map is 0, as released."""
         bias = self.instance_bias * 0 if one_pixel else self.instance_bias
         return self.batch_weight, self.batch_bias, self.instance_weight, bias
 

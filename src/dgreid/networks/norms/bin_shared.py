@@ -1,4 +1,4 @@
-"""Batch-instance normalisation as Nam and Kim have it: one affine map for both branches."""
+"""Nam and Kim's batch-instance normalisation, with one affine map for both branches."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from dgreid.networks.norms.batch_instance import BatchInstance
 class SharedBatchInstanceNorm2d(BatchInstance):
     """Nam and Kim (NeurIPS 2018): y = weight * (balance * x_B + (1 - balance) * x_I) + bias.
 
-    x_B and x_I are normalised by batch and by instance; one affine map for both. `balance` starts at 1.
+    x_B is normalised by batch, x_I by instance. The gate, `balance`, starts at 1.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
@@ -18,7 +18,7 @@ class SharedBatchInstanceNorm2d(BatchInstance):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def affine(self, one_pixel: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The same for both branches; autograd adds their gradients."""
+        """Return the same map for both branches; autograd adds their gradients."""
         return self.weight, self.bias, self.weight, self.bias
 
     @torch.no_grad()

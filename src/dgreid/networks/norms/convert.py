@@ -1,4 +1,4 @@
-"""Converts the batch norms of a network to other norms."""
+"""Convert the batch norms of a network to other norms."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from dgreid.errors import UserError, unknown
 
 
 def names() -> list[str]:
-    """What `method.norm` may say: `batch`, and the files in this folder with a line `LAYER = ...`."""
+    """List the values of `method.norm`: `batch`, and the files in this folder with a line `LAYER = ...`."""
     files = Path(__file__).parent.glob("[a-z]*.py")
     return sorted(
         ["batch", *(path.stem for path in files if re.search(r"^LAYER = ", path.read_text(), re.M))]
@@ -21,7 +21,7 @@ def names() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The module of a norm, imported by name: only runs that use a norm depend on its file.
+    """Import the module of a norm by name, so that only runs that use a norm depend on its file.
 
     Raises:
         UserError: there is no norm of this name.
@@ -34,7 +34,7 @@ def module(name: str) -> ModuleType:
 def plain_norms(
     network: nn.Module, only: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[str, nn.BatchNorm2d]]:
-    """The plain `BatchNorm2d`s of a network with their dotted names, but for those that `only` rejects."""
+    """Yield a network's plain `BatchNorm2d`s with their dotted names, except those that `only` rejects."""
     for name, norm in network.named_modules():
         if type(norm) is nn.BatchNorm2d and (only is None or only(name)):
             yield name, norm
@@ -47,19 +47,19 @@ def convert_norms(
 ) -> nn.Module:
     """Replace every `BatchNorm2d` of `network` by `factory(channels)`; in place, except at the root.
 
-    What a new layer takes over from the trained batch norm is its own rule, its method `adopt(norm)`; a layer
-    without one starts afresh. Device, type and mode (train, eval) are kept.
+    A new layer's method `adopt(norm)`, if it has one, takes over values of the trained batch norm; other
+    layers start afresh. Device, type and mode (train, eval) are kept.
 
     Args:
         network: any network with plain batch norms.
         factory: a norm class, or a function of the channel count.
-        only: keeps the norms whose dotted name it rejects.
+        only: takes a dotted name; norms for which it is false are not replaced.
 
     Returns:
         The network, or the new layer if `network` is itself a batch norm.
 
     Raises:
-        UserError: there is nothing to convert; the network would be trained under another norm's title.
+        UserError: there is no batch norm to convert; a run would be trained under another norm's name.
     """
     chosen = list(plain_norms(network, only))
     if not chosen:
@@ -80,7 +80,7 @@ def convert_norms(
 
 @torch.no_grad()
 def copy_channels(norm: nn.BatchNorm2d, channels: slice, to: nn.Module) -> None:
-    """Give the norm `to` the affine map and, if it has any, the running statistics of some channels."""
+    """Copy some channels' affine map and, if the norm `to` has any, running statistics."""
     for name in ("weight", "bias", "running_mean", "running_var"):
         if getattr(to, name) is not None:  # instance norms have no running statistics
             getattr(to, name).copy_(getattr(norm, name)[channels])

@@ -9,52 +9,52 @@ r_I = (v + eps)^-1/2, r_B = (var + eps)^-1/2, A = rho g_B r_B and
 
     a[n,c] = A + (1 - rho) g_I r_I            c[n,c] = A (m - mu) + rho b_B + (1 - rho) b_I.
 
-One pass for the statistics and one for y, instead of three full-size intermediates; backward keeps x and
-vectors only. The form a (x - m) + c does not cancel where |m| >> sqrt(v), as a x + b would.
+This takes one pass for the statistics and one for y, instead of three full-size intermediates; backward keeps
+only x and vectors. The form a (x - m) + c does not lose precision if |m| >> sqrt(v), as a x + b would.
 """
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Elements worked on at a time on a CPU (1/2 MiB of float32): the passes over one part then meet in the cache.
+# Elements per step on a CPU (1/2 MiB of float32), so that a part stays in the cache between passes.
 PART = 2**17
 
 
 def precise(x: Tensor) -> torch.dtype:
-    """The type statistics of `x` are computed in: never half precision."""
+    """Return the type in which statistics of `x` are computed: never half precision."""
     return x.dtype if x.dtype == torch.float64 else torch.float32
 
 
 def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population variance of every image's channel, (N, C, H, W) -> two of (N, C)."""
+    """Compute mean and population variance of every image's channel, (N, C, H, W) -> two of (N, C)."""
     rows, parts = _rows(x.detach())  # (N*C, L) or (N, C, L)
     mean = rows.new_empty((*rows.shape[:-1], 1), dtype=precise(x))
     norm = torch.empty_like(mean)
     for part in parts:
         torch.mean(rows[part], -1, keepdim=True, dtype=mean.dtype, out=mean[part])
-        # two passes, from centred values: E[x^2] - E[x]^2 would cancel
+        # two passes, from centred values, because E[x^2] - E[x]^2 loses precision
         torch.linalg.vector_norm(rows[part] - mean[part], dim=-1, keepdim=True, out=norm[part])
     return mean.view(x.shape[:2]), norm.square_().div_(rows.shape[-1]).view(x.shape[:2])
 
 
 def batch_statistics(means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
-    """Batch mean and population variance from those of its images, two of (N, C) -> two of (C,)."""
+    """Compute a batch's mean and population variance from its images', two of (N, C) -> two of (C,)."""
     mean = means.mean(0)
     return mean, variances.mean(0) + (means - mean).square().mean(0)
 
 
 class BatchInstanceMixture(torch.autograd.Function):
-    """y of the module's docstring, with a hand-written backward (first order only).
+    """Computes y of the module's docstring, with a hand-written backward (first order only).
 
-    `apply(x, m, v, mu, var, rho, g_B, b_B, g_I, b_I, from_batch, eps)`: x is (N, C, H, W), m and v
-    are (N, C), the others (C,). m, v are constants for autograd, but the gradient of x contains what flows
-    through them, and through mu, var if `from_batch` says that these are the batch's own.
+    `apply(x, m, v, mu, var, rho, g_B, b_B, g_I, b_I, from_batch, eps)`: x is (N, C, H, W), m and v are (N,
+    C), the others (C,). m and v get no gradient of their own; the gradient of x includes the part through
+    them, and the part through mu and var if `from_batch`: these are then the batch's statistics.
     """
 
     @staticmethod
     def forward(ctx, x, m, v, mu, var, rho, g_b, b_b, g_i, b_i, from_batch, eps):
-        """y, of the shape and type of x."""
+        """Compute y, of the shape and type of x."""
         r_b, r_i = (var + eps).rsqrt(), (v + eps).rsqrt()  # (C,), (N, C)
         ctx.save_for_backward(x, m, mu, r_b, r_i, rho, g_b, b_b, g_i, b_i)
         ctx.from_batch = from_batch
@@ -64,7 +64,7 @@ class BatchInstanceMixture(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dy):
-        """Two sums per image and channel, then one elementwise pass, which is left out if x needs none."""
+        """Compute two sums per image and channel, then one elementwise pass if x needs a gradient."""
         x, m, mu, r_b, r_i, rho, g_b, b_b, g_i, b_i = ctx.saved_tensors
         need = ctx.needs_input_grad
         length = x.shape[2] * x.shape[3]  # L
@@ -94,11 +94,11 @@ class BatchInstanceMixture(torch.autograd.Function):
 
 
 def differentiable_mixture(x, statistics, rho, g_b, b_b, g_i, b_i, eps) -> tuple[Tensor, Tensor, Tensor]:
-    """The same y in plain operations: differentiable any number of times, and what torch.compile likes.
+    """Compute the same y by plain operations: differentiable any number of times, and for torch.compile.
 
     Args:
         x: (N, C, H, W).
-        statistics: (mu, var) to use for the batch branch, or None for those of the batch.
+        statistics: (mu, var) of the batch branch; None: those of the batch.
         rho: (C,), as the four affine vectors after it.
         g_b: weight of the batch branch.
         b_b: bias of the batch branch.
@@ -107,7 +107,7 @@ def differentiable_mixture(x, statistics, rho, g_b, b_b, g_i, b_i, eps) -> tuple
         eps: added to variances.
 
     Returns:
-        y (N, C, H, W), and mu, var (C,) that were used.
+        y (N, C, H, W), and the mu, var (C,) that it used.
     """
     wide = x.to(precise(x))
     m = wide.mean((2, 3))  # (N, C)
@@ -119,25 +119,25 @@ def differentiable_mixture(x, statistics, rho, g_b, b_b, g_i, b_i, eps) -> tuple
 
 
 def _coefficients(m, mu, r_b, r_i, rho, g_b, b_b, g_i, b_i) -> tuple[Tensor, Tensor]:
-    """a and c, (N, C) each."""
+    """Compute a and c, (N, C) each."""
     A = rho * g_b * r_b  # (C,)
     return A + (1 - rho) * g_i * r_i, A * (m - mu) + rho * b_b + (1 - rho) * b_i
 
 
 def in_parts(x: Tensor) -> bool:
-    """Part by part pays where a cache is to be hit; elsewhere fewer, larger operations do."""
+    """Return whether to work in parts: CPUs gain if a part fits the cache, GPUs prefer large operations."""
     return x.device.type == "cpu"
 
 
 def _empty(x: Tensor) -> Tensor:
-    """An output like x that `_rows` views without a copy."""
+    """Make an output like x that `_rows` can view without a copy."""
     return torch.empty_like(
         x, memory_format=torch.contiguous_format if in_parts(x) else torch.preserve_format
     )
 
 
 def _rows(x: Tensor) -> tuple[Tensor, list[slice]]:
-    """x with its positions last, (..., L), and the parts of it to work on one after the other."""
+    """Reshape x to put its positions last, (..., L), and return the parts to process one by one."""
     if not in_parts(x):
         return x.flatten(2), [slice(None)]  # (N, C, L), in any memory format
     rows = x.contiguous().view(x.shape[0] * x.shape[1], -1)  # (N*C, L)
@@ -146,15 +146,15 @@ def _rows(x: Tensor) -> tuple[Tensor, list[slice]]:
 
 
 def _columns(rows: Tensor, *vectors: Tensor) -> list[Tensor]:
-    """(N, C) vectors in the shape of `rows` with one position: (N*C, 1) or (N, C, 1)."""
+    """Reshape (N, C) vectors like `rows`, with one position: (N*C, 1) or (N, C, 1)."""
     return [vector.contiguous().view(*rows.shape[:-1], 1) for vector in vectors]
 
 
 def _affine(x: Tensor, m: Tensor, a: Tensor, c: Tensor) -> Tensor:
-    """a (x - m) + c."""
+    """Compute a (x - m) + c."""
     rows, parts = _rows(x)
     m, a, c = _columns(rows, m, a, c)
-    result = _empty(x)  # autograd wants a tensor of its own, no view of one
+    result = _empty(x)  # autograd needs a tensor that is not a view
     out, _ = _rows(result)
     for part in parts:
         if out.dtype == m.dtype:
@@ -165,7 +165,7 @@ def _affine(x: Tensor, m: Tensor, a: Tensor, c: Tensor) -> Tensor:
 
 
 def _sums(dy: Tensor, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of dy and of dy (x - m) over positions, (N, C) each."""
+    """Sum dy and dy (x - m) over positions, (N, C) each."""
     rows, parts = _rows(x)
     gradient, _ = _rows(dy)
     (m,) = _columns(rows, m)
@@ -177,11 +177,11 @@ def _sums(dy: Tensor, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _input_gradient(dy: Tensor, x: Tensor, m: Tensor, a: Tensor, p: Tensor, q: Tensor) -> Tensor:
-    """a dy + p (x - m) + q."""
+    """Compute a dy + p (x - m) + q."""
     rows, parts = _rows(x)
     gradient, _ = _rows(dy)
     m, a, p, q = _columns(rows, m, a, p, q)
-    result = _empty(x)  # autograd wants a tensor of its own, no view of one
+    result = _empty(x)  # autograd needs a tensor that is not a view
     out, _ = _rows(result)
     for part in parts:
         if out.dtype == m.dtype:

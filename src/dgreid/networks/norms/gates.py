@@ -1,4 +1,4 @@
-"""The gates of batch-instance norms, `balance` to users: 1 is all batch norm, 0 all instance norm."""
+"""The gates of batch-instance norms, parameter `balance`: 1 is pure batch norm, 0 pure instance norm."""
 
 from collections.abc import Mapping
 
@@ -10,27 +10,27 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 
 def gates_of(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The gates of a network, by parameter name, in forward order: (C,) each."""
+    """Find the gates of a network, by parameter name, in forward order: (C,) each."""
     return {name: gate for name, gate in network.named_parameters() if name.endswith(".balance")}
 
 
 @torch.no_grad()
 def clamp_gates(gates: Mapping[str, nn.Parameter]) -> None:
-    """Put gates back into [0, 1] after a step, in place."""
+    """Clamp gates to [0, 1] after a step, in place."""
     for gate in gates.values():
         gate.clamp_(0, 1)
 
 
 def straight_through_clamp(x: Tensor) -> Tensor:
-    """x clamped to [0, 1], with the gradient of the identity.
+    """Clamp x to [0, 1], with the gradient of the identity.
 
-    A clamp inside the graph would give gates that sit at a bound, where all of them start, no gradient.
+    A plain clamp would give no gradient to gates beyond a bound, and all gates start at one.
     """
-    return x.detach().clamp(0, 1) + (x - x.detach())  # the bracket is exactly zero
+    return x.detach().clamp(0, 1) + (x - x.detach())  # the bracket is exactly 0
 
 
 def gate_trace(network: nn.Module) -> dict[str, float]:
-    """Mean and spread over channels of every layer's gates as they stand (MetaBIN, figure S6)."""
+    """Compute mean and standard deviation of every layer's gates over channels (MetaBIN, figure S6)."""
     gates = [gate.detach() for gate in gates_of(network).values()]
     means = {f"balance_mean_{layer}": float(gate.mean()) for layer, gate in enumerate(gates, 1)}
     spreads = {f"balance_std_{layer}": float(gate.std(correction=0)) for layer, gate in enumerate(gates, 1)}
@@ -50,7 +50,7 @@ def gate_table(network: nn.Module) -> list[dict]:
 
 
 def layer_row(number: int, name: str, balance: np.ndarray) -> dict:
-    """One row of the table; balance is (C,)."""
+    """Make one row of the table; `balance` is (C,)."""
     measures = {"mean": balance.mean()}
     measures |= dict(zip(QUANTILES, np.quantile(balance, list(QUANTILES.values())), strict=True))
     measures |= {"at_0": (balance <= 0).mean(), "at_1": (balance >= 1).mean()}

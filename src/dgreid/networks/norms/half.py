@@ -1,4 +1,4 @@
-"""A norm that gives half of the channels to batch and half to instance normalisation."""
+"""A norm that normalises half of the channels by batch and half by instance."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from dgreid.networks.norms.instance import InstanceNorm2d
 
 
 class HalfInstanceNorm2d(nn.Module):
-    """First ceil(C / 2) channels through BN, the others through IN ("BN+IN half" of MetaBIN, table 5)."""
+    """Normalises the first ceil(C / 2) channels by BN, the others by IN (MetaBIN, table 5: BN+IN half)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -17,11 +17,11 @@ class HalfInstanceNorm2d(nn.Module):
         self.instance = InstanceNorm2d(channels - self.split)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Normalise (N, C, H, W) -> (N, C, H, W)."""
         return torch.cat([self.batch(x[:, : self.split]), self.instance(x[:, self.split :])], 1)
 
     def adopt(self, norm: nn.BatchNorm2d) -> None:
-        """The batch half takes over its channels; the instance half keeps weight 1, bias 0."""
+        """Take over a trained batch norm for the batch half; the instance half keeps weight 1, bias 0."""
         copy_channels(norm, slice(0, self.split), self.batch)
 
 

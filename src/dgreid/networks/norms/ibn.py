@@ -1,4 +1,4 @@
-"""IBN-Net's norm, and what IBN networks take from weight files (Pan et al., ECCV 2018)."""
+"""IBN-Net's norm (Pan et al., ECCV 2018), and how IBN networks load weight files."""
 
 import logging
 from collections.abc import Mapping
@@ -14,44 +14,44 @@ from dgreid.networks.norms.instance import InstanceNorm2d
 log = logging.getLogger(__name__)
 
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
-COUNTER = "num_batches_tracked"  # read by no norm with a fixed momentum
+COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
 class IBN(nn.Module):
-    """IBN-Net (Pan et al., ECCV 2018): first half of the channels through IN, second half through BN.
+    """Normalises the first half of the channels by IN, the second half by BN.
 
     Raises:
-        UserError: an odd number of channels, which the original cannot split either.
+        UserError: the number of channels is odd, which the original cannot split either.
     """
 
     def __init__(self, channels: int):
         super().__init__()
         if channels % 2:
-            raise UserError(f"IBN: {channels} channels cannot be halved; use it where the width is even.")
+            raise UserError(f"IBN: {channels} channels cannot be halved; choose a network of even widths.")
         self.split = channels // 2
         self.instance = InstanceNorm2d(self.split)
         self.batch = nn.BatchNorm2d(self.split)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Normalise (N, C, H, W) -> (N, C, H, W)."""
         return torch.cat([self.instance(x[:, : self.split]), self.batch(x[:, self.split :])], 1)
 
     def adopt(self, norm: nn.BatchNorm2d) -> None:
-        """Both halves take over their channels' affine map, the batch half also the running statistics."""
+        """Take over a batch norm: both halves its affine map, the batch half also its running statistics."""
         copy_channels(norm, slice(0, self.split), self.instance)
         copy_channels(norm, slice(self.split, None), self.batch)
 
 
 def adapt_weights(network: nn.Module, state: Mapping[str, Tensor], how: str) -> dict[str, Tensor]:
-    """Rename IBN-Net's tensors, and give IBN and instance norms their part of plain batch norms.
+    """Rename IBN-Net's tensors, and split plain batch norms into IBN and instance norms.
 
-    Norms that variant b has where a plain ResNet has none stay at weight 1, bias 0.
+    Norms of variant b that a plain ResNet does not have stay at weight 1, bias 0.
 
     Args:
-        network: with IBN or instance norms.
+        network: a network with IBN or instance norms.
         state: tensors by name, of a plain ResNet, of IBN-Net's release, or ours.
-        how: `sliced`, the affine map of their channels (and the batch halves the running statistics), or
-            `fresh`, nothing.
+        how: `sliced`: norms take the affine map of their channels, and batch halves the running statistics;
+            `fresh`: they take nothing.
     """
     state, plain, added = rename(state, _ibn_net_table(network)), 0, 0
     for name, norm in network.named_modules():
@@ -66,12 +66,12 @@ def adapt_weights(network: nn.Module, state: Mapping[str, Tensor], how: str) -> 
             state |= {f"{name}.{tensor}": value for tensor, value in norm.state_dict().items()}
             added += 1
     if plain or added:
-        log.info("plain batch norms into %d IBN norms: %s; %d norms added afresh", plain, how, added)
+        log.info("%d plain batch norms became IBN norms (%s); %d new norms start afresh", plain, how, added)
     return state
 
 
 def _sliced(norm: nn.Module, plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What an IBN or instance norm takes from a plain batch norm of its width."""
+    """Select the tensors that an IBN or instance norm takes from a plain batch norm of its width."""
     if not isinstance(norm, IBN):
         return {"weight": plain["weight"], "bias": plain["bias"]}
     instance = {f"instance.{tensor}": plain[tensor][: norm.split] for tensor in ("weight", "bias")}
@@ -79,7 +79,7 @@ def _sliced(norm: nn.Module, plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _ibn_net_table(network: nn.Module) -> dict[str, str]:
-    """IBN-Net's module names -> ours; its other names are torchvision's, which are ours."""
+    """Map IBN-Net's module names to ours; its other names are torchvision's, which we share."""
     table = {}
     for name, norm in network.named_modules():
         if isinstance(norm, IBN):

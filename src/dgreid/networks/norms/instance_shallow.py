@@ -1,4 +1,4 @@
-"""Instance normalisation in the stem and the shallow stages alone; elsewhere batch norms stay."""
+"""Instance normalisation in the stem and the shallow stages only; deeper batch norms stay."""
 
 from dgreid.networks.norms.instance import InstanceNorm2d
 

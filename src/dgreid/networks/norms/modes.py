@@ -1,4 +1,4 @@
-"""Modes of a network's norms: without a trace in running statistics, or twice differentiable."""
+"""Modes of a network's norms: running statistics held, or twice differentiable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from torch import nn
 
 @contextmanager
 def hold(network: nn.Module) -> Iterator[None]:
-    """Norms in training mode use the statistics of the batch they see, and leave running ones untouched.
+    """Make norms in training mode use batch statistics without updating running ones, inside the block.
 
-    For every norm with running statistics, also plain `BatchNorm1d` and `BatchNorm2d`. Norms in eval mode
-    go on using running statistics.
+    This holds for every norm with running statistics, also plain `BatchNorm1d` and `BatchNorm2d`. Norms in
+    eval mode still use their running statistics.
     """
     tracking = [m for m in network.modules() if getattr(m, "track_running_stats", False)]
     for module in tracking:
@@ -24,7 +24,7 @@ def hold(network: nn.Module) -> Iterator[None]:
 
 
 def differentiate_twice(network: nn.Module, twice: bool = True) -> None:
-    """Whether gradients of gradients are wanted: fused layers then compute by plain operations."""
+    """Set whether gradients of gradients are needed; fused layers then compute by plain operations."""
     for module in network.modules():
         if hasattr(module, "double_differentiable"):
             module.double_differentiable = twice

@@ -11,16 +11,17 @@ COMPONENTS = ("in", "ln", "bn")
 
 
 class SwitchableNorm2d(nn.Module):
-    """Statistics mixed from instance, layer and batch ones by a softmax per layer.
+    """Mixes instance, layer and batch statistics by a softmax per layer.
 
     y = weight * (x - mean) / sqrt(var + eps) + bias, where mean and var are convex combinations of the
-    components' with their own logits, `mean_logits` and `var_logits` (K,), all 1 at first. The instance
-    variance is the unbiased one; layer and batch moments are derived from the instance ones. Running
-    statistics start at 0, keep 90 % of themselves at an update, and replace only the batch component at test.
+    components' moments, weighted by the softmax of `mean_logits` and `var_logits` (K,), all initially 1. The
+    instance variance is unbiased; layer and batch moments are derived from the instance ones. Running
+    statistics start at 0, keep 90 % of their value in an update, and replace only the batch component at test
+    time.
 
     Args:
         channels: C.
-        components: which of "in", "ln", "bn" to mix; ("in", "bn") is the two-way form.
+        components: those of "in", "ln", "bn" to mix; ("in", "bn") is the two-way form.
         eps: added to the variance.
         momentum: share of the new value in the running statistics (the original's 0.9 is the share kept).
     """
@@ -42,7 +43,7 @@ class SwitchableNorm2d(nn.Module):
         self.register_buffer("running_var", torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Normalise (N, C, H, W) -> (N, C, H, W)."""
         wide = x if x.dtype == torch.float64 else x.float()  # statistics never in half precision
         own_mean = wide.mean((2, 3))  # (N, C)
         centred = wide - own_mean[..., None, None]
@@ -57,7 +58,7 @@ class SwitchableNorm2d(nn.Module):
         return (centred * scale[..., None, None] + shift[..., None, None]).to(x.dtype)
 
     def _moments(self, mean: Tensor, var: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Component -> its mean and variance, from those of each map; they broadcast to (N, C)."""
+        """Compute each component's mean and variance from those of each map; they broadcast to (N, C)."""
         square = var + mean.square()
         layer = mean.mean(1, keepdim=True)  # (N, 1)
         moments = {"in": (mean, var), "ln": (layer, square.mean(1, keepdim=True) - layer.square())}

@@ -1,4 +1,4 @@
-"""Switchable normalisation between instance and batch statistics, without the layer's."""
+"""Switchable normalisation between instance and batch statistics, without layer statistics."""
 
 from functools import partial
 

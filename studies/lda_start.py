@@ -1,19 +1,19 @@
 """What Anti-Normalisation does to a network that ImageNet trained, before LDA's first iteration.
 
 LDA learns on the miniature benchmark from scratch, but collapsed on `open_small` from ImageNet's weights. Two
-explanations. AN in the place of a norm gives back the mean that its convolution has, and where that lies far
-below 0 the activation behind it cuts the channel away: then most channels of some activation are 0 everywhere
-(`dead`) and people are told apart worse, but not with AN before a norm (`pre_bn`, `pre_mixture`). Or it is
-the affine map that is missing: then `replace`, affine map kept, is as good as `pre_bn`.
+explanations. AN in the place of a norm restores the mean of the convolution before it; if that is far below
+0, the next activation zeroes the channel. Then most channels of some activation are 0 everywhere (`dead`) and
+Rank-1 falls, but not with AN before a norm (`pre_bn`, `pre_mixture`). Or the affine map is what is missing:
+then `replace` with the affine map kept is as good as `pre_bn`.
 
     dgreid select open_small && snakemake --cores all data/protocols/open_small/train.parquet
-    python benchmarks/lda_start.py
+    python -m studies.lda_start
 
-Seconds; needs the data and weights of `open_small` (partial data).
+Takes seconds; needs the data and weights of `open_small` (partial data).
 """
 
+import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,9 +31,10 @@ from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig, load_run
 from dgreid.runs.run import build
 from dgreid.runs.training import task_of
+from studies.common import RESULTS
 
-RESULT = Path("benchmarks/results/lda_start.json")
-DATASET, PEOPLE, IMAGES = "cuhk01", 24, 4
+RESULT = RESULTS / "lda_start.json"
+DATASET, IDENTITIES, IMAGES = "cuhk01", 24, 4
 SYSTEMS = {  # words of the run; the affine map is this file's
     "no AN": ["method.an_mode=none"],
     "pre_bn": ["method.an_mode=pre_bn"],
@@ -65,7 +66,7 @@ def keep_affine(network: nn.Module) -> None:
 def embed_and_look(method: Method, images: Tensor) -> tuple[Tensor, list[float]]:
     """Network-A's features, (N, C), and for each activation the per cent of its channels that are dead.
 
-    Dead are channels that are 0 at 99.9 % of all places.
+    A channel is dead if it is 0 at 99.9 % of all places.
     """
     shares = []
 
@@ -84,16 +85,16 @@ def embed_and_look(method: Method, images: Tensor) -> tuple[Tensor, list[float]]
 
 
 def rank1(features: Tensor, labels: np.ndarray) -> float:
-    """Per cent of images whose nearest other image is of the same person."""
+    """Per cent of images whose nearest other image is of the same identity."""
     near = F.normalize(features) @ F.normalize(features).T
     return 100 * float((labels[near.fill_diagonal_(-2).argmax(1).numpy()] == labels).mean())
 
 
 def photographs(config: RunConfig) -> tuple[Tensor, np.ndarray]:
-    """(PEOPLE x IMAGES, 3, H, W) and their identities."""
+    """(IDENTITIES x IMAGES, 3, H, W) and their identities."""
     rows, _ = read_training(PROTOCOLS / config.protocol.name)
     rows = rows[rows["dataset"] == DATASET]
-    chosen = rows.groupby("identity").head(IMAGES).head(PEOPLE * IMAGES)
+    chosen = rows.groupby("identity").head(IMAGES).head(IDENTITIES * IMAGES)
     pixels = Pack.open(DATASET, config.image)[chosen["row"].to_numpy()]
     return normalise(torch.from_numpy(pixels)), chosen["identity"].to_numpy()
 
@@ -117,8 +118,13 @@ def measure(name: str) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     found = {name: measure(name) for name in SYSTEMS}
-    setting = f"{PEOPLE} people x {IMAGES} images of {DATASET}, training mode, before the first iteration"
+    setting = (
+        f"{IDENTITIES} identities x {IMAGES} images of {DATASET}, training mode, before the first iteration"
+    )
     with whole(RESULT) as part:
         part.write_text(
             json.dumps({"data": "partial", "setting": setting, "systems": found}, indent=1) + "\n"

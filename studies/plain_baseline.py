@@ -1,11 +1,11 @@
-"""The baseline as one would write it in an afternoon, on open_small: what `erm` must not be worse than.
+"""The baseline as one would write it in an afternoon, on open_small: `erm` must not be worse.
 
-Nothing of the project but its tables and packed pixels: torchvision's MobileNetV2 with its own 52 norms,
-random batches of 4 people x 4 images from each of the four sources, 600 steps of SGD at .01 with a short
+Of the project only its tables and packed pixels: torchvision's MobileNetV2 with its own 52 norms,
+random batches of 4 identities x 4 images from each of the four sources, 600 steps of SGD at .01 with a short
 warm-up, cross-entropy with label smoothing and batch-hard triplet, ranking by a plain sort. Beside it stand
-the runs of `erm` in reports/metrics that searched the same splits. Needs the protocol and the ImageNet file.
+the runs of `erm` in reports/metrics on the same splits. Needs the protocol and the ImageNet file.
 
-    dgreid select open_small && snakemake --cores all && python benchmarks/plain_baseline.py
+    dgreid select open_small && snakemake --cores all && python -m studies.plain_baseline
 """
 
 import argparse
@@ -22,9 +22,11 @@ from torch.nn import functional as F
 from dgreid.files import whole
 from dgreid.images.pack import Pack
 from dgreid.networks.vision import models
+from dgreid.paths import METRICS, PROTOCOLS, WEIGHTS
 from dgreid.protocols import read_protocol
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import load_run
+from studies.common import RESULTS
 
 ITERATIONS, WARMUP, RATE, PADDING = 600, 60, 0.01, 5
 RUN = ["method=erm", "backbone=mobilenet_v2_x1_0_last2", "protocol=open_small"]
@@ -37,7 +39,7 @@ class Plain(nn.Module):
         super().__init__()
         network = models.mobilenet_v2()
         network.classifier = nn.Identity()
-        network.load_state_dict(load_file("data/weights/mobilenet_v2_x1_0_imagenet.safetensors"))
+        network.load_state_dict(load_file(WEIGHTS / "mobilenet_v2_x1_0_imagenet.safetensors"))
         self.features = network.features
         self.neck = nn.BatchNorm1d(1280)
         self.classifier = nn.Linear(1280, classes, bias=False)
@@ -54,10 +56,10 @@ def pixels(images: np.ndarray) -> Tensor:
     ]
 
 
-def batch(people: list[list[np.ndarray]], rng: np.random.Generator) -> np.ndarray:
-    """Rows of 4 people of each source, 4 images each."""
+def batch(identities: list[list[np.ndarray]], rng: np.random.Generator) -> np.ndarray:
+    """Rows of 4 identities of each source, 4 images each."""
     rows = []
-    for source in people:
+    for source in identities:
         for i in rng.choice(len(source), 4, replace=False):
             rows.append(rng.choice(source[i], 4, replace=len(source[i]) < 4))
     return np.concatenate(rows)
@@ -88,7 +90,7 @@ def train(seed: int, images: np.ndarray, identities: np.ndarray, domains: np.nda
     """600 steps."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    people = [
+    by_source = [
         [np.flatnonzero(identities == i) for i in np.unique(identities[domains == domain])]
         for domain in np.unique(domains)
     ]
@@ -96,7 +98,7 @@ def train(seed: int, images: np.ndarray, identities: np.ndarray, domains: np.nda
     optimiser = torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
     for iteration in range(ITERATIONS):
         optimiser.param_groups[0]["lr"] = RATE * min(1, (iteration + 1) / WARMUP)
-        rows = batch(people, rng)
+        rows = batch(by_source, rng)
         labels = torch.from_numpy(identities[rows])
         features = network(pixels(augment(images[rows], rng)))
         logits = network.classifier(network.neck(features))
@@ -110,7 +112,7 @@ def train(seed: int, images: np.ndarray, identities: np.ndarray, domains: np.nda
 
 
 @torch.inference_mode()
-def search(network: Plain, query, gallery, packs: dict[str, Pack]) -> tuple[float, float]:
+def evaluate(network: Plain, query, gallery, packs: dict[str, Pack]) -> tuple[float, float]:
     """Rank-1 and mAP of one split by sorting, percent; every query has its matches in another camera."""
 
     def embed(frame) -> Tensor:
@@ -130,12 +132,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
-    parser.add_argument("--again", action="store_true", help="train the script's seeds that are there again")
+    parser.add_argument("--again", action="store_true", help="train seeds again that the result already has")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plain_baseline.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "plain_baseline.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    protocol = read_protocol(Path("data/protocols/open_small"))
+    protocol = read_protocol(PROTOCOLS / "open_small")
     image = load_run(RUN).image
     parts = load_protocol("open_small")
     names = sorted({part.dataset for part in (*parts.sources, *parts.targets)})
@@ -155,7 +157,7 @@ def main() -> None:
             continue
         network = train(seed, images, *labels)
         scores = {
-            target: [search(network, *pair, packs) for pair in splits]
+            target: [evaluate(network, *pair, packs) for pair in splits]
             for target, splits in protocol.targets.items()
         }
         seeds.append(
@@ -167,7 +169,7 @@ def main() -> None:
             target: [round(node["rank1"], 2), round(node["mAP"], 2)]
             for target, node in report["targets"].items()
         }
-        for path in sorted(Path("reports/metrics").glob("erm-mobilenet_v2_x1_0_last2-open_small-s*.json"))
+        for path in sorted(METRICS.glob("erm-mobilenet_v2_x1_0_last2-open_small-s*.json"))
         for report in [json.loads(path.read_text())]
     ]
     result = {"data": protocol.kind, "columns": ["rank1", "mAP"], "plain": seeds, "erm": ours}

@@ -1,86 +1,85 @@
-"""Why do MetaBIN and M3L not stand where the papers have them, on the miniature benchmark? Controls.
+"""Why do MetaBIN and M3L rank lower on the miniature benchmark than in the papers? Controls.
 
-Starts from the runs of selection `story` and trains a few more on the same data, seeds and budget. Written
-down before each of them was run (known then: the story's tables, and that gates end at .97 on average):
+Starts from the runs of selection `story` and trains a few more on the same data, seeds and budget. What
+follows was written before each of them was run (known then: the story's tables, and that gates end at .97 on
+average):
 
 A. What separates BIN (Rank-1 50.3) from MetaBIN (48.6)?
-   `gates`: both learners' networks (MetaBIN's layer) searched with other gates, the running statistics
+   `gates`: both learners' networks (MetaBIN's layer) evaluated with other gates, the running statistics
    estimated anew each time. If the gates separate the two, exchanging them moves Rank-1 by more than 2
    points, and learned gates are more than 2 points above the best constant. Expected: neither.
    `erm_bin`: MetaBIN's layer, its gates trained by the base loss as BIN's are. Expected: the effect of the
    gates' learner, same layer, has an interval that covers 0.
    `bin, gates held at .5`: if gate learning matters on this benchmark, it falls 5 points below BIN.
    Expected: no.
-   `held` and `unseen`: new people of the source and of the target domains, galleries of equal size. The paper
-   says that jointly trained gates over-fit the sources: then the joint learner's held - unseen is above the
-   meta-learner's by more than 3 points. Expected: no.
+   `held` and `unseen`: new identities of the source and of the target domains, galleries of equal size. The
+   paper says that jointly trained gates over-fit the sources: then the joint learner's held - unseen is above
+   the meta-learner's by more than 3 points. Expected: no.
    `gates x10`: ten times the gates' rate for both learners. If 300 iterations are too short for gates at .1,
    the meta-learner gains more than 3 points on the joint one by it. Expected: undecided.
-   `600 iterations`, added when `held` had shown BIN's lead over BN (17) among new people of the sources too:
-   if that lead is speed of learning, it shrinks to less than half with twice the budget. Expected: yes. If
-   MetaBIN is behind BIN because its gates need time, it gains more by it than BIN does. Expected: undecided.
-B. The story gave M3L MetaBIN's batches first, 4 people of each domain where its release has 16. Why was M3L
+   `600 iterations`, added when `held` had shown BIN's lead over BN (17) among new identities of the sources
+   too: if that lead is speed of learning, it shrinks to less than half with twice the budget. Expected: yes.
+   If MetaBIN is behind BIN because its gates need time, it gains more by it than BIN does. Expected:
+   undecided.
+B. The story gave M3L MetaBIN's batches first, 4 identities of each domain; its release has 16. Why was M3L
    without meta-learning (18.4) below its baseline (33.5) then, and M3L (16.1) with it? All `4 people`:
    `held` of both: if they fail to learn, it is as far down as `unseen`; if they fail to generalise, not.
    `m3l_global_fc_baseline`: every domain forwarded by itself as in M3L, but a linear classifier. If batch
    norms of 16 images are the reason, it stays within 5 points of 18.4; if the memory, within 5 of 33.5.
-   (A later reading: it cannot clear those norms, which a memory may suffer from and a classifier not.)
+   (A later reading: it cannot clear those norms, which may harm a memory and not a classifier.)
    `warm`: both baselines from the backbone that `erm_m3l` trained with another seed, in the place of
    ImageNet's. If the start is the reason, M3L's gaps to `erm_m3l` shrink to less than half.
    `triplet alone`, added when the classifier had reached 36.2: M3L's baseline without its memory. If the
    memory merely adds nothing, this stays within 5 points of 18.4; if the memory does harm, it is above. And
    from the warm start, added when it was above: if the memory does no harm then, it is not above again.
-C. M3L's own batches, added when a frozen network's memory was found to name training images no better than by
-   chance under batch norms of 16 images, and far better under norms of 64: if noisy norms are what hurts the
-   memory, the gap of M3L without meta-learning to the baseline with the same batches shrinks to less than
-   half of 15.2. Expected: yes. The story has these batches since; the rate was chosen anew for them, by the
-   training loss of `m3l_baseline`, before any target was searched.
+C. M3L's own batches, added when a frozen network's memory was found to identify training images no better
+   than by chance under batch norms of 16 images, and far better under norms of 64: if noisy norms are what
+   hurts the memory, the gap of M3L without meta-learning to the baseline with the same batches shrinks
+   to less than half of 15.2. Expected: yes. The story has these batches since; the rate was chosen anew for
+   them, by the training loss of `m3l_baseline`, before any target was evaluated.
    `own rate`, added when M3L stood 38 points below: its inner step has the outer one's rate, and the recipe's
    is too large for it (training loss). If that is why, the gap to the baseline shrinks to less than half.
    `no MetaBN`, `full MAML`, `first order`, added when one seed at its own rate had 35.5 and still did not fit
-   its training people, one seed each: which part of M3L is it? Where gradients are small its inner step is
+   its training identities, one seed each: which part of M3L is it? If gradients are small its inner step is
    316 rates long, so second-order gradients may drown the others. Then `first order` fits (above 60), the
    other two do not. Expected: yes.
    `m3l_baseline, M3L's own rate`, added when two of the three had not fitted either: does the rate that M3L
    bears alone keep a method from fitting in 300 iterations? Then this is nearer to M3L than to the baseline
    at its rate. Expected: yes (known: it ends one seed with three times the training loss, of M3L a quarter).
 
-    dgreid select story && snakemake --cores all && python benchmarks/story.py
+    dgreid select story && snakemake --cores all && python -m studies.story
 
-Runs and scores that are there are not made again; delete them for that. About 90 core-minutes in all.
+Existing runs and scores are kept; delete them to make them again. About 90 core-minutes in all.
 """
 
 import argparse
 import json
 import logging
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dgreid.evaluation.runner import run_protocol, summarise
 from dgreid.evaluation.statistics import paired_difference
 from dgreid.files import whole
 from dgreid.images.normalise import normalise
 from dgreid.methods.base import Method
-from dgreid.methods.parts.optimise import gates_of
 from dgreid.miniature.render import World
-from miniature import SOURCES, TARGETS, pairs, rank1
-from story_memory import memory, standing_still
-from story_systems import (
-    CPU,
+from dgreid.networks.norms.gates import gates_of
+from studies.common import RESULTS, SOURCES, TARGETS, pairs, rank1
+from studies.story_gates import PROBED, probes
+from studies.story_memory import memory, standing_still
+from studies.story_runs import (
     HELD_GATES,
     OWN_RATE,
     SEEDS,
-    SYSTEMS,
     UNTRAINED,
+    VARIANTS,
     begun,
-    pack,
     protocol,
+    targets,
     trained,
 )
 
@@ -123,35 +122,26 @@ QUESTIONS = [  # first - second
     ("m3l_baseline, triplet alone, 4 people, warm", "erm_m3l, 4 people, warm"),
     ("erm_m3l, 4 people, warm", "erm_m3l, 4 people"),
 ]
-PROBED = {"erm_bin": "metabin", "metabin": "erm_bin"}  # and whose gates it is given
 
 
 # ------------------------------------------------------------------------------------------- measuring
 @cache
-def new_people(domain: str) -> Tensor:
-    """(120, 3, 64, 32): 60 people whom no data set shows, by two cameras each."""
+def new_identities(domain: str) -> Tensor:
+    """(120, 3, 64, 32): 60 identities of no data set, two cameras each."""
     images = pairs(World(domain))  # (60, 2, 64, 32, 3)
     return normalise(torch.from_numpy(images.reshape(-1, *images.shape[2:])))
 
 
 @torch.inference_mode()
-def search_new(method: Method, domain: str) -> float:
-    features = method.embed(new_people(domain)).float()
+def evaluate_new(method: Method, domain: str) -> float:
+    features = method.embed(new_identities(domain)).float()
     return rank1(features.reshape(len(features) // 2, 2, -1))
 
 
-def targets(method: Method) -> dict[str, float]:
-    """Rank-1 of the four targets and their average, per cent."""
-    node = summarise(run_protocol(method, protocol(), pack, CPU))
-    return {target: round(each["rank1"], 2) for target, each in node["targets"].items()} | {
-        "average": round(node["average"]["rank1"], 2)
-    }
-
-
 def scores(method: Method) -> dict:
-    """All that is measured of a trained network; new people beside the targets' own."""
+    """Everything measured of a trained network: the targets, and new identities of all domains."""
     held, unseen = (
-        round(fmean(search_new(method, domain) for domain in domains), 2) for domains in (SOURCES, TARGETS)
+        round(fmean(evaluate_new(method, domain) for domain in domains), 2) for domains in (SOURCES, TARGETS)
     )
     node = {"rank1": targets(method), "held": held, "unseen": unseen, "gap": round(held - unseen, 2)}
     gates = gates_of(method)
@@ -163,47 +153,6 @@ def scores(method: Method) -> dict:
             "mean per layer": [round(float(gate.detach().mean()), 3) for gate in gates.values()],
         }
     return node
-
-
-# ----------------------------------------------------------------------------------------------- gates
-@torch.no_grad()
-def set_gates(method: Method, rule: Callable[[str, Tensor], Tensor]) -> None:
-    for name, gate in gates_of(method).items():
-        gate.copy_(rule(name, gate))
-
-
-@torch.no_grad()
-def estimate_statistics(method: Method) -> None:
-    """Running statistics from one pass over all training images, mixed, in training mode, 64 at a time."""
-    rows = protocol().train
-    images = np.concatenate(
-        [pack(dataset)[part["row"].to_numpy()] for dataset, part in rows.groupby("dataset")]
-    )
-    order = np.random.default_rng(0).permutation(len(images))
-    method.train()
-    for chosen in np.array_split(order, len(order) // 64):
-        method.embed(normalise(torch.from_numpy(images[chosen])))
-    method.eval()
-
-
-def probes(seed: int, name: str) -> dict[str, dict[str, float]]:
-    """A trained network searched with other gates than its own."""
-    other = {gate: value.detach() for gate, value in gates_of(trained(PROBED[name], seed)).items()}
-    stem = next(iter(other))
-    rules = {
-        "learned": lambda gate, value: value,
-        f"{PROBED[name]}'s": lambda gate, value: other[gate],
-        "learned in the stem, else 1": lambda gate, value: value if gate == stem else torch.ones_like(value),
-    }
-    for constant in (0.0, 0.25, 0.5, 0.75, 1.0):
-        rules[f"{constant:g}"] = lambda gate, value, constant=constant: torch.full_like(value, constant)
-    found = {}
-    for title, rule in rules.items():
-        method = trained(name, seed)
-        set_gates(method, rule)
-        estimate_statistics(method)
-        found[title] = targets(method)
-    return found
 
 
 # -------------------------------------------------------------------------------------------- reporting
@@ -252,10 +201,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS, metavar="NAME")
+    parser.add_argument("--runs", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--probes", nargs="*", default=["gates", "memory"], choices=["gates", "memory"])
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/story.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "story.json")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
@@ -279,7 +228,7 @@ def main() -> None:
         with whole(chosen.out) as part:
             part.write_text(json.dumps(found, indent=1) + "\n")
 
-    for name in chosen.systems:
+    for name in chosen.runs:
         for seed in map(str, chosen.seeds):
             if seed not in systems.setdefault(name, {}):
                 systems[name][seed] = scores(trained(name, int(seed)))

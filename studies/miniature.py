@@ -1,13 +1,13 @@
-"""Is the drawn data honest? Checks with the renderer, pixels and a small network; no method of the package.
+"""Is the miniature benchmark honest? Checks by the renderer, pixels and a small network of its own.
 
-Identity must be in the person (not in the place), far from trivial, and harder in unseen domains than in
-seen ones because of style. Settings are fixed beforehand and equal for every norm; nothing is selected.
+What identifies a person must be the person, not the background; it must be far from trivial, and harder in
+unseen domains than in seen ones because of style. Settings were fixed beforehand and are equal for every
+norm; nothing is selected.
 
-    python benchmarks/miniature.py --seed 0 --training-seed 0
+    python -m studies.miniature --seed 0 --training-seed 0
 """
 
 import argparse
-import io
 import json
 import time
 from dataclasses import asdict, replace
@@ -17,20 +17,17 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from dgreid.miniature.render import Shot, World
-from dgreid.miniature.style import jpeg
+from studies.common import CAMERAS, HEIGHT, IDENTITIES, RESULTS, SOURCES, TARGETS, WIDTH, image, pairs, rank1
 
-SOURCES = ("mini_market1501", "mini_cuhk02", "mini_cuhk03", "mini_cuhksysu")
-TARGETS = ("mini_viper", "mini_prid2011", "mini_grid", "mini_ilids")
-PEOPLE, CAMERAS, SHOTS = 60, 4, 2
+SHOTS = 2  # of each identity by each camera, in training
 SETTINGS = {
     "iterations": 300, "warmup": 60, "learning_rate": 2e-3, "weight_decay": 5e-3, "batch": 64,
-    "smoothing": 0.1, "margin": 0.3, "height": 64, "width": 32, "shift": 4,
+    "smoothing": 0.1, "margin": 0.3, "height": HEIGHT, "width": WIDTH, "shift": 4,
 }  # fmt: skip
-FACTORS = {  # fields of a style that are taken over from a target domain
+FACTORS = {  # fields of a style, taken over from a target domain together
     "light": ("red", "blue", "tint", "exposure"),
     "tone": ("saturation", "contrast", "gamma", "haze"),
     "quality": ("blur", "lines", "noise", "quality"),
@@ -40,31 +37,12 @@ FACTORS = {  # fields of a style that are taken over from a target domain
 
 
 # ------------------------------------------------------------------------------------------------ data
-def image(world: World, shot: Shot, person: bool = True, silhouette: bool = False) -> np.ndarray:
-    """A (64, 32, 3) uint8 image, compressed with the domain's JPEG quality."""
-    drawn = world.draw(shot, person)
-    pixels = drawn.pixels
-    if silhouette:
-        pixels = np.repeat((drawn.mask[..., None] * 255).astype(np.uint8), 3, -1)
-    picture = Image.open(io.BytesIO(jpeg(Image.fromarray(pixels), world.style.quality)))
-    return np.asarray(picture.resize((SETTINGS["width"], SETTINGS["height"]), Image.Resampling.BICUBIC))
-
-
 def training(worlds: list[World], **options) -> np.ndarray:
-    """(domains, people, cameras, shots, 64, 32, 3) uint8."""
+    """(domains, identities, cameras, shots, 64, 32, 3) uint8."""
     return np.stack([
         [[[image(w, Shot(f"train {p}", c, s), **options) for s in range(SHOTS)] for c in range(CAMERAS)]
-         for p in range(PEOPLE)] for w in worlds
+         for p in range(IDENTITIES)] for w in worlds
     ])  # fmt: skip
-
-
-def pairs(world: World, **options) -> np.ndarray:
-    """(people, 2, 64, 32, 3) uint8: people held out of training, seen by two random cameras."""
-    shots = []
-    for person in range(PEOPLE):
-        two = np.random.default_rng([world.seed, person]).permutation(CAMERAS)[:2]
-        shots.append([image(world, Shot(f"held {person}", int(camera)), **options) for camera in two])
-    return np.array(shots)
 
 
 def swapped(name: str, other: World, factor: str, seed: int, spread: float) -> World:
@@ -133,15 +111,15 @@ def triplet(features: Tensor, labels: Tensor) -> Tensor:
 
 
 def train(data: np.ndarray, norm: str, seed: int, log: str, memorise: bool = False) -> tuple[Network, float]:
-    """Train on (domains, people, images per person, H, W, 3). Returns the network and the last loss.
+    """Train on (domains, identities, images of each, H, W, 3); returns the network and the last loss.
 
     `memorise` leaves out smoothing, triplets and augmentation: the easiest way to learn whatever is there.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    domains, people, per_person = data.shape[:3]
-    images = tensor(data).reshape(domains * people, per_person, 3, *data.shape[-3:-1])
-    network = Network(domains * people, NORMS[norm])
+    domains, identities, per_identity = data.shape[:3]
+    images = tensor(data).reshape(domains * identities, per_identity, 3, *data.shape[-3:-1])
+    network = Network(domains * identities, NORMS[norm])
     length, warm = SETTINGS["iterations"], SETTINGS["warmup"]
     optimiser = torch.optim.AdamW(
         network.parameters(), SETTINGS["learning_rate"], weight_decay=SETTINGS["weight_decay"]
@@ -152,9 +130,9 @@ def train(data: np.ndarray, norm: str, seed: int, log: str, memorise: bool = Fal
     started, losses = time.perf_counter(), []
     for _ in range(length):
         chosen = np.concatenate(
-            [d * people + rng.permutation(people)[: 16 // domains] for d in range(domains)]
+            [d * identities + rng.permutation(identities)[: 16 // domains] for d in range(domains)]
         )
-        which = np.stack([rng.permutation(per_person)[:4] for _ in chosen])  # (16, 4)
+        which = np.stack([rng.permutation(per_identity)[:4] for _ in chosen])  # (16, 4)
         batch, labels = (
             images[chosen[:, None], which].flatten(0, 1),
             torch.from_numpy(chosen).repeat_interleave(4),
@@ -187,16 +165,8 @@ def augment(batch: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------ measuring
-def rank1(features: Tensor) -> float:
-    """Rank-1 in per cent over (people, 2, C) features, both directions, cosine, gallery of all people."""
-    a, b = F.normalize(features[:, 0], dim=1), F.normalize(features[:, 1], dim=1)
-    scores, truth = a @ b.T, torch.arange(len(a))
-    hits = (scores.argmax(1) == truth).float().mean() + (scores.argmax(0) == truth).float().mean()
-    return float(hits) * 50
-
-
 @torch.no_grad()
-def search(network: Network, images: np.ndarray) -> float:
+def evaluate(network: Network, images: np.ndarray) -> float:
     return rank1(network(tensor(images))[1].reshape(len(images), 2, -1))
 
 
@@ -207,11 +177,11 @@ def pixels(images: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def naming(network: Network, data: np.ndarray) -> float:
-    """Per cent of images given to the right person among those of their own domain. (D, P, n, H, W, 3)."""
-    domains, people, per_person = data.shape[:3]
-    logits = network(tensor(data))[2].reshape(domains, people * per_person, domains, people)
-    truth = torch.arange(people).repeat_interleave(per_person)
+def identified(network: Network, data: np.ndarray) -> float:
+    """Per cent of images (D, P, n, H, W, 3) assigned to the right identity among those of their domain."""
+    domains, identities, per_identity = data.shape[:3]
+    logits = network(tensor(data))[2].reshape(domains, identities * per_identity, domains, identities)
+    truth = torch.arange(identities).repeat_interleave(per_identity)
     return 100 * float(np.mean([(logits[d, :, d].argmax(1) == truth).float().mean() for d in range(domains)]))
 
 
@@ -220,16 +190,16 @@ def mean(values) -> float:
 
 
 def story(norm: str, spread: float, seed: int, training_seed: int, extras: bool) -> dict:
-    """Train on four sources; search held-out people of sources and people of targets."""
+    """Train on four sources; evaluate on held-out identities of the sources and on those of the targets."""
     sources = [World(name, seed, spread) for name in SOURCES]
     targets = [World(name, seed, spread) for name in TARGETS]
     data = training(sources).reshape(
-        len(SOURCES), PEOPLE, CAMERAS * SHOTS, SETTINGS["height"], SETTINGS["width"], 3
+        len(SOURCES), IDENTITIES, CAMERAS * SHOTS, SETTINGS["height"], SETTINGS["width"], 3
     )
     held = {world.domain: pairs(world) for world in sources}
     unseen = {world.domain: pairs(world) for world in targets}
     network, loss = train(data, norm, training_seed, f"{norm}, spread {spread}")
-    scores = {name: round(search(network, images), 1) for name, images in {**held, **unseen}.items()}
+    scores = {name: round(evaluate(network, images), 1) for name, images in {**held, **unseen}.items()}
     result = {
         "loss": loss,
         "held": mean(scores[n] for n in SOURCES),
@@ -241,13 +211,13 @@ def story(norm: str, spread: float, seed: int, training_seed: int, extras: bool)
     result["raw_pixels"] = {
         "held": mean(map(pixels, held.values())), "unseen": mean(map(pixels, unseen.values())),
     }  # fmt: skip
-    result["fed_background_only"] = mean(search(network, pairs(world, person=False)) for world in sources)
+    result["fed_background_only"] = mean(evaluate(network, pairs(world, person=False)) for world in sources)
     change = result["change_when_one_factor_is_a_target's"] = {}
     for factor in (*FACTORS, "all but clothes"):
         worlds = [swapped(a, b, factor, seed, spread) for a, b in zip(SOURCES, targets, strict=True)]
-        change[factor] = round(mean(search(network, pairs(world)) for world in worlds) - result["held"], 1)
+        change[factor] = round(mean(evaluate(network, pairs(world)) for world in worlds) - result["held"], 1)
     single, _ = train(data[:1], norm, training_seed, f"{norm}, {SOURCES[0]} alone")
-    alone = {name: round(search(single, images), 1) for name, images in {**held, **unseen}.items()}
+    alone = {name: round(evaluate(single, images), 1) for name, images in {**held, **unseen}.items()}
     result["trained_on_one_domain"] = {
         "domain": SOURCES[0], "own_held": alone[SOURCES[0]],
         "other_domains": mean(v for name, v in alone.items() if name != SOURCES[0]), "per_domain": alone,
@@ -256,25 +226,30 @@ def story(norm: str, spread: float, seed: int, training_seed: int, extras: bool)
 
 
 def trained_on(seed: int, training_seed: int, what: str, **options) -> dict:
-    """Train to name people from background or silhouette alone; the cameras' second shots are the test."""
+    """Train to identify by background or silhouette alone; the cameras' second shots are the test."""
     data = training([World(name, seed) for name in SOURCES], **options)  # (D, P, cameras, shots, ...)
     first, second = data[:, :, :, 0], data[:, :, :, 1]
     network, _ = train(first, "bn", training_seed, f"trained on {what}", memorise=True)
-    return {"train": round(naming(network, first), 1), "other_shots": round(naming(network, second), 1)}
+    return {
+        "train": round(identified(network, first), 1),
+        "other_shots": round(identified(network, second), 1),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn benchmark")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the generated benchmark")
     parser.add_argument("--training-seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/miniature.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "miniature.json")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     seed, training_seed = chosen.seed, chosen.training_seed
     started = time.perf_counter()
     results = {
         "data_kind": "miniature", "seed": seed, "training_seed": training_seed, "settings": SETTINGS,
-        "chance": round(100 / PEOPLE, 1), "unit": "Rank-1, per cent; gallery of 60 people",
+        "chance": round(100 / IDENTITIES, 1), "unit": "Rank-1, per cent; gallery of 60 identities",
         "bn": story("bn", 1.0, seed, training_seed, extras=True),
         "in": story("in", 1.0, seed, training_seed, extras=False),
         "bn_without_style_spread": story("bn", 0.0, seed, training_seed, extras=False),
@@ -294,7 +269,6 @@ def main() -> None:
     }
     results["styles"] = {name: asdict(World(name, seed).style) for name in (*SOURCES, *TARGETS)}
     results["seconds"] = round(time.perf_counter() - started)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps({k: v for k, v in results.items() if k not in ("styles", "settings")}, indent=1))
 

@@ -1,0 +1,37 @@
+"""An option that nothing reads is refused by name, as are norms on a network that has none."""
+
+import pytest
+import tiny
+
+from dgreid.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "named"),
+    [
+        ("erm", {"gate_learning_rate": 0.2}, "gate_learning_rate means nothing with batch norms"),
+        ("erm_ce", {"margin": 0.5}, "margin means nothing without the loss triplet"),
+        ("mldg", {"gate_learning_rate": 0.2}, "gate_learning_rate"),
+        ("metabin_joint", {"first_iteration_base_steps": 3}, "means nothing with method.base_step=joint"),
+        ("m3l_baseline", {"meta_grad": "maml"}, "meta_grad means nothing without meta-learning"),
+        ("m3l_no_metabn", {"std": "deviation"}, "std means nothing without MetaBN"),
+        (
+            "m3l_global_fc",
+            {"temperature": 0.1},
+            "temperature means nothing with method.identification",
+        ),
+        ("m3l_memory_only", {"margin": 0.5}, "margin means nothing without the triplet loss"),
+        ("lda_no_anti", {"an_partner": "sample"}, "an_partner means nothing without Anti-Normalisation"),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused(method, changes, named):
+    tiny.set_up(tiny.config(method))  # as shipped it is fine
+    with pytest.raises(UserError, match=named):
+        tiny.set_up(tiny.config(method, changes=changes))
+
+
+def test_options_of_another_architecture_or_without_effect_are_refused():
+    with pytest.raises(UserError, match=r"resnet18\.width"):
+        tiny.backbones.read(tiny.read("backbone", "resnet18") | {"width": 2.0})
+    with pytest.raises(UserError, match="ibn_weights means nothing without ibn"):
+        tiny.backbones.read(tiny.read("backbone", "resnet_tiny") | {"ibn_weights": "fresh"})
