@@ -34,7 +34,8 @@ for name in ("erm_in", "metabin", "lda", "dualnorm"):  # what it cannot be is sa
         raise AssertionError(f"{name} trained a network without norms or stages")
 """
 PARTS = """
-import numpy as np, tiny_metrics
+import numpy as np
+from helpers.metrics import node
 from pathlib import Path
 from PIL import Image
 from dgreid import params
@@ -66,7 +67,7 @@ protocol = load_protocol("campus")
 assert [source.dataset for source in protocol.sources] == ["mini_market1501", "mini_cuhk02"]
 assert protocol.targets[0].split_set == "campus/official"
 assert len(tables.describe("m3l_losses").parts[0].rows) == 1
-metrics = {run["run"]: run for run in (tiny_metrics.node("erm", seed, 50.0) for seed in (0, 1))}
+metrics = {run["run"]: run for run in (node("erm", seed, 50.0) for seed in (0, 1))}
 assert "speed" in [figure.name for figure in figures.draw("mine", metrics, {}, Path("figures"))]
 print("all")
 """

@@ -1,9 +1,9 @@
 """An option that nothing reads is refused by name, as are norms on a network that has none."""
 
 import pytest
-import tiny
 
 from dgreid.errors import UserError
+from helpers import tiny
 
 
 @pytest.mark.parametrize(
