@@ -33,5 +33,5 @@ def test_an_option_that_nothing_reads_is_refused(method, changes, named):
 def test_options_of_another_architecture_or_without_effect_are_refused():
     with pytest.raises(UserError, match=r"resnet18\.width"):
         tiny.backbones.read(tiny.read("backbone", "resnet18") | {"width": 2.0})
-    with pytest.raises(UserError, match="ibn_weights means nothing without ibn"):
+    with pytest.raises(UserError, match="ibn_weights has no effect without ibn"):
         tiny.backbones.read(tiny.read("backbone", "resnet_tiny") | {"ibn_weights": "fresh"})
