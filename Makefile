@@ -9,8 +9,8 @@ help: ## this list
 reproduce: .venv/installed ## fresh machine: .venv, pinned dependencies, then the miniature benchmark
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all && echo "Now open reports/index.html"
 
-test: .venv/installed ## fresh machine: .venv, pinned dependencies, then pytest
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
+test: .venv/installed ## fresh machine: .venv, pinned dependencies, then pytest on all cores
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n auto --dist worksteal
 
 lint: .venv/installed ## ruff and snakefmt
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow

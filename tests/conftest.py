@@ -3,6 +3,10 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("helpers")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -44,13 +44,17 @@ def same(a: dict, b: dict) -> bool:
 
 
 def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[str]]:
-    """Reason -> what learns and yet may stand still for two iterations, as its gradient is exactly 0."""
+    """Reason -> what learns and yet may stand after two iterations where it stood before them."""
     names = [name for name, _ in method.named_parameters()]
     gates = [name for name in names if name.endswith(".balance")]  # in the order of the history's columns
-    shut = [gate for place, gate in enumerate(gates, 1) if history[f"balance_mean_{place}"][0] == 1]
+    means = {gate: list(history[f"balance_mean_{place}"]) for place, gate in enumerate(gates, 1)}
+    shut = [gate for gate in gates if means[gate][0] == 1]
     instance = getattr(method.options, "norm", "").startswith("instance")
     return {
         "a branch that has weight 0": {gate.replace(".balance", ".instance_bias") for gate in shut},
+        "the second iteration took it back to its bound": {
+            gate for gate, (first, second) in means.items() if first != second
+        },
         "the next instance norm takes a shift away": {
             name for name in names if instance and name.endswith(".project.bn.bias")
         },
