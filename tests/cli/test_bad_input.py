@@ -157,7 +157,7 @@ BAD = {
     "a truncated model": (embed("half"), "runs/half: its model.safetensors is damaged"),
     "a missing model": (embed("torso"), "runs/torso holds no trained model"),
     "a model without its run.yaml": (embed("headless"), "runs/headless: its run.yaml is missing"),
-    "a run of another version": (embed("foreign"), "runs/foreign: its run.yaml is missing, damaged or of"),
+    "a run of another version": (embed("foreign"), "runs/foreign: its run.yaml is missing, damaged or from"),
     "a broken run.yaml": (embed("scrambled"), "runs/scrambled: its run.yaml is missing, damaged"),
     "a model of another size": (embed("stranger"), "runs/stranger: its model.safetensors is damaged"),
     "an unknown matrix": ("select miniture", "did you mean 'miniature'?"),
