@@ -135,7 +135,7 @@ CASES = {
     "own left out": ("lda", {"latent_leaves_own_out": True}),
     "without L_consis": ("lda_no_consistency", {}),
     "without L_align": ("lda_no_alignment", {}),
-    "without AN": ("lda_no_anti", {"an_stages": None}),
+    "without AN": ("lda_no_anti", {"an_stages": 2}),  # the default: nothing reads it
 }
 
 
