@@ -4,6 +4,7 @@ import pytest
 
 from dgreid.errors import UserError
 from dgreid.networks import backbones
+from dgreid.runs.config import load_run
 from helpers import tiny
 
 
@@ -25,10 +26,11 @@ from helpers import tiny
         ("lda_no_anti", {"an_partner": "sample"}, "an_partner means nothing without Anti-Normalisation"),
     ],
 )
-def test_an_option_that_nothing_reads_is_refused(method, changes, named):
-    tiny.set_up(tiny.config(method))  # as shipped it is fine
+def test_an_option_that_nothing_reads_is_refused(root, method, changes, named):
+    words = [f"method={method}", "backbone=resnet_tiny", "protocol=miniature"]
+    load_run(words)  # as shipped it is fine
     with pytest.raises(UserError, match=named):
-        tiny.set_up(tiny.config(method, changes=changes))
+        load_run([*words, *(f"method.{name}={value}" for name, value in changes.items())])
 
 
 def test_options_of_another_architecture_or_without_effect_are_refused():

@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
@@ -29,16 +28,9 @@ class MethodOptions(Strict):
     recipe: str | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")
     image: str | None = Field(None, exclude=True, description="image configuration that `image=own` takes")
 
-
-def refuse_unread(options: MethodOptions, names: Iterable[str], why: str) -> None:
-    """Refuse options that nothing reads under the others, unless they keep their default.
-
-    Raises:
-        UserError: one of `names` has another value; `why` says what makes it meaningless.
-    """
-    for name in names:
-        if getattr(options, name) != type(options).model_fields[name].get_default(call_default_factory=True):
-            raise UserError(f"method.{name} means nothing {why}: leave it out.")
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason; a run that sets one is refused."""
+        yield from ()
 
 
 class Task(NamedTuple):

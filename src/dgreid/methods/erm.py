@@ -5,18 +5,19 @@ L = cross-entropy with label smoothing + batch-hard triplet. The gates of a norm
 layer, if it has any (BIN), are trained jointly, at their own rate and clamped to [0, 1] (Nam and Kim 2018).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network, base_losses
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
+from dgreid.networks.norms.convert import has_gates
 from dgreid.networks.norms.gates import clamp_gates, gates_of
 
 
@@ -36,6 +37,14 @@ class Options(MethodOptions):
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
     gate_learning_rate: float = Field(0.1, gt=0, description="rate of the norm's gates, if it has any")
 
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason."""
+        if not has_gates(self.norm):
+            yield "gate_learning_rate", f"with {self.norm} norms, which have no gates"
+        for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
+            if loss not in self.losses:
+                yield option, f"without the loss {loss}"
+
 
 class ERM(Method):
     """Backbone, BNNeck and classifier, one optimiser step per iteration."""
@@ -48,11 +57,6 @@ class ERM(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        else:
-            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
-        for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
-            if loss not in options.losses:
-                refuse_unread(options, [option], f"without the loss {loss}")
         self.samplers = {"base": Sampler(options.base_sampler)}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ used, with the bank's statistics averaged over the domains.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.bank import bank_table
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import optimiser, set_rate
@@ -76,6 +76,12 @@ class Options(MethodOptions):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")
 
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason."""
+        if self.an_mode == "none":
+            for option in ("an_stages", "an_partner", "an_variance"):
+                yield option, "without Anti-Normalisation (method.an_mode=none)"
+
 
 class LDA(Method):
     """Network-E and Network-A on one backbone, with one optimiser step per iteration.
@@ -91,9 +97,6 @@ class LDA(Method):
                 f"LDA moves every training domain to another, but the protocol has {task.domains}: "
                 "add sources (domain_by: camera makes every camera a domain)."
             )
-        if options.an_mode == "none":
-            unread = ["an_stages", "an_partner", "an_variance"]
-            refuse_unread(options, unread, "without Anti-Normalisation (method.an_mode=none)")
         backbone = with_banks(backbone, task.domains, options)
         self.network = Network(backbone, "batch", recipe, task.classes)  # A
         self.other_expert = None if options.share_weights else without_head(self.network)

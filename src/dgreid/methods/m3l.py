@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -70,6 +70,19 @@ class Options(MethodOptions):
         "sequential",
         description="sample by sample, normalised each time (as released), or once by the mean (eq. 2)",
     )
+
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason."""
+        mixing = ("std", "lambda_on", "lambda_concentration")
+        if not self.meta:
+            yield from ((option, "without meta-learning") for option in ("meta_grad", "meta_bn", *mixing))
+        elif not self.meta_bn:
+            yield from ((option, "without MetaBN (method.meta_bn=false)") for option in mixing)
+        if self.identification != "memory":
+            for option in ("temperature", "memory_momentum", "memory_update"):
+                yield option, f"with method.identification={self.identification}"
+        if not self.triplet:
+            yield "margin", "without the triplet loss"
 
 
 class Output(NamedTuple):
@@ -129,18 +142,6 @@ class M3L(Method):
             )
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss cannot learn: set method.identification or method.triplet.")
-        mixing = ["std", "lambda_on", "lambda_concentration"]
-        if not options.meta:
-            refuse_unread(
-                options, ["meta_grad", "meta_bn", *mixing], "without meta-learning (method.meta=false)"
-            )
-        elif not options.meta_bn:
-            refuse_unread(options, mixing, "without MetaBN (method.meta_bn=false)")
-        if options.identification != "memory":
-            memory = ["temperature", "memory_momentum", "memory_update"]
-            refuse_unread(options, memory, f"with method.identification={options.identification}")
-        if not options.triplet:
-            refuse_unread(options, ["margin"], "without the triplet loss")
         self.network = Network(backbone, options, task.classes)
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         self.optimisers = {"main": optimiser(self.network.named_parameters(), recipe, options.learning_rate)}

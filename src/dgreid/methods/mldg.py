@@ -9,7 +9,7 @@ The options cover what MetaBIN's table 4 compares: this adaptation to re-identif
 step before every meta step, and, with `base_step: joint`, MetaBIN without its separation of episodes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, MethodOptions, Task, refuse_unread
+from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
+from dgreid.networks.norms.convert import has_gates
 from dgreid.networks.norms.gates import clamp_gates, gates_of, straight_through_clamp
 from dgreid.networks.norms.modes import differentiate_twice, hold
 
@@ -63,6 +64,14 @@ class Options(MethodOptions):
     cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
     cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
 
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason."""
+        if not has_gates(self.norm):
+            yield "gate_learning_rate", f"with {self.norm} norms, which have no gates"
+        if self.base_step != "separate":
+            for option in ("base_sampler", "first_iteration_base_steps"):
+                yield option, f"with method.base_step={self.base_step}"
+
 
 class MLDG(Method):
     """Updates all parameters by the gradient of F + b * G, after a base step if there is one."""
@@ -80,11 +89,6 @@ class MLDG(Method):
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
-        else:
-            refuse_unread(options, ["gate_learning_rate"], f"with {options.norm} norms, which have no gates")
-        if options.base_step != "separate":
-            unread = ["base_sampler", "first_iteration_base_steps"]
-            refuse_unread(options, unread, f"with method.base_step={options.base_step}")
         self.samplers = {"meta": Sampler("pk_per_domain")}
         if options.base_step == "separate":
             self.samplers = {"base": Sampler(options.base_sampler), **self.samplers}

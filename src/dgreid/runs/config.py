@@ -17,6 +17,7 @@ from yaml import YAMLError
 from dgreid import methods, params
 from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
+from dgreid.methods.base import MethodOptions
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
 from dgreid.paths import PARAMS
@@ -83,6 +84,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     ]
     code = node["method"].setdefault("code", chosen["method"])
     node["method"] = validate(methods.module(code).Options, node["method"], "method")
+    _refuse_unread(node["method"])
     node["backbone"] = backbones.read(node["backbone"], "backbone")
     return validate(RunConfig, node, "run")
 
@@ -108,3 +110,10 @@ def _pair(word: str) -> tuple[str, str]:
         group = key.removeprefix("method.")
         raise UserError(f"'{word}' would not change the run: say {group}={value}.")
     return key, value
+
+
+def _refuse_unread(options: MethodOptions) -> None:
+    """Refuse values that would stand in a run's name and change nothing in it."""
+    for name, why in options.unread():
+        if getattr(options, name) != type(options).model_fields[name].get_default(call_default_factory=True):
+            raise UserError(f"method.{name} means nothing {why}: leave it out.")

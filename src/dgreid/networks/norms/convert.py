@@ -31,6 +31,11 @@ def module(name: str) -> ModuleType:
     return import_module(f"dgreid.networks.norms.{name}")
 
 
+def has_gates(name: str) -> bool:
+    """Whether the norm of this name mixes by gates, such as `bin`."""
+    return name != "batch" and hasattr(module(name).LAYER(2), "balance")
+
+
 def plain_norms(
     network: nn.Module, only: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[str, nn.BatchNorm2d]]:
