@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,9 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
     path = ".".join(map(str, (where, *problem["loc"]))).removeprefix("run.")
     if problem["type"] != "extra_forbidden":
         message, given = problem["msg"].removeprefix("Value error, "), problem.get("input")
+        if problem["type"] == "missing":
+            near = get_close_matches(str(key), [str(name) for name in given], n=1) if given else []
+            return UserError(f"{path} is missing{f', is {near[0]!r} meant?' if near else ''}: write it down.")
         shown = "" if isinstance(given, dict) else f" (got {given!r})"  # a whole section says too much
         return UserError(f"{path}: {message}{shown}.")
     for parent in parents:

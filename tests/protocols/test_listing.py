@@ -123,7 +123,7 @@ def test_broken_files_of_params_are_named_and_hide_nothing(root, tmp_path, monke
     said = [line for line in text.splitlines() if line.startswith("not listed: ")]
     assert len(said) == 4 and "m3l_duke" in said[0]
     assert "dataset in protocol wrong: 'dukemtm': did you mean 'dukemtmc'?" in said[1]
-    assert "unknown dataset 'duke'" in text and "titel" in text
+    assert "unknown dataset 'duke'" in text and "viper.title is missing, is 'titel' meant?" in text
 
 
 def test_ready_lists_only_what_is_all_here(root, adopt, tmp_path):
