@@ -18,9 +18,9 @@ def test_an_unknown_dataset_names_the_nearest(root):
     [
         ("a: [1,\n  2\n", "cannot be read: expected .* in line 3"),
         ("- a\n- b\n", "holds a list"),
-        ("word", "title: Field required"),
+        ("word", "title is missing"),
         ("\0", "cannot be read"),
-        ("", "title: Field required"),
+        ("", "title is missing"),
     ],
 )
 @pytest.mark.parametrize("group", ["dataset", "protocol"])

@@ -101,7 +101,7 @@ def test_a_change_may_name_one_of_several_weights(root):
     [
         ("blocks: [", "matrices/mine.yaml cannot be read: expected .* in line 2"),
         ("- a", "matrices/mine.yaml holds a list"),
-        ("title: t", "blocks: Field required"),
+        ("title: t", "blocks is missing"),
         ("{title: t, blocks: [a]}", "blocks.0"),
         (yaml.safe_dump({"title": "t", "blocks": [BLOCK | {"seeed": [1]}]}), "did you mean 'seeds'"),
     ],
