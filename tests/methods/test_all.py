@@ -3,11 +3,13 @@
 Every file trains on one backbone, every code (a module in src/dgreid/methods) on both.
 """
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from dgreid import methods
+from dgreid.evaluation import runner
 from dgreid.images.loader import survey
 from dgreid.methods.base import Method
 from dgreid.paths import PROTOCOLS
@@ -186,3 +188,15 @@ def test_a_method_is_saved_whole(name):
     images = drawn[next(iter(drawn))][0].images
     with torch.no_grad():
         assert torch.equal(method.eval().embed(images), fresh.eval().embed(images))
+
+
+def test_a_trained_method_is_evaluated_and_sees_no_target(name):
+    """Every shipped method embeds through the runner; none adapts to the target."""
+    method, *_ = tiny.set_up(tiny.config(name))
+    assert method.adapt is None
+    _, packs = tiny.crowd()
+    rows = np.array([7, 0, 3])
+    found = runner.embed(method, packs["crowd"], rows, torch.device("cpu"))
+    again = runner.embed(method, packs["crowd"], rows[::-1].copy(), torch.device("cpu"))
+    torch.testing.assert_close(found.flip(0), again)
+    assert set(method.portrait()) <= {"balance", "bank"}

@@ -83,7 +83,7 @@ def gradient_at_the_copy() -> dict[str, torch.Tensor]:
     others = [domains[0], domains[2]]
     outputs = [method.network(each.images) for each in others]
     loss = sum(method.loss(output, each) for output, each in zip(outputs, others, strict=True)) / 2
-    adapted = {name: weight.detach() for name, weight in method.adapt(loss).items()}
+    adapted = {name: weight.detach() for name, weight in method.inner_update(loss).items()}
     moved = copy.deepcopy(method.network)
     moved.load_state_dict(adapted, strict=False)
     mixture = method.mixture([output.pooled for output in outputs], 4)

@@ -33,8 +33,8 @@ LOAD = {"dataset": load_dataset, "method": load_method, "protocol": load_protoco
 
 
 @pytest.mark.parametrize("group", [*LOAD, "matrices"])
-def test_nothing_is_missing_and_nothing_surplus(root, group):
-    assert params.names(group) == sorted(SHIPPED[group])
+def test_nothing_that_was_shipped_is_missing(root, group):
+    assert set(params.names(group)) >= set(SHIPPED[group])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in LOAD for name in SHIPPED[group]])

@@ -66,6 +66,11 @@ class TrainingImages(Dataset):
         self.image, self.streams, self.seed = image, streams, seed
         self.views = {name: (TRAIN,) for name in streams} | dict(views or {})
         for name, asked in self.views.items():
+            if len(set(asked)) < len(asked):
+                raise UserError(
+                    f"the method's sampler '{name}' asks for a view twice ({', '.join(asked)}): views of one "
+                    "name are equal; name two views, which may list the same operations."
+                )
             for view in asked:
                 if view != TRAIN and view not in image.views:
                     raise UserError(

@@ -225,7 +225,8 @@ class LDA(Method):
 
     def portrait(self) -> dict[str, list]:
         """Return the statistics of each domain in Network-A's bank, and what every method records."""
-        return {**super().portrait(), "bank": bank_table(self.network, self.task.given("domain_names"))}
+        names = self.task.domain_names or [f"domain {k}" for k in range(self.task.domains)]
+        return {**super().portrait(), "bank": bank_table(self.network, names)}
 
     def warmup(self, iteration: int) -> float:
         """Return the share of their full weights that L_consis and L_align have at `iteration`."""

@@ -178,7 +178,7 @@ class M3L(Method):
         meta_train = [each for number, each in enumerate(domains) if number != left_out]
         outputs = [self.network(each.images) for each in meta_train]
         train_loss = mean([self.loss(output, each) for output, each in zip(outputs, meta_train, strict=True)])
-        adapted = self.adapt(train_loss)
+        adapted = self.inner_update(train_loss)
         mixture = self.mixture([output.pooled for output in outputs], len(meta_test.images))
         output = functional_call(self.network, adapted, (meta_test.images, *mixture))
         return {"meta_train": train_loss, "meta_test": self.loss(output, meta_test)}
@@ -202,7 +202,7 @@ class M3L(Method):
             logits = logits.masked_fill(~self.membership[batch.domains], -torch.inf)
         return F.cross_entropy(logits, batch.identities)
 
-    def adapt(self, loss: Tensor) -> dict[str, Tensor]:
+    def inner_update(self, loss: Tensor) -> dict[str, Tensor]:
         """Compute Theta', the network's parameters after one step down `loss` at the current rate, by name.
 
         As released, Theta' depends on Theta only through the step's gradient, so that its gradient is purely

@@ -1,5 +1,6 @@
 """The schema of the files in params/recipe."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -52,3 +53,14 @@ class RecipeConfig(Strict):
         "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
     )
     checkpoint_every: int = Field(200, gt=0, description="iterations between checkpoints")
+
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Settings without effect under the others, each with the reason; see `MethodOptions.unread`."""
+        owners = {"milestones": "steps", "gamma": "exponential", "floor": "cosine"}
+        for name, decay in owners.items():
+            if self.decay != decay:
+                yield name, f"with recipe.decay={self.decay}"
+        for name in ("amsgrad",) if self.optimiser == "sgd" else ("momentum", "nesterov"):
+            yield name, f"with recipe.optimiser={self.optimiser}"
+        if self.warmup_iterations is not None:
+            yield "warmup_epochs", "beside recipe.warmup_iterations"

@@ -84,9 +84,11 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     ]
     code = node["method"].setdefault("code", chosen["method"])
     node["method"] = validate(methods.module(code).Options, node["method"], "method")
-    _refuse_unread(node["method"])
+    _refuse_unread("method", node["method"])
     node["backbone"] = backbones.read(node["backbone"], "backbone")
-    return validate(RunConfig, node, "run")
+    run = validate(RunConfig, node, "run")
+    _refuse_unread("recipe", run.recipe)
+    return run
 
 
 def _own(group: str, method: str) -> str:
@@ -109,11 +111,14 @@ def _pair(word: str) -> tuple[str, str]:
     if key in ("method.recipe", "method.image"):
         group = key.removeprefix("method.")
         raise UserError(f"'{word}' would not change the run: say {group}={value}.")
+    if value.lstrip().startswith("{"):  # Hydra would merge it with the file's, not replace that
+        raise UserError(f"{key} is a mapping: override its entries one by one, such as {key}.NAME=VALUE.")
     return key, value
 
 
-def _refuse_unread(options: MethodOptions) -> None:
+def _refuse_unread(group: str, section: MethodOptions | RecipeConfig) -> None:
     """Refuse values that would stand in a run's name and change nothing in it."""
-    for name, why in options.unread():
-        if getattr(options, name) != type(options).model_fields[name].get_default(call_default_factory=True):
-            raise UserError(f"method.{name} means nothing {why}: leave it out.")
+    for name, why in section.unread():
+        default = type(section).model_fields[name].get_default(call_default_factory=True)
+        if getattr(section, name) != default:
+            raise UserError(f"{group}.{name} means nothing {why}: leave it out.")

@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 
 GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "schema")  # never affect a result
 READ = ("runs.config", "runs.names", "selection")  # affect only the settings, which are recorded
-EXCHANGED = ("datasets", "miniature", "protocols")  # affect only files that runs read
+EXCHANGED = (  # affect only the files that runs read; how runs read them (manifest, images, tables) counts
+    "miniature",
+    *(f"datasets.{name}" for name in ("adopt", "config", "imported", "inspect", "layout", "names")),
+    *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits")),
+    *(f"protocols.{name}" for name in ("assemble", "checks", "config", "listing", "notation")),
+)
 NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *READ, *EXCHANGED)}
 
 

@@ -37,6 +37,7 @@ def evaluate(config: RunConfig) -> Path:
     protocol = read_protocol(PROTOCOLS / config.protocol.name)
     if not protocol.targets:
         raise UserError(f"protocol {protocol.name} has no targets to evaluate on.")
+    portrait = method.portrait()  # of the trained network, before any adapting to a target
     results = run_protocol(method.to(device), protocol, lambda name: Pack.open(name, config.image), device)
     node = {
         "run": config.run,
@@ -51,7 +52,7 @@ def evaluate(config: RunConfig) -> Path:
         "image": config.image.name,
         "seed": config.seed,
         **summarise(results, single_match(protocol)),
-        **method.portrait(),
+        **portrait,
         "cost": cost,
         "made_from": hashes(config, facts),
     }
