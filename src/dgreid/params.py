@@ -10,8 +10,6 @@ key, so bases contain no mappings: a file could only add to one, never replace i
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from dgreid.errors import UserError, unknown
 from dgreid.paths import PARAMS
 from dgreid.schema import read_yaml
@@ -28,13 +26,20 @@ def read(group: str, name: str) -> dict:
     """Read the values of params/GROUP/NAME.yaml and its bases, and add its name.
 
     Raises:
-        UserError: there is no such file or base, a file cannot be read, or a base is its own base.
+        UserError: there is no such file or base, a file cannot be read, a base has a mapping or is its own base.
     """
     if name not in names(group):
         raise unknown(group, name, names(group))
-    *bases, own = _resolved(group, name).values()
-    merged = OmegaConf.to_container(OmegaConf.merge(*bases, own)) if bases else own
-    return {**merged, "name": name}
+    values: dict = {}
+    *bases, own = _resolved(group, name).items()
+    for path, base in bases:
+        if mapping := next((key for key, value in base.items() if isinstance(value, dict)), None):
+            raise UserError(
+                f"{path}: {mapping} is a mapping, to which files could only add; a base has none: write it "
+                "in each file."
+            )
+        values |= base
+    return {**values, **own[1], "name": name}
 
 
 def files(group: str, name: str) -> list[Path]:

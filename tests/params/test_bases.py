@@ -75,3 +75,11 @@ def test_what_is_wrong_with_a_base_is_one_sentence(group, files, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         params.read("things", "child")
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_with_a_mapping_is_refused_and_a_mapping_in_place_of_a_list_is_no_traceback(group):
+    group(_odd="losses: {a: 1}", child="defaults: [_odd, _self_]", _base="losses: [a]")
+    with pytest.raises(UserError, match=r"_odd\.yaml: losses is a mapping"):
+        params.read("things", "child")
+    group(child="{defaults: [_base, _self_], losses: {a: 1}}")
+    assert params.read("things", "child")["losses"] == {"a": 1}  # the schema says what is wrong with it

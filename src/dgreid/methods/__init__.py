@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from dgreid.errors import unknown
+from dgreid.errors import UserError, unknown
 
 
 def names() -> list[str]:
@@ -18,8 +18,11 @@ def module(name: str) -> ModuleType:
     """Import the module of a method: `.Options` (its options) and `.METHOD` (its class).
 
     Raises:
-        UserError: there is no such method.
+        UserError: there is no such method, or its file lacks `Options`.
     """
     if name not in names():
         raise unknown("method code", name, names())
-    return import_module(f"dgreid.methods.{name}")
+    found = import_module(f"dgreid.methods.{name}")
+    if not hasattr(found, "Options"):
+        raise UserError(f"methods/{name}.py has no `Options`: add a class, or `Options = erm.Options`.")
+    return found
