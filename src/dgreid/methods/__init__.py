@@ -24,5 +24,5 @@ def module(name: str) -> ModuleType:
         raise unknown("method code", name, names())
     found = import_module(f"dgreid.methods.{name}")
     if not hasattr(found, "Options"):
-        raise UserError(f"methods/{name}.py has no `Options`: add a class, or `Options = erm.Options`.")
+        raise UserError(f"methods/{name}.py has no `Options`: add one, such as erm.Options.")
     return found
