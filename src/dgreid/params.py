@@ -26,7 +26,7 @@ def read(group: str, name: str) -> dict:
     """Read the values of params/GROUP/NAME.yaml and its bases, and add its name.
 
     Raises:
-        UserError: there is no such file or base, a file cannot be read, a base has a mapping or is its own base.
+        UserError: a file or base is missing, unreadable or its own base, or a base has a mapping.
     """
     if name not in names(group):
         raise unknown(group, name, names(group))
