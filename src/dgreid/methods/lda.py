@@ -32,6 +32,7 @@ from dgreid.methods.parts.bank import bank_table
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.backbone import map_channels
 from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms.anti import AntiNorm2d, towards
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert, share_banks
@@ -106,8 +107,9 @@ class LDA(Method):
         # not saved, because only training needs it
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         # running statistics of the experts' outputs, initialised by the first iteration
-        self.register_buffer("output_mean", torch.zeros(task.domains, backbone.channels))
-        self.register_buffer("output_std", torch.zeros(task.domains, backbone.channels))
+        channels = map_channels(backbone)
+        self.register_buffer("output_mean", torch.zeros(task.domains, channels))
+        self.register_buffer("output_std", torch.zeros(task.domains, channels))
         self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler(options.base_sampler)}
 

@@ -162,6 +162,8 @@ def cut(backbone: nn.Module) -> None:
     (_, channels), (last, _) = backbone.stages[-2:]
     backbone.set_submodule(last, nn.Identity())
     backbone.stages, backbone.channels = backbone.stages[:-1], channels
+    for layer in getattr(backbone, "pool_layers", ()):  # maps are compared, never pooled
+        backbone.set_submodule(layer, nn.Identity())
 
 
 @torch.no_grad()

@@ -10,19 +10,22 @@ class Backbone(nn.Module):
     """A feature extractor: computes maps from images, and one feature vector from the maps.
 
     Attributes:
-        channels: C of the maps and of the pooled features.
+        channels: C of the pooled features, and of the maps unless `pool` changes it (`map_channels`).
         stages: (submodule name, its output channels) in forward order. Each stage takes the output of the one
             before, and the last stage's output is the network's, so that `set_submodule` can replace a stage
             or put a module after it. Empty if the network has no such stages; methods that need them refuse
             it.
+        pool_layers: submodules that only `pool` runs; a method that takes the maps alone drops them.
         shallow_stages: number of stages that a paper's "shallow layers" means.
-        weight_name: its weight file is data/weights/<weight_name>_imagenet.*; None: its name in params/.
+        weight_name: its weight files are data/weights/<weight_name>_imagenet.* and other words; None: its
+            name in params/.
         torchvision_name: torchvision's name of the network; None if torchvision has no weights for it.
         weight_hint: another source of its ImageNet weights, for the message that asks for them.
     """
 
     channels: int
     stages: tuple[tuple[str, int], ...] = ()
+    pool_layers: tuple[str, ...] = ()
     shallow_stages: int = 0
     weight_name: str | None = None
     torchvision_name: str | None = None
@@ -44,6 +47,11 @@ class Backbone(nn.Module):
 def average(maps: Tensor) -> Tensor:
     """Average over positions in float32 or better, (N, C, h, w) -> (N, C)."""
     return maps.mean((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))
+
+
+def map_channels(backbone: nn.Module) -> int:
+    """Return C of a network's maps: that of the last stage, or of the features if it has no stages."""
+    return backbone.stages[-1][1] if backbone.stages else backbone.channels
 
 
 def rename(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:

@@ -1,13 +1,15 @@
-"""Load trained weights into a backbone: `none`, `imagenet`, a torchvision name, or the path of a file.
+"""Load trained weights into a backbone: `none`, `imagenet`, a torchvision name, another word, or a path.
 
 `imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, with the network's NAME, such as
 mobilenet_v2_x1_0, or resnet50 with any strides and IBN variant; then it asks torchvision for IMAGENET1K_V1,
 the weights that papers started from. That name, or another of torchvision's such as IMAGENET1K_V2, always
-asks torchvision. A MobileNetV2 file may use our own names, torchvision's or torchreid's; a file for an
-IBN-ResNet may use our own, those of a plain ResNet or IBN-Net's. Every tensor must fit.
+asks torchvision. Another word, such as msmt17, means data/weights/NAME_msmt17.* alone. A MobileNetV2 file may
+use our own names, torchvision's or torchreid's; a file for an IBN-ResNet may use our own, those of a plain
+ResNet or IBN-Net's; OSNet's names are torchreid's. Every tensor must fit.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +25,8 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
-CLASSIFIERS = ("fc.", "classifier.")  # their tensors belong to ImageNet's classes and are never used
+CLASSIFIERS = ("fc.", "classifier.")  # their tensors belong to other classes and are never used
+WORD = re.compile(r"[\w-]+")  # the data that weights were trained on; a path has a suffix
 COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
@@ -37,12 +40,17 @@ def load(network: Backbone, weights: str, name: str) -> None:
         return
     if weights.startswith("IMAGENET1K_"):
         state, source = _download(network, name, weights), f"torchvision's {weights}"
-    elif weights != "imagenet":
+    elif not WORD.fullmatch(weights):
         state, source = read(Path(weights)), weights
-    elif local := next((path for path in _candidates(network, name) if path.exists()), None):
+    elif local := next((path for path in _candidates(network, name, weights) if path.exists()), None):
         state, source = read(local), str(local)
-    else:
+    elif weights == "imagenet":
         state, source = _download(network, name, DEFAULT), f"torchvision's {DEFAULT}"
+    else:
+        raise UserError(
+            f"weights {weights}: there is no {_candidates(network, name, weights)[0]} (or .pt, .pth); put it "
+            f"there, or give none, imagenet, a torchvision name such as {DEFAULT}, or the path of a file."
+        )
     fit(network, state, source)
 
 
@@ -82,13 +90,13 @@ def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:
     Raises:
         UserError: tensors are missing, unknown or of another shape; it names the first three.
     """
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     state = {
         name: value
         for name, value in state.items()
-        if not name.startswith(CLASSIFIERS) and not name.endswith(COUNTER)
+        if (name in wanted or not name.startswith(CLASSIFIERS)) and not name.endswith(COUNTER)
     }
     state = network.translate(state)
-    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     problems = [f"{name} missing" for name in wanted if name not in state]
     problems += [f"{name} unknown" for name in state if name not in wanted]
     problems += [
@@ -106,8 +114,8 @@ def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:
     log.info("%d tensors of %s loaded into %s", len(state), source, type(network).__name__)
 
 
-def _candidates(network: Backbone, name: str) -> list[Path]:
-    return [WEIGHTS / f"{network.weight_name or name}_imagenet{suffix}" for suffix in SUFFIXES]
+def _candidates(network: Backbone, name: str, word: str = "imagenet") -> list[Path]:
+    return [WEIGHTS / f"{network.weight_name or name}_{word}{suffix}" for suffix in SUFFIXES]
 
 
 def _download(network: Backbone, name: str, weights: str) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from torch import nn
 
 from dgreid.errors import UserError
 from dgreid.networks import backbones
+from dgreid.networks.backbone import map_channels
 from dgreid.networks.backbones import architectures, build, load_backbone
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
 from dgreid.networks.norms import IBN, BatchInstanceNorm2d, InstanceNorm2d, convert_norms
@@ -17,6 +18,8 @@ CONFIGS = {
     "mobilenet_v2_x0_25": {"architecture": "mobilenet_v2", "width": 0.25},
     **{f"resnet{depth}": {"architecture": "resnet", "depth": depth} for depth in (18, 34, 50, 101, 152)},
     "resnet_tiny": {"architecture": "resnet_tiny", "last_stride": 2},
+    "osnet_x0_25": {"architecture": "osnet", "width": 0.25},
+    "osnet_ain_x0_25": {"architecture": "osnet", "width": 0.25, "variant": "ain"},
 }
 
 
@@ -105,9 +108,10 @@ def test_drawn_weights_follow_the_seed():
 
 
 SMALL = ["mobilenet_v2_x0_25", "resnet18", "resnet_tiny"]
+STAGED = [*SMALL, "osnet_x0_25", "osnet_ain_x0_25"]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", STAGED)
 def test_stages_follow_one_another_and_end_the_network(name):
     network = build(config(name)).eval()
     seen = []
@@ -117,11 +121,11 @@ def test_stages_follow_one_another_and_end_the_network(name):
         output = network(torch.randn(2, 3, 64, 32))
     assert [y.shape[1] for _, y in seen] == [channels for _, channels in network.stages]
     assert all(given is before for (given, _), (_, before) in zip(seen[1:], seen[:-1], strict=True))
-    assert seen[-1][1] is output and network.stages[-1][1] == network.channels
+    assert seen[-1][1] is output and network.stages[-1][1] == map_channels(network)
     assert 0 < network.shallow_stages < len(network.stages)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", STAGED)
 def test_a_module_behind_a_stage_and_a_network_cut_after_it(name):
     whole, changed = build(config(name)).eval(), build(config(name)).eval()
     changed.load_state_dict(whole.state_dict())
@@ -216,4 +220,4 @@ def test_shipped_backbones(root):
     for name in names:
         with torch.device("meta"):
             network = build(load_backbone(name))
-        assert network.channels == network.stages[-1][1]
+        assert network.pool_layers or network.channels == map_channels(network)

@@ -69,7 +69,7 @@ def build(options: BackboneOptions, weights: str = "none", size: Size | None = N
     load(network, weights, options.name)
     if options.running_statistics == "fresh":
         for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 layer.reset_running_stats()
     return network
 
