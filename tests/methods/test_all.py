@@ -1,6 +1,6 @@
 """Every method on small backbones: a new file in params/method is part of it by being there.
 
-Every file trains on one backbone, every code (a module in src/dgreid/methods) on both.
+Every file trains on one backbone, every code (a module in src/dgreid/methods) on two, some also on OSNet.
 """
 
 import numpy as np
@@ -22,6 +22,8 @@ from dgreid.training.loop import fit
 from helpers import tiny
 
 torch.set_num_threads(1)
+# methods that use maps and pooled features, which have other channels in OSNet: 128 and 512 at width 0.25
+OTHER_CHANNELS = ("lda", "osnet", "qaconv", "snr")
 
 
 def one_per_code() -> list[str]:
@@ -36,6 +38,7 @@ def pytest_generate_tests(metafunc):
     if "backbone" in metafunc.fixturenames:
         pairs = [(name, "resnet_tiny") for name in tiny.names("method")]
         pairs += [(name, "mobilenet_v2_x0_25") for name in one_per_code()]
+        pairs += [(name, "osnet_x0_25") for name in OTHER_CHANNELS]
         metafunc.parametrize(("name", "backbone"), pairs)
     elif "name" in metafunc.fixturenames:
         metafunc.parametrize("name", one_per_code())
@@ -52,7 +55,11 @@ def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[st
     means = {gate: list(history[f"balance_mean_{place}"]) for place, gate in enumerate(gates, 1)}
     shut = [gate for gate in gates if means[gate][0] == 1]
     instance = getattr(method.options, "norm", "").startswith("instance")
+    fixed_base = getattr(method.options, "fixed_base_epochs", 0) > 0
     return {
+        "the first epochs train the classifier alone": {
+            name for name in method.state_dict() if fixed_base and ".classifier." not in name
+        },
         "a branch that has weight 0": {gate.replace(".balance", ".instance_bias") for gate in shut},
         "the second iteration took it back to its bound": {
             gate for gate, (first, second) in means.items() if first != second
