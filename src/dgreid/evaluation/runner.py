@@ -72,14 +72,14 @@ def embed(
     """
     if cameras is None:
         parts = tqdm(
-            batched(rows), "embedding", -(-len(rows) // BATCH), disable=None, unit="batch", leave=False
+            batched(rows, BATCH), "embedding", -(-len(rows) // BATCH), disable=None, unit="batch", leave=False
         )
         return torch.cat(list(embed_batches(method, (pixels[part] for part in parts), device)))
     places = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
     found = []
     for here in places:
         method.eval()
-        method.adapt(load(pixels[part], device) for part in batched(rows[here]))
+        method.adapt(load(pixels[part], device) for part in batched(rows[here], BATCH))
         found.append(embed(method, pixels, rows[here], device))
     return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(places)))]  # back in order
 
@@ -97,7 +97,7 @@ def load(pixels: np.ndarray, device: torch.device) -> Tensor:
     return normalise(torch.from_numpy(pixels).to(device))
 
 
-def batched(items: Items, size: int = BATCH) -> Iterator[Items]:
+def batched(items: Items, size: int) -> Iterator[Items]:
     """Cut an array or a sequence into slices of at most `size` items."""
     return (items[start : start + size] for start in range(0, len(items), size))
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dgreid.datasets.images import open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
-from dgreid.evaluation.runner import batched, embed_batches
+from dgreid.evaluation.runner import BATCH, batched, embed_batches
 from dgreid.files import sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
@@ -76,10 +76,10 @@ class Embedder:
         ):
             pixels = (
                 np.stack(list(pool.map(lambda path: load(folder, path, self.image), some)))  # (n, H, W, 3)
-                for some in batched(paths)
+                for some in batched(paths, BATCH)
             )
             embedded = embed_batches(self.method, pixels, self.device)
-            for some, features in zip(batched(paths), embedded, strict=True):
+            for some, features in zip(batched(paths, BATCH), embedded, strict=True):
                 broken = ~features.flatten(1).isfinite().all(1)
                 if bool(broken.any()):
                     first = some[int(broken.int().argmax())]
