@@ -9,7 +9,7 @@ from typing import Annotated
 import pytest
 import yaml
 
-from dgreid import schema
+from dgreid import params, schema
 from dgreid.errors import UserError
 from dgreid.imports import Sources
 from dgreid.protocols.config import load_protocol
@@ -150,6 +150,16 @@ def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networ
     project.source("networks/backbones/resnet_tiny.py", "EDITED = True\n")
     tiny = {name for name in project.matrix["runs"] if "resnet_tiny" in name}
     assert changed() == runs(*tiny) | {"report"}
+
+
+def test_a_run_depends_on_its_own_backbone_alone(root):
+    for method in params.names("method"):
+        run = load_run([f"method={method}", "backbone=resnet_tiny", "protocol=miniature"])
+        executed = {file for stage in ("train", "evaluate") for file in code.executed(stage, run)}
+        found = {file for file in executed if file.startswith("dgreid/networks/backbones/")}
+        assert found - {"dgreid/networks/backbones/__init__.py"} == {
+            "dgreid/networks/backbones/resnet_tiny.py"
+        }, method
 
 
 @pytest.mark.parametrize(("name", "stage"), [("training/loop.py", "train"), ("stages/member.py", "member")])

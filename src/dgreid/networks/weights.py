@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
-CLASSIFIERS = ("fc.", "classifier.")  # their tensors belong to ImageNet's classes and are never used
 COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
@@ -85,7 +84,7 @@ def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:
     state = {
         name: value
         for name, value in state.items()
-        if not name.startswith(CLASSIFIERS) and not name.endswith(COUNTER)
+        if not name.startswith(network.classifiers) and not name.endswith(COUNTER)
     }
     state = network.translate(state)
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}

@@ -48,11 +48,12 @@ class ResNetTiny(IbnBackbone):
             self.blocks[1].output_norm = norms.InstanceNorm2d(64)
         self.channels = 128
         self.stages = (("blocks.0", 32), ("blocks.1", 64), ("blocks.2", 128))
+        self.style_places = (("blocks.0.output_norm", 32), ("blocks.1.output_norm", 64))
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute maps, (N, 3, H, W) -> (N, 128, h, w)."""
-        return self.blocks(self.relu(self.bn1(self.conv1(x))))
+    def enter(self, images: Tensor) -> Tensor:
+        """Compute the stem, (N, 3, H, W) -> (N, 16, H, W)."""
+        return self.relu(self.bn1(self.conv1(images)))
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNetTiny:
