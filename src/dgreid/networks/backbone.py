@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dgreid.errors import UserError
 
 Stage = tuple[str, int]  # submodule name, its output channels
+COUNTER = "num_batches_tracked"  # a tensor that norms with a fixed momentum do not use
 
 
 class Backbone(nn.Module):
@@ -68,6 +69,13 @@ class Backbone(nn.Module):
     def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Rename the tensors of a weight file, in any known layout, to this network's names."""
         return state
+
+
+def initialise(network: nn.Module) -> None:
+    """Initialise convolutions by He et al. 2015, mode fan_out, from torch's global generator."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def stages_of(network: nn.Module, least: int = 1) -> tuple[Stage, ...]:

@@ -16,14 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dgreid.errors import UserError, unknown
-from dgreid.networks.backbone import Backbone
+from dgreid.networks.backbone import COUNTER, Backbone
 from dgreid.paths import WEIGHTS
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
-COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
 def load(network: Backbone, weights: str, name: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.backbone import Backbone, rename
+from dgreid.networks.backbone import Backbone, initialise, rename
 from dgreid.networks.config import BackboneOptions
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,7 @@ class MobileNetV2(Backbone):
         self.head = ConvNorm(inputs, self.channels)
         self.stages = (*stages, ("head", self.channels))
         self.style_places = tuple(places)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        initialise(self)
 
     def enter(self, images: Tensor) -> Tensor:
         """Compute the stem, (N, 3, H, W) -> (N, 32 * width, H/2, W/2)."""

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.blocks import BasicBlock, IbnBackbone, ibn_net, initialise
+from dgreid.networks.backbone import initialise
+from dgreid.networks.blocks import BasicBlock, IbnBackbone, ibn_net
 from dgreid.networks.config import BackboneOptions, IbnOptions
 
 

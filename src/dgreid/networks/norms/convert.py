@@ -60,8 +60,7 @@ def convert_norms(
             layer.adopt(norm)
         if not name:
             return layer
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, layer)
+        network.set_submodule(name, layer)
     return network
 
 
