@@ -12,6 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/extend.md").read_text()
 BLOCKS = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
+OF_FOLDERS = (  # the tests of every folder and group that the page adds a file to
+    *("test_layers.py", "test_registry.py", "networks/backbones", "networks/test_backbone.py"),
+    *("images/operations", "images/test_augment.py", "images/test_config.py", "params/test_shipped.py"),
+    *("datasets/test_layout.py", "datasets/test_shipped.py", "datasets/test_splits.py"),
+    *("protocols/test_listing.py", "protocols/test_notation.py", "protocols/test_published_counts.py"),
+    *("papers/test_tables.py", "reporting/figures"),
+)
 VIT = """
 import torch
 from helpers import tiny
@@ -77,7 +84,7 @@ print("all")
 def extended(tmp_path_factory):
     """A copy of the project in which nothing is touched but the files that the page adds."""
     folder = tmp_path_factory.mktemp("extended")
-    for name in ("src", "params", "tests"):
+    for name in ("src", "params", "tests", "docs", "data/reference", "data/splits"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
@@ -104,20 +111,19 @@ def test_the_page_has_an_example_of_each_kind():
     assert len(teacher.splitlines()) < 60
 
 
+def passed(folder: Path, *words: str) -> bool:
+    """Whether pytest ran some tests of a project and none failed."""
+    shown = run(folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words)
+    return bool(re.search(r"\d+ passed|\[100%\]", shown))
+
+
 def test_the_product_test_takes_new_methods_by_itself(extended):
     mine = [Path(path).stem for path in BLOCKS if path.startswith("params/method/")]
-    shown = run(
-        extended,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/methods/test_all.py",
-        "-k",
-        " or ".join(mine),
-    )
-    assert re.search(r"\d+ passed|\[100%\]", shown)
+    assert passed(extended, "tests/methods/test_all.py", "-k", " or ".join(mine))
+
+
+def test_the_tests_of_the_extended_folders_hold(extended):
+    assert passed(extended, *(f"tests/{name}" for name in OF_FOLDERS))
 
 
 def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):

@@ -84,6 +84,14 @@ def test_other_backbones_are_refused():
         normalise_style(nn.Sequential())
 
 
+def test_a_norm_of_the_backbones_own_is_not_replaced(root):
+    with (
+        torch.device("meta"),
+        pytest.raises(UserError, match=r"at layer1\.2\.output_norm, where this ResNet"),
+    ):
+        normalise_style(build(load_backbone("ibn_net50_b")))
+
+
 def test_the_loss_is_cross_entropy_alone_smoothed_over_all_classes(root):
     method, given = make(root), batch()
     assert method.samplers == {"base": Sampler("random")}

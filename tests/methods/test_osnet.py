@@ -108,7 +108,7 @@ def test_features_are_compared_unnormalised_or_by_cosine(root):
 
 @pytest.mark.parametrize("backbone", ["osnet_x0_25", "osnet_ain_x1_0"])
 def test_dualnorm_does_not_say_where_osnets_style_norms_stand(root, backbone):
-    with pytest.raises(UserError, match=r"DualNorm is defined for .*, not for OSNet"):
+    with pytest.raises(UserError, match=r"DualNorm is defined for .*not for OSNet"):
         normalise_style(build(load_backbone(backbone)))
 
 

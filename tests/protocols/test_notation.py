@@ -96,5 +96,5 @@ def test_an_imported_split_set_is_known_by_its_name(root, tmp_path, monkeypatch)
         notation.target("prid2011:their", "here")
 
 
-def test_the_parser_of_every_data_set_is_known(root):
-    assert {load_dataset(name).parser for name in choices("dataset")} == notation.SPLIT_SETS.keys()
+def test_the_known_parsers_are_those_of_data_sets(root):
+    assert {load_dataset(name).parser for name in choices("dataset")} >= notation.SPLIT_SETS.keys()

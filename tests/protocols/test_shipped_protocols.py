@@ -24,7 +24,7 @@ from dgreid.runs.config import load_run
 
 
 def published() -> list[str]:
-    return [name for name in choices("protocol") if not name.startswith(("mini", "open_small"))]
+    return [name for name in choices("protocol") if name.startswith(("metabin", "supervised", "m3l", "lda"))]
 
 
 @pytest.mark.parametrize(

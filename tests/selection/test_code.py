@@ -152,6 +152,14 @@ def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networ
     assert changed() == runs(*tiny) | {"report"}
 
 
+@pytest.mark.parametrize("method", ["dualnorm", "dualnorm_metabin", "snr", "qaconv"])
+def test_a_run_depends_on_its_own_backbone_alone(root, method):
+    run = load_run([f"method={method}", "backbone=resnet_tiny", "protocol=miniature"])
+    folder = "dgreid/networks/backbones"
+    found = {file for file in code.executed("train", run) if file.startswith(folder)}
+    assert found - {f"{folder}/__init__.py"} == {f"{folder}/resnet_tiny.py"}
+
+
 @pytest.mark.parametrize(("name", "stage"), [("training/loop.py", "train"), ("stages/member.py", "member")])
 def test_an_edit_of_a_stage_reaches_no_other_stage(project, changed, name, stage):
     project.source(name, "EDITED = True\n")
@@ -194,7 +202,7 @@ def test_what_is_imported_by_a_name_in_params_is_marked_there(root, selected):
     assert len(marks) >= 4
     executed = {file for node in selected[1].values() for file in node["code"]}
     for file in executed:
-        if "import_module(" in (source / file).read_text():
+        if re.search(r"\b(import_module|Registry)\(", (source / file).read_text()):
             package = ".".join(Path(file).parent.parts)
             inside = {f"{name.replace('.', '/')}.py" for name in Sources().inside(package)}
             assert (inside and inside <= executed) or any(

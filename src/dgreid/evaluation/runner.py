@@ -5,7 +5,8 @@ the embeddings of its queries and gallery.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ from dgreid.methods.base import Method
 from dgreid.protocols import Protocol
 
 log = logging.getLogger(__name__)
+
+Items = TypeVar("Items", bound=Sequence | np.ndarray)
 
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
@@ -68,14 +71,15 @@ def embed(
     With their cameras (n,), the method first adapts to each camera's images; see `Method`.
     """
     if cameras is None:
-        starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
-        batches = (pixels[rows[start : start + BATCH]] for start in starts)
-        return torch.cat(list(embed_batches(method, batches, device)))
+        parts = tqdm(
+            batched(rows, BATCH), "embedding", -(-len(rows) // BATCH), disable=None, unit="batch", leave=False
+        )
+        return torch.cat(list(embed_batches(method, (pixels[part] for part in parts), device)))
     places = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
     found = []
     for here in places:
         method.eval()
-        method.adapt(load(pixels[part], device) for part in batched_rows(rows[here]))
+        method.adapt(load(pixels[part], device) for part in batched(rows[here], BATCH))
         found.append(embed(method, pixels, rows[here], device))
     return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(places)))]  # back in order
 
@@ -93,9 +97,9 @@ def load(pixels: np.ndarray, device: torch.device) -> Tensor:
     return normalise(torch.from_numpy(pixels).to(device))
 
 
-def batched_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows (n,), at most BATCH at a time."""
-    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+def batched(items: Items, size: int) -> Iterator[Items]:
+    """Cut an array or a sequence into slices of at most `size` items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dgreid.datasets.images import open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
-from dgreid.evaluation.runner import BATCH, embed_batches
+from dgreid.evaluation.runner import BATCH, batched, embed_batches
 from dgreid.files import sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
@@ -190,11 +190,6 @@ def _is_readable(folder: Path, path: str) -> bool:
     except UserError:
         return False
     return True
-
-
-def batched(items: Sequence, size: int) -> Iterator[Sequence]:
-    """Cut a sequence into slices of at most `size` items."""
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _gathered(

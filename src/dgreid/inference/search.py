@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from dgreid.errors import UserError
+from dgreid.evaluation.runner import BATCH, batched
 from dgreid.files import whole
-from dgreid.inference.embed import BATCH, SUFFIXES, Embedder, batched, crops, readable
+from dgreid.inference.embed import SUFFIXES, Embedder, crops, readable
 from dgreid.reporting.site.environment import environment
 
 log = logging.getLogger(__name__)

@@ -1,28 +1,26 @@
 """One file per method: `methods/NAME.py` defines `Options` and `METHOD`; nothing else registers it."""
 
-import re
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Mapping
+from typing import Any
 
-from dgreid.errors import UserError, unknown
+from dgreid import params
+from dgreid.registry import Registry
+from dgreid.schema import validate
 
-
-def names() -> list[str]:
-    """List the modules in this folder that define a method, with a line `METHOD = ...`."""
-    files = Path(__file__).parent.glob("[a-z]*.py")
-    return sorted(path.stem for path in files if re.search(r"^METHOD = ", path.read_text(), re.M))
+METHODS = Registry("dgreid.methods", "method code", ("METHOD", "Options"))
+names, module = METHODS.names, METHODS.module
 
 
-def module(name: str) -> ModuleType:
-    """Import the module of a method: `.Options` (its options) and `.METHOD` (its class).
+def read(node: Mapping[str, Any]) -> Any:
+    """Validate the values of a method by the `Options` of its module: `code`, or else its name.
 
     Raises:
-        UserError: there is no such method, or its file lacks `Options`.
+        UserError: there is no such module, or an option has no meaning for it.
     """
-    if name not in names():
-        raise unknown("method code", name, names())
-    found = import_module(f"dgreid.methods.{name}")
-    if not hasattr(found, "Options"):
-        raise UserError(f"methods/{name}.py has no `Options`: add one, such as erm.Options.")
-    return found
+    node = {"code": node.get("name"), **node}
+    return validate(module(node["code"]).Options, node, "method")
+
+
+def load_method(name: str) -> Any:
+    """Read params/method/NAME.yaml."""
+    return read(params.read("method", name))

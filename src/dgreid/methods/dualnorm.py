@@ -8,7 +8,7 @@ MetaBIN compares itself with another network that it also calls DualNorm, whose 
 instance norms: that is `dualnorm_metabin.yaml`, a configuration of `erm`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import Field
@@ -21,9 +21,6 @@ from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
-from dgreid.networks.backbones.mobilenet_v2 import ConvNorm, MobileNetV2
-from dgreid.networks.backbones.resnet import ResNet
-from dgreid.networks.backbones.resnet_tiny import ResNetTiny
 from dgreid.networks.norms.instance import InstanceNorm2d
 
 
@@ -68,47 +65,45 @@ class DualNorm(Method):
 
 
 def normalise_style(backbone: nn.Module) -> None:
-    """Put DualNorm's instance norms into a backbone, in place.
+    """Put DualNorm's instance norms into a backbone, in place, where it declares `style_places`.
 
-    MobileNetV2 gets one in place of the stem's batch norm, after a convolution that now has a bias, and one
-    on the output of every block of 16 to 96 channels, after the addition. ResNet gets one in the last block
-    of layers 1 to 3, between the addition and the last ReLU. The small ResNet, which the paper does not use,
-    is treated likewise: blocks 0 and 1 of three. All have affine maps and start at weight 1, bias 0.
+    MobileNetV2 gets one on the output of every block of 16 to 96 channels, after the addition, and one in
+    place of the stem's batch norm, after a convolution that now has a bias (`style_stem`). ResNet gets one in
+    the last block of layers 1 to 3, between the addition and the last ReLU. The small ResNet, which the paper
+    does not use, is treated likewise: blocks 0 and 1 of three. All have affine maps and start at weight 1,
+    bias 0.
 
     Raises:
-        UserError: the backbone is of another kind.
+        UserError: the backbone declares no places, or has a norm at one of them.
     """
-    if isinstance(backbone, MobileNetV2):
-        backbone.stem = _instance_stem(backbone.stem)
-    elif not isinstance(backbone, (ResNet, ResNetTiny)):
+    places = getattr(backbone, "style_places", ())
+    if not places:
         raise UserError(
-            f"DualNorm is defined for MobileNetV2 and ResNets, not for {type(backbone).__name__}: choose one."
+            "DualNorm is defined for backbones that declare `style_places`, such as MobileNetV2 and ResNets, "
+            f"not for {type(backbone).__name__}: choose one."
         )
-    for block, channels in _blocks(backbone):
-        block.output_norm = InstanceNorm2d(channels)
+    if backbone.style_stem:
+        normalise_stem(backbone, *backbone.style_stem)
+    for name, channels in places:
+        if not isinstance(backbone.get_submodule(name), nn.Identity):
+            raise UserError(
+                f"DualNorm puts a norm at {name}, where this {type(backbone).__name__} already has one: "
+                "choose a backbone without it."
+            )
+        backbone.set_submodule(name, InstanceNorm2d(channels))
 
 
-def _instance_stem(stem: ConvNorm) -> ConvNorm:
+def normalise_stem(backbone: nn.Module, convolution: str, norm: str) -> None:
     """Give the stem's convolution a bias and put an instance norm after it."""
-    conv = stem.conv
+    conv = backbone.get_submodule(convolution)
     biased = nn.Conv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=True
     )
     with torch.no_grad():
         biased.weight.copy_(conv.weight)
         biased.bias.zero_()
-    stem.conv, stem.bn = biased, InstanceNorm2d(conv.out_channels)
-    return stem
-
-
-def _blocks(backbone: nn.Module) -> Iterator[tuple[nn.Module, int]]:
-    """Yield the blocks whose output is normalised, each with its output channels."""
-    for name, channels in backbone.stages[: backbone.shallow_stages]:
-        stage = backbone.get_submodule(name)
-        if isinstance(backbone, MobileNetV2):
-            yield from ((block, block.project.conv.out_channels) for block in stage)
-        else:
-            yield (stage[-1] if isinstance(stage, nn.Sequential) else stage), channels
+    backbone.set_submodule(convolution, biased)
+    backbone.set_submodule(norm, InstanceNorm2d(conv.out_channels))
 
 
 METHOD = DualNorm

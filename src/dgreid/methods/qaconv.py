@@ -23,6 +23,7 @@ from dgreid.images.normalise import MEAN, STD
 from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.backbone import stages_of
 
 CORRELATIONS = 2**26  # computed at a time when two sets are compared: 256 MiB
 TEMPERATURE = 10.0  # of the score; it spreads scores that would crowd at 0 and 1, and changes no ranking
@@ -159,9 +160,9 @@ def focal_loss(logits: Tensor, identities: Tensor, focus: float = 2.0) -> Tensor
 
 def cut(backbone: nn.Module) -> None:
     """Drop a backbone's last stage, in place: ResNet-50 then ends with layer3 (stride 16, 1024 channels)."""
-    (_, channels), (last, _) = backbone.stages[-2:]
+    *kept, (last, _) = stages_of(backbone, least=2)
     backbone.set_submodule(last, nn.Identity())
-    backbone.stages, backbone.channels = backbone.stages[:-1], channels
+    backbone.stages, (_, backbone.channels) = tuple(kept), kept[-1]
     for layer in getattr(backbone, "pool_layers", ()):  # maps are compared, never pooled
         backbone.set_submodule(layer, nn.Identity())
 

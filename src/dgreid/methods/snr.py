@@ -27,6 +27,7 @@ from dgreid.methods.base import Method, MethodOptions, Task
 from dgreid.methods.parts.network import Network, base_losses
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.networks.backbone import stages_of
 from dgreid.networks.norms.instance import InstanceNorm2d
 
 Distance = Literal["half_cosine", "cosine"]
@@ -56,7 +57,7 @@ class SNR(Method):
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
-        for name, channels in backbone.stages:
+        for name, channels in stages_of(backbone):
             module = Restitution(channels, options.reduction, options.gate_bias)
             backbone.set_submodule(name, nn.Sequential(backbone.get_submodule(name), module))
         self.network = Network(backbone, "batch", recipe, task.classes)

@@ -1,4 +1,4 @@
-"""Residual blocks (He et al., CVPR 2016), and the initialisation of their convolutions."""
+"""Residual blocks (He et al., CVPR 2016)."""
 
 from importlib import import_module
 from types import ModuleType
@@ -57,13 +57,6 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return self.relu(self.output_norm(y + self.downsample(x)))
-
-
-def initialise(network: nn.Module) -> None:
-    """Initialise convolutions by He et al. 2015, mode fan_out, from torch's global generator."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:

@@ -18,16 +18,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dgreid.errors import UserError, unknown
-from dgreid.networks.backbone import Backbone
+from dgreid.networks.backbone import COUNTER, Backbone
 from dgreid.paths import WEIGHTS
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT = "IMAGENET1K_V1"
-CLASSIFIERS = ("fc.", "classifier.")  # their tensors belong to other classes and are never used
 WORD = re.compile(r"[\w-]+")  # the data that weights were trained on; a path has a suffix
-COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
 def load(network: Backbone, weights: str, name: str) -> None:
@@ -90,13 +88,13 @@ def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:
     Raises:
         UserError: tensors are missing, unknown or of another shape; it names the first three.
     """
-    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     state = {
         name: value
         for name, value in state.items()
-        if (name in wanted or not name.startswith(CLASSIFIERS)) and not name.endswith(COUNTER)
+        if not name.startswith(network.classifiers) and not name.endswith(COUNTER)
     }
     state = network.translate(state)
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     problems = [f"{name} missing" for name in wanted if name not in state]
     problems += [f"{name} unknown" for name in state if name not in wanted]
     problems += [

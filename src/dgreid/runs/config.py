@@ -82,8 +82,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
         for key, value in words.items()
         if "." in key or files.get(key, value) != value  # a dotted key, or another recipe or image
     ]
-    code = node["method"].setdefault("code", chosen["method"])
-    node["method"] = validate(methods.module(code).Options, node["method"], "method")
+    node["method"] = methods.read(node["method"])
     _refuse_unread("method", node["method"])
     node["backbone"] = backbones.read(node["backbone"], "backbone")
     run = validate(RunConfig, node, "run")

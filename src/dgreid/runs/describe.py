@@ -10,11 +10,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from dgreid import methods, params
+from dgreid import params
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import unknown
 from dgreid.images.config import ImageConfig
-from dgreid.methods.base import MethodOptions
+from dgreid.methods import load_method
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.backbones import load_backbone
 from dgreid.paths import PARAMS
@@ -143,13 +143,8 @@ def _proposed(run: RunConfig, group: str, words: Sequence[str]) -> str:
     return "" if named else f", proposed by protocol {run.protocol.name}"
 
 
-def _method(name: str) -> MethodOptions:
-    node = {"code": name, **params.read("method", name)}
-    return validate(methods.module(node["code"]).Options, node, "method")
-
-
 LOADERS = {
-    "method": _method,
+    "method": load_method,
     "backbone": load_backbone,
     "protocol": load_protocol,
     "recipe": lambda name: validate(RecipeConfig, params.read("recipe", name)),

@@ -67,8 +67,7 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
             domain_names=tuple(task.domain_names),
             image=(image.height, image.width),
         )
-        options = methods.module(node["method"]["code"]).Options.model_validate(node["method"])
-        backbone = backbones.module(node["backbone"]["architecture"]).Options.model_validate(node["backbone"])
+        options, backbone = methods.read(node["method"]), backbones.read(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{folder}: its run.yaml is missing, {damaged}") from error

@@ -219,5 +219,8 @@ def test_shipped_backbones(root):
     assert {"ibn_net50_a", "ibn_net50_b", "ibn_net50_m3l", "resnet34", "resnet101", "resnet152"} <= set(names)
     for name in names:
         with torch.device("meta"):
-            network = build(load_backbone(name))
-        assert network.pool_layers or network.channels == map_channels(network)
+            network = build(load_backbone(name), size=(64, 32))
+        for stage, channels in network.stages[-1:]:
+            assert network.get_submodule(stage) is not None and map_channels(network) == channels, name
+            assert network.pool_layers or network.channels == channels, name
+        assert all(network.get_submodule(place) is not None for place, _ in network.style_places), name

@@ -3,39 +3,23 @@
 A parser declares `LAYOUT` (see `datasets.layout`) and defines `parse(root, options) -> Parsed`.
 """
 
-import importlib
-import pkgutil
 from pathlib import Path
-from types import ModuleType
 
 from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.layout import Layout
 from dgreid.datasets.names import has_names
 from dgreid.datasets.records import Parsed
 from dgreid.errors import UserError, unknown
+from dgreid.registry import Registry
 
 COMMON_OPTIONS = ("size", "allow_partial")  # read by `rules`, not by parsers
-
-
-def parser(name: str) -> ModuleType:
-    """The parser module called `name`.
-
-    Raises:
-        UserError: there is no such parser.
-    """
-    if name not in parser_names():
-        raise unknown("parser", name, parser_names())
-    return importlib.import_module(f"{__name__}.{name}")
+PARSERS = Registry("dgreid.datasets.parsers", "parser", ("LAYOUT", "parse"))
+parser_names, parser = PARSERS.names, PARSERS.module
 
 
 def layout_of(name: str) -> Layout:
     """What the parser called `name` declares."""
     return parser(name).LAYOUT
-
-
-def parser_names() -> list[str]:
-    """Names of all parsers, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def parse(config: DatasetConfig, root: Path) -> Parsed:

@@ -5,16 +5,13 @@ pixels (N, H, W, 3) uint8, uses only the random numbers of `rng` and does not ch
 registers it.
 """
 
-from functools import cache
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError
+from dgreid.registry import Registry
 from dgreid.schema import Module, Strict, validate
 
 
@@ -26,21 +23,8 @@ class Operation(Strict):
     )
 
 
-@cache
-def names() -> tuple[str, ...]:
-    """List the operations in this folder."""
-    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
-
-
-def module(name: str) -> ModuleType:
-    """Import the module of an operation: `.Options` and `.apply`.
-
-    Raises:
-        UserError: there is no operation of that name.
-    """
-    if name not in names():
-        raise unknown("operation", name, names())
-    return import_module(f"dgreid.images.operations.{name}")
+OPERATIONS = Registry("dgreid.images.operations", "operation", ("apply", "Options"))
+names, module = OPERATIONS.names, OPERATIONS.module
 
 
 def read(node: Any, where: str) -> Operation:
@@ -59,10 +43,7 @@ def read(node: Any, where: str) -> Operation:
         raise UserError(
             f"{where}: write {{operation: NAME, ...}} with one of {', '.join(names())} (got {node!r})."
         )
-    name = str(node["operation"])
-    if name not in names():
-        raise unknown(f"operation of {where}", name, names())
-    return validate(module(name).Options, node, where)
+    return validate(module(node["operation"], where).Options, node, where)
 
 
 def chosen(count: int, probability: float, rng: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
 from dgreid.methods.recipe import RecipeConfig
@@ -76,7 +77,16 @@ def with_norm(backbone: nn.Module, name: str) -> nn.Module:
 
 
 def shallow(backbone: nn.Module) -> Callable[[str], bool]:
-    """Return a test of module names: whether one belongs to the stem or to a shallow stage."""
+    """Return a test of module names: whether one belongs to the stem or to a shallow stage.
+
+    Raises:
+        UserError: the backbone does not say which of its stages are shallow.
+    """
+    if not getattr(backbone, "shallow_stages", 0):
+        raise UserError(
+            f"{type(backbone).__name__} does not say which of its stages are shallow: choose another "
+            "backbone or another method.norm."
+        )
     deep = tuple(f"{name}." for name, _ in backbone.stages[backbone.shallow_stages :])
     return lambda name: not name.startswith(deep)
 

@@ -5,9 +5,7 @@ A file here is a writer; nothing else registers it. It has `ENCODING` (jpg, png 
 `pack(drawn, sizes, world) -> Iterator[(path, bytes)]`.
 """
 
-import importlib
 import io
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +15,10 @@ from PIL import Image
 from dgreid.errors import UserError, unknown
 from dgreid.miniature.render import HEIGHT, WIDTH, Shot, World
 from dgreid.miniature.style import jpeg
+from dgreid.registry import Registry
+
+WRITERS = Registry("dgreid.miniature.writers", "layout", ("plan", "ENCODING"))
+writer = WRITERS.module
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,6 @@ class Item:
     path: str  # inside the archive
     shot: Shot
     size: tuple[int, int] = (WIDTH, HEIGHT)  # width, height of the file
-
-
-def writer(layout: str):
-    """The writer module of a layout.
-
-    Raises:
-        UserError: there is no such writer.
-    """
-    known = [module.name for module in pkgutil.iter_modules(__path__)]
-    if layout not in known:
-        raise unknown("layout", layout, known)
-    return importlib.import_module(f"{__name__}.{layout}")
 
 
 def need(sizes: dict[str, int], *names: str) -> list[int]:

@@ -4,37 +4,22 @@ Nothing else registers it. A run's options are validated when it is composed; `b
 `dgreid.networks.backbone.Backbone`.
 """
 
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from dgreid import params
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError
 from dgreid.networks.backbone import Backbone
 from dgreid.networks.config import BackboneOptions
 from dgreid.networks.weights import load
+from dgreid.registry import Registry
 from dgreid.schema import validate
 
+ARCHITECTURES = Registry("dgreid.networks.backbones", "backbone architecture", ("build", "Options"))
+architectures, module = ARCHITECTURES.names, ARCHITECTURES.module
+
 Size = tuple[int, int]  # height and width of the images
-
-
-def architectures() -> list[str]:
-    """List the modules in this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-
-
-def module(architecture: str) -> ModuleType:
-    """Import the module of an architecture: `.Options` (its options) and `.build`.
-
-    Raises:
-        UserError: there is no such architecture.
-    """
-    if architecture not in architectures():
-        raise unknown("backbone architecture", architecture, architectures())
-    return import_module(f"dgreid.networks.backbones.{architecture}")
 
 
 def read(node: dict[str, Any], where: str = "") -> BackboneOptions:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.backbone import Backbone, rename
+from dgreid.networks.backbone import Backbone, initialise, rename
 from dgreid.networks.config import BackboneOptions
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,15 @@ class Options(BackboneOptions):
 class MobileNetV2(Backbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = int(1280 * width)."""
 
-    shallow_stages = 3  # up to 96 channels; DualNorm removes style in these
+    shallow_stages = 3  # up to 96 channels; where DualNorm removes style
+    style_stem = ("stem.conv", "stem.bn")
     weight_hint = "for MobileNetV2 x1.4 take torchreid's mobilenetv2_1.4.pth, whose layout is supported"
 
     def __init__(self, width: float = 1.0, last_stride: int = 1, stem_activation: bool = True):
         super().__init__()
         inputs = int(32 * width)
         self.stem = ConvNorm(3, inputs, kernel=3, stride=2, active=stem_activation)
-        stages = []
+        stages, places = [], []
         for layer, members in enumerate(LAYERS):
             blocks = []
             for stage in members:
@@ -61,6 +62,8 @@ class MobileNetV2(Backbone):
                 stride = last_stride if stage == LAST_STRIDE_STAGE else stride
                 outputs = int(channels * width)
                 for repeat in range(repeats):
+                    if layer < self.shallow_stages:  # on the output of every block, after the addition
+                        places.append((f"layer{layer + 1}.{len(blocks)}.output_norm", outputs))
                     blocks.append(InvertedResidual(inputs, outputs, expansion, stride if repeat == 0 else 1))
                     inputs = outputs
             setattr(self, f"layer{layer + 1}", nn.Sequential(*blocks))
@@ -70,14 +73,12 @@ class MobileNetV2(Backbone):
         self.channels = int(1280 * width)
         self.head = ConvNorm(inputs, self.channels)
         self.stages = (*stages, ("head", self.channels))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        self.style_places = tuple(places)
+        initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute maps, (N, 3, H, W) -> (N, C, h, w)."""
-        x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
-        return self.head(x)
+    def enter(self, images: Tensor) -> Tensor:
+        """Compute the stem, (N, 3, H, W) -> (N, 32 * width, H/2, W/2)."""
+        return self.stem(images)
 
     def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Rename the tensors of a torchvision or torchreid MobileNetV2; leave others unchanged."""

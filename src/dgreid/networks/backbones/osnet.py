@@ -22,8 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgreid.networks.backbone import Backbone, average
-from dgreid.networks.blocks import initialise
+from dgreid.networks.backbone import Backbone, average, initialise
 from dgreid.networks.config import BackboneOptions
 from dgreid.networks.norms.instance import InstanceNorm2d
 
@@ -56,6 +55,7 @@ class OSNet(Backbone):
 
     channels = FEATURES
     pool_layers = ("fc",)
+    classifiers = ("classifier.",)  # fc is no classifier here
 
     def __init__(self, width: float = 1.0, variant: Literal["plain", "ibn", "ain"] = "plain"):
         super().__init__()
@@ -91,12 +91,9 @@ class OSNet(Backbone):
             if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute maps, (N, 3, H, W) -> (N, 512 width, h, w)."""
-        x = self.maxpool(self.conv1(x))
-        for name, _ in self.stages:
-            x = self.get_submodule(name)(x)
-        return x
+    def enter(self, images: Tensor) -> Tensor:
+        """Compute the stem, (N, 3, H, W) -> (N, 64 width, H/4, W/4)."""
+        return self.maxpool(self.conv1(images))
 
     def pool(self, maps: Tensor) -> Tensor:
         """Average maps and run `fc`, (N, 512 width, h, w) -> (N, 512), values of at least 0."""

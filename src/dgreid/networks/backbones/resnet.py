@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.blocks import BasicBlock, Bottleneck, IbnBackbone, ibn_net, initialise
+from dgreid.networks.backbone import initialise
+from dgreid.networks.blocks import BasicBlock, Bottleneck, IbnBackbone, ibn_net
 from dgreid.networks.config import BackboneOptions, IbnOptions
 
 
@@ -39,7 +40,7 @@ DEPTHS = {
 class ResNet(IbnBackbone):
     """(N, 3, H, W) -> (N, C, H/16, W/16), or H/32, W/32 with `last_stride` 2; C = 512 or 2048."""
 
-    shallow_stages = 3  # DualNorm removes style in these
+    shallow_stages = 3  # where DualNorm removes style
 
     def __init__(
         self,
@@ -73,12 +74,15 @@ class ResNet(IbnBackbone):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.channels = inputs
         self.stages = tuple((f"layer{i + 1}", 64 * 2**i * block.expansion) for i in range(len(repeats)))
+        self.style_places = tuple(  # between the addition and the last activation of a stage's last block
+            (f"{name}.{count - 1}.output_norm", channels)
+            for (name, channels), count in zip(self.stages[: self.shallow_stages], repeats, strict=False)
+        )
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute maps, (N, 3, H, W) -> (N, C, h, w)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+    def enter(self, images: Tensor) -> Tensor:
+        """Compute the stem, (N, 3, H, W) -> (N, 64, H/4, W/4)."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNet:

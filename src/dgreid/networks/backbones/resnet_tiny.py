@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dgreid.networks.blocks import BasicBlock, IbnBackbone, ibn_net, initialise
+from dgreid.networks.backbone import initialise
+from dgreid.networks.blocks import BasicBlock, IbnBackbone, ibn_net
 from dgreid.networks.config import BackboneOptions, IbnOptions
 
 
@@ -48,11 +49,12 @@ class ResNetTiny(IbnBackbone):
             self.blocks[1].output_norm = norms.InstanceNorm2d(64)
         self.channels = 128
         self.stages = (("blocks.0", 32), ("blocks.1", 64), ("blocks.2", 128))
+        self.style_places = (("blocks.0.output_norm", 32), ("blocks.1.output_norm", 64))
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute maps, (N, 3, H, W) -> (N, 128, h, w)."""
-        return self.blocks(self.relu(self.bn1(self.conv1(x))))
+    def enter(self, images: Tensor) -> Tensor:
+        """Compute the stem, (N, 3, H, W) -> (N, 16, H, W)."""
+        return self.relu(self.bn1(self.conv1(images)))
 
 
 def build(options: Options, size: tuple[int, int] | None = None) -> ResNetTiny:

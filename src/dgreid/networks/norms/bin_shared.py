@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dgreid.networks.norms.batch_instance import BatchInstance
+from dgreid.networks.norms.convert import copy_channels
 
 
 class SharedBatchInstanceNorm2d(BatchInstance):
@@ -21,13 +22,9 @@ class SharedBatchInstanceNorm2d(BatchInstance):
         """Return the same map for both branches; autograd adds their gradients."""
         return self.weight, self.bias, self.weight, self.bias
 
-    @torch.no_grad()
     def adopt(self, norm: nn.BatchNorm2d) -> None:
         """Take over a trained batch norm."""
-        self.weight.copy_(norm.weight)
-        self.bias.copy_(norm.bias)
-        self.running_mean.copy_(norm.running_mean)
-        self.running_var.copy_(norm.running_var)
+        copy_channels(norm, slice(None), self)
 
 
 LAYER = SharedBatchInstanceNorm2d

@@ -1,34 +1,16 @@
 """Convert the batch norms of a network to other norms."""
 
-import re
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import nn
 
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError
+from dgreid.registry import Registry
 
-
-def names() -> list[str]:
-    """List the values of `method.norm`: `batch`, and the files in this folder with a line `LAYER = ...`."""
-    files = Path(__file__).parent.glob("[a-z]*.py")
-    return sorted(
-        ["batch", *(path.stem for path in files if re.search(r"^LAYER = ", path.read_text(), re.M))]
-    )
-
-
-def module(name: str) -> ModuleType:
-    """Import the module of a norm by name, so that only runs that use a norm depend on its file.
-
-    Raises:
-        UserError: there is no norm of this name.
-    """
-    if name not in names():
-        raise unknown("method.norm", name, names())
-    return import_module(f"dgreid.networks.norms.{name}")
+# the values of `method.norm`; `batch` leaves a network as it is
+NORMS = Registry("dgreid.networks.norms", "method.norm", ("LAYER",), beside=("batch",))
+names, module = NORMS.names, NORMS.module
 
 
 def has_gates(name: str) -> bool:
@@ -78,8 +60,7 @@ def convert_norms(
             layer.adopt(norm)
         if not name:
             return layer
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, layer)
+        network.set_submodule(name, layer)
     return network
 
 

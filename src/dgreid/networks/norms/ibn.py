@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from dgreid.errors import UserError
-from dgreid.networks.backbone import rename
+from dgreid.networks.backbone import COUNTER, rename
 from dgreid.networks.norms.convert import copy_channels
 from dgreid.networks.norms.instance import InstanceNorm2d
 
 log = logging.getLogger(__name__)
 
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
-COUNTER = "num_batches_tracked"  # unused by norms with a fixed momentum
 
 
 class IBN(nn.Module):

@@ -10,16 +10,17 @@ Every module of this folder is a figure, and nothing else registers it:
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
 
 from dgreid.files import whole
+from dgreid.registry import Registry
 from dgreid.reporting import style
+
+FIGURES = Registry("dgreid.reporting.figures", "figure", ("figure", "data", "ORDER", "TITLE", "CAPTION"))
 
 
 class Figure(NamedTuple):
@@ -33,7 +34,7 @@ class Figure(NamedTuple):
 
 def kinds() -> dict[str, ModuleType]:
     """Name -> module of every figure, in the order of the page."""
-    found = {module.name: import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)}
+    found = {name: FIGURES.module(name) for name in FIGURES.names()}
     return dict(sorted(found.items(), key=lambda item: (item[1].ORDER, item[0])))
 
 
