@@ -122,6 +122,15 @@ def test_a_model_is_not_scored_under_another_configuration(project, config):
     assert not METRICS.exists()
 
 
+def test_a_title_that_was_edited_since_is_no_other_configuration(project, config):
+    path = RUNS / config.run / "run.yaml"
+    facts = yaml.safe_load(path.read_text())
+    facts["config"]["method"]["title"] = "Its former title"
+    facts["config"]["recipe"] |= {"name": "of another name", "checkpoint_every": 7}
+    path.write_text(yaml.safe_dump(facts))
+    assert json.loads(evaluate.evaluate(config).read_text())["title"] == config.method.title
+
+
 def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
     rows = PROTOCOLS / "miniature" / "train.parquet"
     rows.write_bytes(rows.read_bytes() + b"0")

@@ -4,6 +4,7 @@
 of the wrong type is a `UserError` that names the key, its group and the nearest known key.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,4 +122,6 @@ def _refuse_unread(group: str, section: MethodOptions | RecipeConfig) -> None:
     for name, why in section.unread():
         default = type(section).model_fields[name].get_default(call_default_factory=True)
         if getattr(section, name) != default:
-            raise UserError(f"{group}.{name} means nothing {why}: leave it out.")
+            raise UserError(
+                f"{group}.{name} means nothing {why}: leave it at its default, {json.dumps(default)}."
+            )

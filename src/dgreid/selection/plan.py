@@ -16,7 +16,7 @@ from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
-from dgreid.runs.run import build, chosen
+from dgreid.runs.run import build, decisive
 from dgreid.runs.systems import plural
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
@@ -111,7 +111,7 @@ def status_of(run: RunConfig) -> str:
             trained = read_facts(folder)["config"]
         except ValueError:
             return "damaged"
-        if trained != chosen(run):
+        if decisive(run, trained) != decisive(run):
             return "outdated"
     if (METRICS / f"{run.run}.json").is_file():
         return "done"
