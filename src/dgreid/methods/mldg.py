@@ -20,8 +20,15 @@ from torch.func import functional_call
 
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.base import Method, MethodOptions, Task
-from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
-from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.episodes import (
+    Loss,
+    cyclic,
+    meta_train_share,
+    split_domains,
+    unread_of_cycle,
+    weighted_loss,
+)
+from dgreid.methods.parts.network import Network, unread_of
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
@@ -71,6 +78,9 @@ class Options(MethodOptions):
         if self.base_step != "separate":
             for option in ("base_sampler", "first_iteration_base_steps"):
                 yield option, f"with method.base_step={self.base_step}"
+        base = () if self.base_step == "none" else self.base_losses
+        yield from unread_of({*base, *self.meta_train_losses, *self.meta_test_losses})
+        yield from unread_of_cycle(self.cycle_low, self.cycle_high)
 
 
 class MLDG(Method):
