@@ -119,7 +119,7 @@ def test_two_iterations_on_the_drawn_miniature(drawn, monkeypatch, name):
     assert list(history["iteration"]) == [1, 2]  # a loss that is not finite raises
     method, facts = restore(folder)
     rows, _ = read_training(PROTOCOLS / "miniature")
-    assert facts["task"]["classes"] == rows["identity"].nunique() and facts["task"]["domains"] == 4
+    assert facts["training"]["classes"] == rows["identity"].nunique() and facts["training"]["domains"] == 4
     with torch.no_grad():
         pictures = next(survey(training_images(rows, run, method), torch.device("cpu")))
         features = method.embed(pictures.images)

@@ -34,7 +34,7 @@ from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
 from dgreid.networks.norms.convert import has_gates
 from dgreid.networks.norms.gates import clamp_gates, gates_of, straight_through_clamp
-from dgreid.networks.norms.modes import differentiate_twice, hold
+from dgreid.networks.norms.modes import attention_differentiable_twice, differentiate_twice, hold
 
 BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 
@@ -127,7 +127,8 @@ class MLDG(Method):
         """
         options, second = self.options, self.options.order == "second"
         meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.task.domains)
-        with nullcontext() if options.base_step == "none" else hold(self.network):
+        held = nullcontext() if options.base_step == "none" else hold(self.network)
+        with held, attention_differentiable_twice(second):
             train_loss = self(meta_train, options.meta_train_losses)  # F
         here = self.gradient(train_loss, self.learned, create_graph=second)  # dF/dtheta
         moved = self.moved(here, ratio)  # theta'
