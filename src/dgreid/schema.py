@@ -34,6 +34,30 @@ class Module:
     names: Mapping[Any, str | None] | None = None
 
 
+class NoEffect:
+    """Mark a field of params/ that decides no result, as `Annotated[str, NoEffect]`.
+
+    Whatever compares settings to tell whether a result is up to date leaves them out; see `deciding`.
+    """
+
+
+def deciding(model: BaseModel, node: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the settings of a section that decide results, those of the sections inside it included.
+
+    Args:
+        model: a validated section.
+        node: plain settings of the same shape, such as those that an older run recorded; None: the model's.
+    """
+    node = model.model_dump(mode="json") if node is None else node
+    fields, kept = type(model).model_fields, {}
+    for key, value in node.items():
+        if key not in fields or NoEffect not in fields[key].metadata:
+            inner = getattr(model, key, None)
+            nested = isinstance(inner, BaseModel) and isinstance(value, Mapping)
+            kept[key] = deciding(inner, value) if nested else value
+    return kept
+
+
 def modules(node: Any) -> Iterator[str]:
     """Yield the full names of all modules that a validated section and the sections inside it name."""
     if isinstance(node, BaseModel):

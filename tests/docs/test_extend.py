@@ -32,6 +32,12 @@ method, task, load = tiny.set_up(run)
 fit(method, load, task, Checkpoint(Path("last.pt"), ""), 10)
 maps = method.network.maps(torch.zeros(2, 3, tiny.HEIGHT, tiny.WIDTH))
 assert torch.equal(method.network.pool(maps), maps[:, :, 0, 0])
+for name, changes in (("m3l", {}), ("mldg", {"order": "second"})):  # attention is differentiated twice
+    method, task, load = tiny.set_up(tiny.config(name, "vit_toy", epochs=1, changes=changes))
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    fit(method, load, task, Checkpoint(Path(f"{name}.pt"), ""), 10)
+    moved = [key for key, value in method.state_dict().items() if not torch.equal(value, before[key])]
+    assert any("self_attn" in key for key in moved)
 for name in ("erm_in", "metabin", "lda", "dualnorm"):  # what it cannot be is said by name
     try:
         tiny.set_up(tiny.config(name, "vit_toy"))

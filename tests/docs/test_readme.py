@@ -10,7 +10,7 @@ import yaml
 
 from dgreid.cli.main import main
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
 from dgreid.schema import validate
@@ -30,9 +30,9 @@ def test_the_example_method_trains(root):
 
     run = load_run(["method=erm", "backbone=resnet_tiny", "protocol=miniature"])
     options = validate(module.Options, {"name": "colour_mix", **numbers})
-    training = Training(classes=4, domains=2, iterations=2, iterations_per_epoch=1)
+    task = Task(classes=4, domains=2, iterations=2, iterations_per_epoch=1)
     torch.manual_seed(0)
-    method = module.METHOD(options, backbones.build(run.backbone), run.recipe, training).train()
+    method = module.METHOD(options, backbones.build(run.backbone), run.recipe, task).train()
     identities = torch.arange(4).repeat_interleave(2)
     batch = Batch(torch.randn(8, 3, 64, 32), identities, identities // 2)
     before = method.network.classifier.weight.clone()

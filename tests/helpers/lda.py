@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.lda import LDA
 from helpers import tiny
 
@@ -32,9 +32,9 @@ def make(domains: int = K, name: str = "lda", backbone: nn.Module | None = None,
     membership = torch.zeros(domains, CLASSES, dtype=torch.bool)
     membership[torch.arange(CLASSES) * domains // CLASSES, torch.arange(CLASSES)] = True
     recipe = tiny.recipe(iterations_per_epoch=STEPS, weight_decay=0, momentum=0, bias_factor=1)
-    training = Training(CLASSES, domains, 2 * STEPS, STEPS, membership)
+    task = Task(CLASSES, domains, 2 * STEPS, STEPS, membership)
     made = tiny.options(name, **{"learning_rate": 0.05, "an_stages": 1, **changes})
-    return LDA(made, backbone or Backbone(), recipe, training).double().train()
+    return LDA(made, backbone or Backbone(), recipe, task).double().train()
 
 
 def batch(seed: int) -> Batch:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from dgreid import methods
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Method, Training
+from dgreid.methods.base import Method, Task
 from helpers import tiny
 
 DOMAINS, CLASSES, STEPS = 3, 9, 10  # iterations per epoch: 10
@@ -23,8 +23,8 @@ def make(
     torch.manual_seed(0)
     options = tiny.options(name, **changes)
     recipe = tiny.recipe(epochs=100, iterations_per_epoch=STEPS, warmup_epochs=10)
-    training = Training(CLASSES, domains, 100 * STEPS, STEPS)
-    made = methods.module(options.code).METHOD(options, tiny.Backbone(activation), recipe, training)
+    task = Task(CLASSES, domains, 100 * STEPS, STEPS)
+    made = methods.module(options.code).METHOD(options, tiny.Backbone(activation), recipe, task)
     return made.double().train()
 
 

@@ -16,7 +16,7 @@ from dgreid.images.batch import Batch
 from dgreid.images.config import ImageConfig
 from dgreid.images.loader import Key, batches, survey
 from dgreid.images.pack import Pack
-from dgreid.methods.base import Method, Training
+from dgreid.methods.base import Method, Task
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks import backbones
 from dgreid.protocols.config import load_protocol
@@ -151,7 +151,7 @@ def _write(group: str, node: dict) -> None:
     path.write_text(yaml.safe_dump(node))
 
 
-def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iterator[Batch]]]:
+def set_up(run: RunConfig) -> tuple[Method, Task, Callable[[list[Key]], Iterator[Batch]]]:
     """A fresh method, its training set, and what the loop calls to get batches."""
     torch.manual_seed(run.seed)
     np.random.seed(run.seed)
@@ -161,8 +161,8 @@ def set_up(run: RunConfig) -> tuple[Method, Training, Callable[[list[Key]], Iter
     membership = np.zeros((len(set(domains)), len(set(identities))), bool)
     membership[domains, identities] = True
     iterations = run.recipe.epochs * each
-    training = Training(*membership.T.shape, iterations, each, torch.from_numpy(membership), (HEIGHT, WIDTH))
-    method = build(run.method, run.backbone, run.recipe, training)
+    task = Task(*membership.T.shape, iterations, each, torch.from_numpy(membership), (HEIGHT, WIDTH))
+    method = build(run.method, run.backbone, run.recipe, task)
     images = training_images(frame, run, method, packs)
     method.start(lambda: survey(images, torch.device("cpu")))
-    return method, training, lambda keys: batches(images, keys, torch.device("cpu"))
+    return method, task, lambda keys: batches(images, keys, torch.device("cpu"))

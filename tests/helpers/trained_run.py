@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from dgreid.methods.base import Method, Training
+from dgreid.methods.base import Method, Task
 from dgreid.paths import RUNS
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, record
@@ -19,9 +19,9 @@ def make(name: str, config: RunConfig, seed: int = 0) -> Method:
     """Write data/runs/NAME below the working folder; its method in eval mode."""
     membership = torch.ones(2, 4, dtype=torch.bool)
     size = config.image.height, config.image.width
-    training = Training(4, 2, 2, 2, membership, size)
+    task = Task(4, 2, 2, 2, membership, size)
     torch.manual_seed(seed)
-    method = build(config.method, config.backbone, config.recipe, training)
+    method = build(config.method, config.backbone, config.recipe, task)
     method.train()
     for _ in range(3):  # running statistics and gates that are not what they start as
         method.embed(torch.randn(8, 3, *size) * 2 + 0.3)
@@ -32,7 +32,7 @@ def make(name: str, config: RunConfig, seed: int = 0) -> Method:
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    (folder / "run.yaml").write_text(yaml.safe_dump(record(config, training, {})))
+    (folder / "run.yaml").write_text(yaml.safe_dump(record(config, task, {})))
     return method.eval()
 
 

@@ -39,12 +39,13 @@ def test_a_shipped_file_means_what_it_did_as_four_numbers(name):
     node, image = SHIPPED[name], shipped(name)
     steps = [{"operation": "flip", "probability": node["flip"]}]
     if node["padding"]:
-        steps += [{"operation": "pad_crop", "padding": node["padding"]}]
+        steps += [{"operation": "pad_crop", "padding": node["padding"], "probability": 1}]
     if node["color_jitter"]:
         strengths = zip(("brightness", "contrast", "saturation", "hue"), node["color_jitter"], strict=True)
         steps += [{"operation": "color_jitter", "probability": 1, **dict(strengths)}]
     if node["occlusion"]:
-        steps += [{"operation": "occlusion", "greatest_side": node["occlusion"]}]
+        square = {"greatest_side": node["occlusion"], "probability": 1}
+        steps += [{"operation": "occlusion", **square}]
     size = {key: node[key] for key in ("name", "height", "width")}
     assert image.model_dump(mode="json") == {**size, "train": steps, "views": {}}
 

@@ -46,8 +46,7 @@ def test_samplers_still_give_the_same_batches(kind, batch_size):
     assert hashlib.sha256(rows.tobytes()).hexdigest()[:16] == BATCHES[kind, batch_size]
 
 
-@pytest.mark.parametrize("order", ["turns", "uniform"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "order"), [*((kind, None) for kind in KINDS), ("pk_one_domain", "uniform")])
 def test_a_batch_depends_on_seed_name_and_number_alone(kind, order):
     labels = crowd(1)
 
@@ -90,6 +89,19 @@ def test_an_unknown_kind_or_order_is_refused():
         stream_of("pk_some", crowd(1))
     with pytest.raises(ValueError, match="no order 'random'"):
         stream_of("pk_one_domain", crowd(1), order="random")
+
+
+@pytest.mark.parametrize("kind", ["random", "random_per_domain", "pk", "pk_per_domain", "across_cameras"])
+def test_an_order_is_refused_by_name_if_the_kind_has_none(kind):
+    with pytest.raises(UserError, match=rf"sampler 'base' has order=uniform.* of kind {kind}: leave it out"):
+        stream_of(kind, crowd(1), order="uniform")
+
+
+@pytest.mark.parametrize("field", ["identities", "images_per_identity"])
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_size_of_nothing_is_not_the_recipes(field, size):
+    with pytest.raises(UserError, match=f"sampler 'base' asks for {field}={size}: ask for 1 or more"):
+        stream_of("pk_per_domain", crowd(1), **{field: size})
 
 
 def test_too_few_identities_is_said_in_a_sentence():

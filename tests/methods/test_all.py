@@ -77,11 +77,11 @@ def test_there_are_methods():
 
 def test_two_iterations(tmp_path, name, backbone):
     run = tiny.config(name, backbone, epochs=1)
-    method, training, load = tiny.set_up(run)
+    method, task, load = tiny.set_up(run)
     frozen = method.frozen()
     assert frozen <= {key for key, parameter in method.named_parameters() if not parameter.requires_grad}
     before = {key: value.clone() for key, value in method.state_dict().items()}
-    history, cost = fit(method, load, training, Checkpoint(tmp_path / "last.pt", ""), 10)
+    history, cost = fit(method, load, task, Checkpoint(tmp_path / "last.pt", ""), 10)
 
     assert list(history["iteration"]) == [1, 2]
     losses = history.drop(columns=["iteration", "epoch", "learning_rate"])
@@ -157,8 +157,8 @@ def test_embedding_and_similarity(name, backbone):
 
 def test_resumed_equals_uninterrupted(tmp_path, name):
     run = tiny.config(name, epochs=2)
-    whole, training, load = tiny.set_up(run)
-    history, _ = fit(whole, load, training, Checkpoint(tmp_path / "a.pt", "x"), 100)
+    whole, task, load = tiny.set_up(run)
+    history, _ = fit(whole, load, task, Checkpoint(tmp_path / "a.pt", "x"), 100)
 
     class Killed(Exception):
         pass
@@ -174,10 +174,10 @@ def test_resumed_equals_uninterrupted(tmp_path, name):
     interrupted, *_ = tiny.set_up(run)
     checkpoint = Checkpoint(tmp_path / "b.pt", "x")
     with pytest.raises(Killed):
-        fit(interrupted, failing, training, checkpoint, 2)
+        fit(interrupted, failing, task, checkpoint, 2)
     resumed, *_ = tiny.set_up(run)
     torch.manual_seed(12345)  # the state comes from the file, not from this process
-    again, _ = fit(resumed, load, training, checkpoint, 2)
+    again, _ = fit(resumed, load, task, checkpoint, 2)
     assert same(whole.state_dict(), resumed.state_dict())
     assert again.equals(history)
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.dualnorm import DualNorm, normalise_style
 from dgreid.methods.parts.network import Network
 from dgreid.networks.backbones import build, load_backbone
@@ -22,8 +22,8 @@ def names(network, kind):
 def make(root, backbone="resnet_tiny", recipe=None, classes=4, **changes):
     torch.manual_seed(0)
     options = tiny.options("dualnorm", **changes)
-    training = Training(classes, 2, 4, 2)
-    return DualNorm(options, build(load_backbone(backbone)), recipe or tiny.recipe(), training).train()
+    task = Task(classes, 2, 4, 2)
+    return DualNorm(options, build(load_backbone(backbone)), recipe or tiny.recipe(), task).train()
 
 
 def batch():

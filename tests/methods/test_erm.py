@@ -5,7 +5,7 @@ from torch import nn
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.erm import ERM
 from helpers import tiny
 
@@ -19,9 +19,7 @@ class Backbone(nn.Sequential):
 
 def make(recipe=None, **changes) -> ERM:
     torch.manual_seed(0)
-    return ERM(
-        tiny.options("erm", **changes), Backbone(), recipe or tiny.recipe(), Training(4, 2, 4, 2)
-    ).train()
+    return ERM(tiny.options("erm", **changes), Backbone(), recipe or tiny.recipe(), Task(4, 2, 4, 2)).train()
 
 
 def batch() -> Batch:
@@ -53,7 +51,7 @@ def test_a_loss_can_be_left_out():
 
 def test_the_classifier_starts_small_and_without_bias():
     torch.manual_seed(0)
-    method = ERM(tiny.options("erm"), Backbone(), tiny.recipe(), Training(2000, 2, 4, 2))
+    method = ERM(tiny.options("erm"), Backbone(), tiny.recipe(), Task(2000, 2, 4, 2))
     weight = method.network.classifier.weight
     assert method.network.classifier.bias is None
     assert weight.std().item() == pytest.approx(0.001, rel=0.05)

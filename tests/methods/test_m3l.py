@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.m3l import M3L
 from helpers import tiny
 
@@ -19,8 +19,8 @@ def make(name: str = "m3l", domains: int = 3, recipe=None, **changes) -> M3L:
     torch.manual_seed(0)
     read = {**tiny.read("recipe", "m3l"), "name": "m3l", "iterations_per_epoch": STEPS, **(recipe or {})}
     membership = torch.eye(domains).bool().repeat_interleave(PEOPLE, 1)  # (domains, classes)
-    training = Training(PEOPLE * domains, domains, 60 * STEPS, STEPS, membership)
-    method = M3L(tiny.options(name, **changes), tiny.Backbone(), tiny.RecipeConfig(**read), training)
+    task = Task(PEOPLE * domains, domains, 60 * STEPS, STEPS, membership)
+    method = M3L(tiny.options(name, **changes), tiny.Backbone(), tiny.RecipeConfig(**read), task)
     return method.double().train()
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.methods import m3l
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.parts import optimise
 from dgreid.networks import backbones
 from dgreid.networks.backbones import build
@@ -34,8 +34,8 @@ def make(name: str = "m3l", domains: int = 3, recipe: dict | None = None, **chan
     torch.manual_seed(0)
     read = {**tiny.read("recipe", "m3l"), "iterations_per_epoch": 10, **(recipe or {})}
     membership = torch.eye(domains).bool().repeat_interleave(2, 1)
-    training = Training(2 * domains, domains, 600, 10, membership)
-    method = m3l.M3L(tiny.options(name, **changes), Backbone(), tiny.RecipeConfig(**read), training)
+    task = Task(2 * domains, domains, 600, 10, membership)
+    method = m3l.M3L(tiny.options(name, **changes), Backbone(), tiny.RecipeConfig(**read), task)
     if method.options.identification == "memory":
         method.network.classifier.centroids.copy_(F.normalize(torch.randn(2 * domains, 6)))
     return method.double().train()

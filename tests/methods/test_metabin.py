@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgreid.errors import UserError
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.metabin import MetaBIN
 from dgreid.networks import norms
 from helpers import tiny
@@ -79,7 +79,7 @@ def test_half_of_the_domains_train_rounded_up(domains, expected):
 
 def test_inner_step_cycles_relative_to_the_gate_rate():
     method = make("metabin")
-    method.task = Training(CLASSES, 5, 184900, 1849)
+    method.task = Task(CLASSES, 5, 184900, 1849)
     first = 0.001 + 0.099 / 4622
     assert method.inner_step(0) == pytest.approx(0.1 * first)
     assert method.inner_step(4621) == pytest.approx(0.01)
@@ -92,9 +92,7 @@ def test_inner_step_cycles_relative_to_the_gate_rate():
 def test_gate_rate_knows_neither_schedule_nor_factor():
     torch.manual_seed(0)
     recipe = tiny.recipe(optimiser="adamw", learning_rate_factor=0.2, warmup_epochs=1)
-    method = MetaBIN(
-        tiny.options("metabin"), tiny.Backbone(), recipe, Training(CLASSES, DOMAINS, 4, 2)
-    ).double()
+    method = MetaBIN(tiny.options("metabin"), tiny.Backbone(), recipe, Task(CLASSES, DOMAINS, 4, 2)).double()
     method.train().step({"base": [batch(0)], "meta": [batch(1)]}, 0)
     (gates,) = method.optimisers["gates"].param_groups
     assert (gates["lr"], gates["momentum"], gates["weight_decay"]) == (0.1, 0, 0)

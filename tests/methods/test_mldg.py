@@ -8,7 +8,7 @@ from torch import nn
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.mldg import MLDG
 from helpers import tiny
 from helpers.meta import CLASSES, DOMAINS, STEPS, batch
@@ -33,9 +33,9 @@ class Quadratic(MLDG):
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_the_update_of_a_quadratic_by_hand(order):
     torch.manual_seed(0)
-    training = Training(2, DOMAINS, 100, STEPS)
+    task = Task(2, DOMAINS, 100, STEPS)
     options = tiny.options("mldg", order=order, meta_test_weight=0.7, base_step="none")
-    method = Quadratic(options, tiny.Backbone(torch.tanh), tiny.recipe(), training).double().train()
+    method = Quadratic(options, tiny.Backbone(torch.tanh), tiny.recipe(), task).double().train()
     w = method.network.classifier.weight.detach().clone().flatten()
     a, b = (x @ x.T for x in torch.randn(2, len(w), len(w), dtype=torch.float64))
     method.matrices = {8: a, 4: b}
@@ -66,7 +66,7 @@ def test_the_update_of_a_perceptron_by_hand(order):
     backbone.channels = 6
     options = tiny.options("mldg_ce", order=order, meta_test_weight=0.6)
     recipe = tiny.recipe(bias_factor=2.0)
-    method = MLDG(options, backbone, recipe, Training(CLASSES, DOMAINS, 100, STEPS)).double().train()
+    method = MLDG(options, backbone, recipe, Task(CLASSES, DOMAINS, 100, STEPS)).double().train()
     with torch.no_grad():
         method.network.classifier.weight.mul_(300)
     given = batch(4)

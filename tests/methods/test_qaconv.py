@@ -14,7 +14,7 @@ from dgreid.images import samplers
 from dgreid.images.batch import Batch, Sampler
 from dgreid.images.normalise import normalise
 from dgreid.methods import qaconv
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.qaconv import Matcher, QAConv, best_matches, focal_loss, map_size
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
@@ -40,9 +40,9 @@ class Backbone(nn.Module):
 
 def make(recipe=None, classes: int = CLASSES, **changes) -> QAConv:
     torch.manual_seed(0)
-    training = Training(classes, 2, 4, 2, image=(8, 6))
+    task = Task(classes, 2, 4, 2, image=(8, 6))
     options = tiny.options("qaconv", channels=CHANNELS, **changes)
-    return QAConv(options, Backbone(), recipe or tiny.recipe(), training).train()
+    return QAConv(options, Backbone(), recipe or tiny.recipe(), task).train()
 
 
 def batch(people=(3, 0, 3, 36, 17), seed: int = 1) -> Batch:
@@ -205,8 +205,8 @@ def test_the_last_stage_is_gone():
 
 def test_resnet50_ends_with_layer3_at_24x8():
     network = backbones.build(backbones.read(tiny.read("backbone", "resnet50")))
-    training = Training(5, 2, 4, 2, image=(384, 128))
-    method = QAConv(tiny.options("qaconv"), network, tiny.recipe(), training)
+    task = Task(5, 2, 4, 2, image=(384, 128))
+    method = QAConv(tiny.options("qaconv"), network, tiny.recipe(), task)
     assert method.memory.shape == (5, 128, 24, 8)
     assert method.matcher.weigh.weight.shape == (1, 2 * 192)
     assert method.neck[0].weight.shape == (128, 1024, 3, 3) and method.neck[0].bias is None
@@ -256,11 +256,11 @@ def test_batches_are_32_images_whatever_the_number_of_sources():
 
 def test_it_learns_to_tell_people_apart():
     run = tiny.config("qaconv", epochs=30, optimiser="adamw", milestones=())
-    method, training, load = tiny.set_up(run)
+    method, task, load = tiny.set_up(run)
     method.train()
     logged = [
         method.step({"base": [one]}, iteration)
-        for iteration, one in enumerate(load([("base", number) for number in range(training.iterations)]))
+        for iteration, one in enumerate(load([("base", number) for number in range(task.iterations)]))
     ]
     first, last = (
         [np.mean([float(losses[name]) for losses in part]) for name in ("matching", "accuracy")]
@@ -271,11 +271,11 @@ def test_it_learns_to_tell_people_apart():
 
 def test_a_saved_run_knows_the_size_of_its_maps(tmp_path):
     run = tiny.config("qaconv")
-    method, training, load = tiny.set_up(run)
+    method, task, load = tiny.set_up(run)
     (one,) = load([("base", 0)])
     method.train().step({"base": [one]}, 0)
     save_file(method.state_dict(), tmp_path / "model.safetensors")
-    facts = record(run, training, {})
+    facts = record(run, task, {})
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(facts))
     restored, facts = restore(tmp_path)
     assert "image" not in facts["training"] and restored.task.image == (tiny.HEIGHT, tiny.WIDTH)

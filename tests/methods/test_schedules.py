@@ -1,9 +1,36 @@
+import hashlib
+import math
+import warnings
+from collections.abc import Callable
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, MultiStepLR
 
+from dgreid import params
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.methods.schedules import rate_share, triangular, warmed_steps
+from helpers import tiny
+
+# SHA-256 of all rates of a recipe, made before warm-up and decay had schedules of their own
+FROZEN = {
+    "dualnorm": "36f52111be2fa609",
+    "dualnorm_resnet50": "93c97e731ce7d6d3",
+    "m3l": "212ef5721f27dd83",
+    "m3l_paper": "127c0bb1d82ba230",
+    "metabin": "aa918309ca95d3d1",
+    "metabin_d2m": "c044eba250aa6244",
+    "metabin_m2d": "c044eba250aa6244",
+    "miniature": "0bde4e890c1035cd",
+    "miniature_m3l": "6309e81273ecc17c",
+    "open_small": "44aff46824baf781",
+    "open_small_m3l": "6d0c5714cf280728",
+    "open_small_m3l_16_people": "edbf1fb324c223c3",
+    "qaconv": "bdaf0b2e48c68a6f",
+    "snr": "931836a82052086a",
+}
 
 
 @pytest.mark.parametrize(
@@ -62,16 +89,127 @@ def test_a_recipe_without_further_words_warms_up_and_steps(iteration, schedule):
     )
 
 
-@pytest.mark.parametrize(
-    ("epoch", "share"),
-    [(0, 0.1), (5, 1.0), (63, 0.4936775), (119, 0.0011865), (120, 0.001)],  # warm-up in iterations: 5 epochs
-)
-def test_cosine_falls_from_the_end_of_the_warm_up_to_its_floor(epoch, share):
-    """META's released schedule: 500 iterations from 0.1, then by epoch to 0.001 (facts: T_max 120 - 5)."""
+@pytest.mark.parametrize("name", FROZEN)
+def test_the_rates_of_a_shipped_recipe_are_what_they_were(name):
+    found = RecipeConfig(**tiny.read("recipe", name))
+    each = found.iterations_per_epoch or 7
+    rates = "".join(f"{rate_share(found, i, each):.12g}\n" for i in range(found.epochs * each))
+    assert hashlib.sha256(rates.encode()).hexdigest()[:16] == FROZEN[name]
+
+
+def test_the_defaults_of_a_recipe_are_those_of_the_base(root):
+    base = params.read_yaml(params.PARAMS / "recipe/_base.yaml")
+    fields = RecipeConfig.model_fields
+    assert set(base) == {name for name, field in fields.items() if not field.is_required()}
+    whole = RecipeConfig(name="r", epochs=1, **base)
+    assert whole == RecipeConfig(name="r", epochs=1)
+
+
+class Released:
+    """The full rate 1 under the schedulers of a release, which are stepped at the ends it names."""
+
+    def __init__(self, *make: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]):
+        self.optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))], 1.0)
+        self.schedulers = [scheduler(self.optimiser) for scheduler in make]
+
+    def rates(self, epochs: int, each: int, *due: Callable[[int], bool]) -> list[float]:
+        """The rate of every iteration; scheduler k steps behind iteration n if due[k](n), the last first."""
+        found = []
+        with warnings.catch_warnings(action="ignore"):  # torch misses the optimiser's own steps
+            for done in range(1, epochs * each + 1):
+                found.append(self.optimiser.param_groups[0]["lr"])
+                for scheduler, is_due in reversed(list(zip(self.schedulers, due, strict=True))):
+                    if is_due(done):
+                        scheduler.step()
+        return found
+
+
+def fast_reid(epochs: int, each: int, warmup: int, factor: float, floor: float, last: int) -> list[float]:
+    """fast-reid's two schedulers: by iteration up to iteration `last`, then a cosine by epoch."""
+    length = epochs - math.ceil(warmup / each)
+    return Released(
+        lambda optimiser: CosineAnnealingLR(optimiser, length, floor),
+        lambda optimiser: LambdaLR(optimiser, lambda n: factor + (1 - factor) * min(1, n / warmup)),
+    ).rates(epochs, each, lambda done: done % each == 0 and done >= warmup, lambda done: done <= last)
+
+
+def shares(of: RecipeConfig, each: int) -> list[float]:
+    return [rate_share(of, iteration, each) for iteration in range(of.epochs * each)]
+
+
+@pytest.mark.parametrize("each", [1, 7, 30])
+def test_acl_warms_up_by_iteration_and_falls_by_epoch(each):
+    acl = {
+        "epochs": 60,
+        "decay": "cosine",
+        "floor": 1e-3,
+        "warmup_epochs": 10,
+        "warmup_schedule": "iteration",
+    }
+    found = shares(RecipeConfig(name="acl", **acl), each)
+    assert found == pytest.approx(fast_reid(60, each, 10 * each, 0.01, 1e-3, 10 * each), abs=1e-12)
+    assert found[10 * each] == pytest.approx(1e-3 + 0.999 * (1 + math.cos(math.pi / 50)) / 2)
+    assert found[-1] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("each", [500, 1300, 100, 130])
+def test_the_cosine_takes_its_first_step_behind_the_epoch_in_which_the_warm_up_ends(each):
     words = {"decay": "cosine", "floor": 1e-3, "warmup_iterations": 500, "warmup_factor": 0.1}
-    meta = recipe(**words, schedule="epoch")
-    assert rate_share(meta, epoch * 100, 100) == pytest.approx(share, abs=1e-6)
-    assert rate_share(meta, epoch * 100 + 99, 100) == pytest.approx(share, abs=1e-6) or epoch < 5
+    found = shares(RecipeConfig(name="r", epochs=12, **words), each)
+    assert found == pytest.approx(fast_reid(12, each, 500, 0.1, 1e-3, 500), abs=1e-12)
+
+
+def test_meta_stops_its_warm_up_at_998_thousandths_of_the_rate_and_falls_from_there():
+    """The last step of the warm-up is left out: the same rates from a rate that is lower by as much."""
+    top = 0.1 + 0.9 * 499 / 500
+    words = {"decay": "cosine", "floor": 1e-3 / top, "warmup_iterations": 499, "warmup_factor": 0.1 / top}
+    meta = RecipeConfig(name="meta", epochs=120, learning_rate_factor=top, **words)
+    found = [meta.learning_rate_factor * share for share in shares(meta, 1250)]
+    assert found == pytest.approx(fast_reid(120, 1250, 500, 0.1, 1e-3, 499), abs=1e-12)
+    assert found[1249] == pytest.approx(0.9982)
+    assert found[1250] == pytest.approx(1e-3 + 0.9972 * (1 + math.cos(math.pi / 119)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "scheduler"),
+    [  # torchreid's OSNet-AIN, its OSNet and CrossGrad's, DualNorm's ResNet-50, QAConv, DDAN, DIMN
+        ({"epochs": 100, "decay": "cosine"}, lambda o: CosineAnnealingLR(o, 100)),
+        ({"epochs": 150, "milestones": [60]}, lambda o: MultiStepLR(o, [60])),
+        ({"epochs": 150, "milestones": [40, 80, 120]}, lambda o: MultiStepLR(o, [40, 80, 120])),
+        ({"epochs": 60, "milestones": [40]}, lambda o: MultiStepLR(o, [40])),
+        ({"epochs": 100, "milestones": [40, 80]}, lambda o: MultiStepLR(o, [40, 80])),
+        ({"epochs": 60, "decay": "exponential"}, lambda o: ExponentialLR(o, 0.99)),
+    ],
+)
+def test_a_release_without_warm_up_steps_torchs_scheduler_by_epoch(words, scheduler):
+    found = shares(RecipeConfig(name="r", warmup_epochs=0, **words), 3)
+    assert found == pytest.approx(
+        Released(scheduler).rates(words["epochs"], 3, lambda n: n % 3 == 0), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("milestones", [[30, 50], [30, 60, 100]])
+def test_m3l_bau_and_renorm_do_all_by_epoch(milestones):
+    def share(epoch: int) -> float:
+        return (0.01 + 0.99 * min(1, epoch / 10)) * 0.1 ** sum(epoch >= each for each in milestones)
+
+    found = shares(RecipeConfig(name="r", epochs=120, milestones=milestones), 4)
+    assert found == pytest.approx(
+        Released(lambda o: LambdaLR(o, share)).rates(120, 4, lambda n: n % 4 == 0), abs=1e-12
+    )
+
+
+def test_a_cosine_by_iteration_is_torchs():
+    sagnet = RecipeConfig(name="r", epochs=20, decay="cosine", schedule="iteration", warmup_epochs=0)
+    assert shares(sagnet, 10) == pytest.approx(
+        Released(lambda o: CosineAnnealingLR(o, 200)).rates(20, 10, lambda _: True), abs=1e-12
+    )
+
+
+def test_a_warm_up_as_long_as_the_training_is_all_there_is():
+    assert shares(recipe(decay="cosine", warmup_epochs=120), 2) == shares(
+        recipe(milestones=[], warmup_epochs=120), 2
+    )
 
 
 def test_a_warm_up_in_iterations_moves_at_each_of_them():
@@ -82,7 +220,7 @@ def test_a_warm_up_in_iterations_moves_at_each_of_them():
 
 @given(st.integers(0, 5000))
 def test_cosine_never_rises_after_the_warm_up_nor_passes_its_floor(iteration):
-    falling = recipe(decay="cosine", floor=0.01, warmup_epochs=10)
+    falling = recipe(decay="cosine", floor=0.01, warmup_epochs=10, schedule="iteration")
     later, now = (rate_share(falling, i, 10) for i in (iteration + 1, iteration))
     assert later <= now + 1e-12 or iteration < 100
     assert now >= 0.0099

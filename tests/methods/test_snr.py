@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.snr import SNR, Pooled, Restitution, draw_triplets, dual_causality, stage_weights
 from dgreid.networks import backbones
 from dgreid.runs.config import load_run
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
 
 def make(**changes) -> SNR:
     torch.manual_seed(0)
-    method = SNR(tiny.options("snr", **changes), Backbone(), tiny.recipe(), Training(4, 2, 4, 2)).train()
+    method = SNR(tiny.options("snr", **changes), Backbone(), tiny.recipe(), Task(4, 2, 4, 2)).train()
     for module in modules(method):
         stir(module)
     return method
@@ -207,7 +207,7 @@ def test_a_module_stands_behind_each_stage():
     torch.testing.assert_close(backbone(images), expected)
     assert (snr.norm.num_features, last.norm.num_features) == (4, 6)
     network = backbones.build(backbones.read(tiny.read("backbone", "resnet50")))
-    whole = SNR(tiny.options("snr"), network, tiny.recipe(), Training(4, 2, 4, 2))
+    whole = SNR(tiny.options("snr"), network, tiny.recipe(), Task(4, 2, 4, 2))
     assert [module.norm.num_features for module in modules(whole)] == [256, 512, 1024, 2048]
 
 
@@ -236,7 +236,7 @@ def test_the_recipe_is_16_people_by_4_whatever_the_number_of_sources():
     assert run.recipe.batch_size // run.recipe.images_per_identity == 16
     assert run.method.provenance == "reconstruction"
     torch.manual_seed(0)
-    method = SNR(run.method, Backbone(), run.recipe, Training(4, 2, 240, 2))
+    method = SNR(run.method, Backbone(), run.recipe, Task(4, 2, 240, 2))
     assert type(method.optimisers["main"]) is torch.optim.Adam
     rates = []
     for epoch in (0, 9, 10, 39, 40, 70):

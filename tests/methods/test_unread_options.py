@@ -7,6 +7,8 @@ from dgreid.networks import backbones
 from dgreid.runs.config import load_run
 from helpers import tiny
 
+WITHOUT = {"consistency_weight": 0}  # and without L_align no loss of distributions is left
+
 
 @pytest.mark.parametrize(
     ("method", "changes", "named"),
@@ -23,6 +25,29 @@ from helpers import tiny
             "temperature means nothing with method.identification",
         ),
         ("m3l_memory_only", {"margin": 0.5}, "margin means nothing without the triplet loss"),
+        ("mldg_ce", {"margin": 0.5}, "margin means nothing without the loss triplet"),
+        ("mldg", {"cycle_epochs": 3}, "cycle_epochs means nothing with a fixed step"),
+        ("metabin_fixed", {"cycle_epochs": 3}, "cycle_epochs means nothing with a fixed step"),
+        (
+            "lda",
+            {"an_mode": "pre_bn", "an_partner": "sample"},
+            "an_partner means nothing with method.an_mode=",
+        ),
+        (
+            "lda_no_alignment",
+            WITHOUT | {"latent_weights": "uniform"},
+            "latent_weights .*without L_consis and",
+        ),
+        (
+            "lda_no_alignment",
+            WITHOUT | {"latent_leaves_own_out": True},
+            "latent_leaves_own_out .*without L_consis",
+        ),
+        (
+            "lda_no_consistency",
+            {"alignment_weight": 0, "distribution_warmup_epochs": 3},
+            "distribution_warmup_ep",
+        ),
         ("lda_no_anti", {"an_partner": "sample"}, "an_partner means nothing without Anti-Normalisation"),
     ],
 )

@@ -65,6 +65,13 @@ def test_a_method_may_bring_its_own_recipe_and_image(root):
         ([*BASE, "seed=-1"], "seed"),
         ([*BASE, "recipe.epochs=[1"], "cannot be composed"),
         ([*BASE, "word"], "'word' is not of the form key=value"),
+        (
+            [*BASE, "image.train.7.probability=.5"],
+            "image.train has entries 0 to 1: override one of these, or all",
+        ),
+        ([*BASE, "image.train.flip.probability=.5"], "image.train has entries 0 to 1: "),
+        ([*BASE, "image.train[0].probability=.5"], "stands behind a dot, as in image.train.0.probability"),
+        ([*BASE, "method.losses.2=triplet"], "method.losses has entries 0 to 1"),
         ([*BASE, "recipe=../recipe/metabin"], "unknown recipe"),
     ],
 )

@@ -114,7 +114,7 @@ def rows(text: str) -> dict[str, tuple[str, str, str]]:
                     "file",
                     "zeros on each side, in pixels; also the largest shift (default: 10)",
                 ),
-                "train[].probability": ("0.5", "default", "that an image is mirrored"),
+                "train[].probability": ("0.5, 1.0", "default", "that an image is changed"),
             },
         ),
         (

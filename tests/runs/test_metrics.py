@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,16 @@ def test_what_evaluate_writes_is_read_as_it_is(path):
     for name, node in (("b", NODE | more), ("a", NODE)):
         path.with_stem(name).write_text(json.dumps(node))
     assert results.every() == [NODE, NODE | more]
+
+
+def test_titles_are_those_that_the_method_has_now(path):
+    file = Path("params/method/erm.yaml")
+    file.parent.mkdir(parents=True)
+    path.write_text(json.dumps(NODE))
+    file.write_text("title: A new title\nprovenance: as written\n")
+    assert results.read(path) == NODE | {"title": "A new title", "provenance": "as written"}
+    file.unlink()  # a method that was removed keeps what was recorded
+    assert results.read(path) == NODE
 
 
 def test_metrics_that_came_with_the_project_are_read(root):

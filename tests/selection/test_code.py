@@ -9,11 +9,11 @@ from typing import Annotated
 import pytest
 import yaml
 
-from dgreid import schema
+from dgreid import params, schema
 from dgreid.errors import UserError
 from dgreid.imports import Sources
 from dgreid.protocols.config import load_protocol
-from dgreid.runs.config import load_run
+from dgreid.runs.config import GROUPS, load_run
 from dgreid.selection import code, matrix
 
 ROOT = Path(__file__).parents[2]
@@ -218,6 +218,36 @@ def test_settings_reach_the_items_that_use_them(project, changed):
     node["miniature"]["spread"] = 0.5
     path.write_text(yaml.safe_dump(node))
     assert changed() == runs(METABIN, METABIN.replace("s0", "s1")) | {"synthesize/mini_grid"}
+
+
+@pytest.mark.parametrize(
+    "name", ["method/erm", "method/metabin", "recipe/miniature", "image/64x32", "dataset/mini_grid"]
+)
+def test_a_setting_that_decides_no_result_changes_no_item(project, changed, name):
+    path = Path(f"params/{name}.yaml")
+    node = yaml.safe_load(path.read_text())
+    new = {"title": "Another", "provenance": "as written", "checkpoint_every": 7}
+    kept = {key: value for key, value in new.items() if key in node or key in params.read(*name.split("/"))}
+    path.write_text("# reformatted\n" + yaml.safe_dump(node | kept))
+    assert changed() == set()
+
+
+def test_a_value_moved_out_of_a_base_changes_no_item(project, changed):
+    base, child = Path("params/method/_erm.yaml"), Path("params/method/erm.yaml")
+    (line,) = (line for line in base.read_text().splitlines(True) if line.startswith("margin:"))
+    base.write_text(base.read_text().replace(line, ""))
+    child.write_text(child.read_text() + line)
+    assert changed() == set()
+
+
+def test_dvc_compares_no_file_of_settings_beside_the_resolved_ones(root):
+    """Else a title or a value moved to a base would train runs again; the report alone reads params/."""
+    spec = yaml.safe_load((root / "dvc.yaml").read_text())
+    assert [name for name, stage in spec["stages"].items() if "params" in stage.get("do", stage)] == [
+        "report"
+    ]
+    shown = {Path(folder).name for folder in spec["params"]}  # by `dvc params diff`
+    assert shown >= set(GROUPS) and all((root / folder).is_dir() for folder in spec["params"])
 
 
 def test_an_imported_split_list_reaches_its_data_set_alone(project, changed):

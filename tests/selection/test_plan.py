@@ -120,6 +120,8 @@ def test_status_is_what_the_files_say(made):
     for each in (done, outdated):
         (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(metrics.node("erm", 0, 50.0)))
     (RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": chosen(done)}))
+    renamed = chosen(done) | {"method": chosen(done)["method"] | {"title": "Its former title"}}
+    (RUNS / done.run / "run.yaml").write_text(yaml.safe_dump({"config": renamed}))
     (CHECKPOINTS / started.run).mkdir(parents=True)
     (CHECKPOINTS / started.run / "last.pt").touch()
     text = plan(matrix(*runs))

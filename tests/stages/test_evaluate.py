@@ -12,7 +12,7 @@ from dgreid import protocols
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import sha256
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.paths import METRICS, PROTOCOLS, RUNS
 from dgreid.runs.config import load_run
 from dgreid.runs.run import build, record
@@ -33,8 +33,8 @@ def config(root):
 @pytest.fixture
 def project(config, tmp_path, monkeypatch):
     """A folder with a protocol of two splits and an untrained network as the run."""
-    training = Training(classes=4, domains=2, iterations=2, iterations_per_epoch=2)
-    method = build(config.method, config.backbone, config.recipe, training)
+    task = Task(classes=4, domains=2, iterations=2, iterations_per_epoch=2)
+    method = build(config.method, config.backbone, config.recipe, task)
     monkeypatch.chdir(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 64, 32, 3), dtype=np.uint8)
     pack = SimpleNamespace(open=lambda dataset, image: pixels)
@@ -60,7 +60,7 @@ def project(config, tmp_path, monkeypatch):
     folder = RUNS / config.run
     folder.mkdir(parents=True)
     save(method, folder / "model.safetensors")
-    facts = record(config, training, {"sha256": sha256(path / "train.parquet")})
+    facts = record(config, task, {"sha256": sha256(path / "train.parquet")})
     (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
     (folder / "cost.json").write_text('{"seconds": 1.5}')
     return tmp_path
@@ -120,6 +120,15 @@ def test_a_model_is_not_scored_under_another_configuration(project, config):
     with pytest.raises(UserError, match="trained with another method than asked for"):
         evaluate.evaluate(config)
     assert not METRICS.exists()
+
+
+def test_a_title_that_was_edited_since_is_no_other_configuration(project, config):
+    path = RUNS / config.run / "run.yaml"
+    facts = yaml.safe_load(path.read_text())
+    facts["config"]["method"]["title"] = "Its former title"
+    facts["config"]["recipe"] |= {"name": "of another name", "checkpoint_every": 7}
+    path.write_text(yaml.safe_dump(facts))
+    assert json.loads(evaluate.evaluate(config).read_text())["title"] == config.method.title
 
 
 def test_a_model_is_not_scored_after_its_training_data_changed(project, config):

@@ -3,7 +3,7 @@ import torch
 
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
-from dgreid.methods.base import Method, Training
+from dgreid.methods.base import Method, Task
 from dgreid.training import loop
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit, keys
@@ -41,12 +41,12 @@ def test_streams_advance_by_what_was_drawn():
 
 def test_a_method_gets_the_batches_it_declared(tmp_path):
     method = Counting()
-    fit(method, numbers, Training(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100)
+    fit(method, numbers, Task(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100)
     assert method.seen == [{"a": [0, 1], "b": []}, {"a": [2, 3], "b": [0]}, {"a": [4, 5], "b": []}]
 
 
 def test_history_rows_are_means_of_all_iterations(tmp_path):
-    history, cost = fit(Counting(), numbers, Training(2, 2, 1003, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
+    history, cost = fit(Counting(), numbers, Task(2, 2, 1003, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
     assert list(history["iteration"]) == [*range(10, 1001, 10), 1003]
     assert history["loss"].iloc[0] == 4.5  # mean of 0..9
     assert history["loss"].iloc[-1] == 1001  # mean of 1000..1002
@@ -69,14 +69,14 @@ class Seldom(Counting):
 
 
 def test_a_scalar_that_is_seldom_logged_is_the_mean_of_the_times_it_was(tmp_path):
-    history, _ = fit(Seldom(), numbers, Training(2, 2, 500, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
+    history, _ = fit(Seldom(), numbers, Task(2, 2, 500, 10), Checkpoint(tmp_path / "c.pt", ""), 333)
     assert history["loss"].iloc[0] == 2 and history["loss"].iloc[1] == 7  # rows of five iterations
     assert list(history["seldom"].iloc[:3]) == [0, 7, 14]
     assert history["seldom"].isna().iloc[3]  # iterations 15..19
 
 
 def test_history_has_mean_and_spread_of_every_layers_balance(tmp_path):
-    history, _ = fit(Seldom(), numbers, Training(2, 2, 2, 1), Checkpoint(tmp_path / "c.pt", ""), 333)
+    history, _ = fit(Seldom(), numbers, Task(2, 2, 2, 1), Checkpoint(tmp_path / "c.pt", ""), 333)
     row = history.iloc[0]
     assert (row["balance_mean_1"], row["balance_std_1"]) == (0.5, 0.5)
     assert row["balance_mean_2"] == pytest.approx(0.6) and row["balance_std_2"] == pytest.approx(0.02**0.5)
@@ -86,7 +86,7 @@ def test_history_has_mean_and_spread_of_every_layers_balance(tmp_path):
 def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
     checkpoint = Checkpoint(tmp_path / "c.pt", "")
     with pytest.raises(UserError, match="'loss' became nan by iteration"):
-        fit(Counting(bad), numbers, Training(2, 2, 1000, 1), checkpoint, 7)
+        fit(Counting(bad), numbers, Task(2, 2, 1000, 1), checkpoint, 7)
     if checkpoint.path.exists():
         assert torch.load(checkpoint.path, weights_only=True)["progress"]["iteration"] <= bad
 
@@ -94,7 +94,7 @@ def test_a_loss_that_is_not_a_number_is_never_checkpointed(tmp_path, bad):
 def test_without_a_terminal_a_line_now_and_then_tells_the_losses(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_LINES", 0)
     caplog.set_level("INFO")
-    fit(Counting(), numbers, Training(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100, title="mine")
+    fit(Counting(), numbers, Task(2, 2, 3, 1), Checkpoint(tmp_path / "c.pt", ""), 100, title="mine")
     assert [line.split(", img/s")[0] for line in caplog.messages] == [
         f"mine: iteration {done} of 3: loss {done - 1}" for done in (1, 2, 3)
     ]
@@ -113,7 +113,7 @@ class Surveying(Counting):
 
 def test_a_method_looks_at_the_training_set_when_it_starts_and_not_when_it_goes_on(tmp_path):
     checkpoint = Checkpoint(tmp_path / "c.pt", "")
-    arguments = numbers, Training(2, 2, 6, 1), checkpoint, 2
+    arguments = numbers, Task(2, 2, 6, 1), checkpoint, 2
 
     def survey():
         yield from numbers([("all", 0), ("all", 1), ("all", 2)])

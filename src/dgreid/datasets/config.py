@@ -6,14 +6,14 @@ from pydantic import Field
 
 from dgreid import params
 from dgreid.miniature.config import MiniatureConfig
-from dgreid.schema import Module, Strict, validate
+from dgreid.schema import Module, NoEffect, Strict, validate
 
 
 class DatasetConfig(Strict):
     """A data set: the parser that reads it, the counts that it must have, and how to get it."""
 
     name: str = Field(description="name of the file in params/dataset")
-    title: str = Field(description="name of the data set in tables")
+    title: Annotated[str, NoEffect] = Field(description="name of the data set in tables")
     parser: Annotated[str, Module("dgreid.datasets.parsers")] = Field(
         description="module in src/dgreid/datasets/parsers"
     )

@@ -56,5 +56,5 @@ class Sampler(NamedTuple):
     kind: str
     identities: int | None = None
     images_per_identity: int | None = None
-    order: str = "turns"  # of pk_one_domain: turns (one domain after the other) or uniform (random)
+    order: str | None = None  # of pk_one_domain: turns (one domain after the other) or uniform; None: turns
     views: tuple[str, ...] = ("train",)  # names in the image configuration; all views show the same images

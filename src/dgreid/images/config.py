@@ -1,12 +1,12 @@
 """The schema of the files in params/image."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, field_validator
 
 from dgreid.errors import UserError
 from dgreid.images.operations import Operation, read
-from dgreid.schema import Strict
+from dgreid.schema import NoEffect, Strict
 
 TRAIN = "train"  # the view that every image configuration has
 
@@ -16,7 +16,7 @@ Steps = tuple[SerializeAsAny[Operation], ...]
 class ImageConfig(Strict):
     """Input size and training augmentation."""
 
-    name: str = Field(description="name of the file in params/image")
+    name: Annotated[str, NoEffect] = Field(description="name of the file in params/image")
     height: int = Field(gt=0, description="of a network's input, in pixels")
     width: int = Field(gt=0, description="of a network's input, in pixels")
     train: Steps = Field(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Sampler
 from dgreid.images.streams import (
     AtRandom,
@@ -47,8 +48,10 @@ def make(sampler: Sampler, labels: Labels, sizes: Sizes, name: str, seed: int) -
     """Make the stream of batches that a method asks for; `Sampler` explains the sizes of each kind.
 
     Raises:
-        UserError: a batch needs more identities or images than there are.
+        UserError: a batch needs more identities or images than there are, a size is below 1, or there is an
+            order where none is taken.
     """
+    _check(sampler, name)
     identities, domains, cameras = labels
     images_each = sampler.images_per_identity or sizes.images_per_identity
     own = sampler.identities or sizes.identities_per_domain
@@ -76,7 +79,7 @@ def make(sampler: Sampler, labels: Labels, sizes: Sizes, name: str, seed: int) -
                 IdentityStream(rows, identities, own, images_each, part, seed, full_chunks, what)
                 for rows, part, what in parts
             ]
-            return _one_at_a_time(streams, sampler.order, name, seed)
+            return _one_at_a_time(streams, sampler.order or "turns", name, seed)
         case "across_cameras":
             size = own * images_each
             return SideBySide(
@@ -89,6 +92,20 @@ def make(sampler: Sampler, labels: Labels, sizes: Sizes, name: str, seed: int) -
         f"no sampler '{sampler.kind}'; there are random, random_per_domain, pk, pk_per_domain, "
         "pk_one_domain, across_cameras"
     )
+
+
+def _check(sampler: Sampler, name: str) -> None:
+    for field in ("identities", "images_per_identity"):
+        if (size := getattr(sampler, field)) is not None and size < 1:
+            raise UserError(
+                f"the method's sampler '{name}' asks for {field}={size}: ask for 1 or more, or for None "
+                "to have the recipe's."
+            )
+    if sampler.order is not None and sampler.kind != "pk_one_domain":
+        raise UserError(
+            f"the method's sampler '{name}' has order={sampler.order}, which means nothing for batches of "
+            f"kind {sampler.kind}: leave it out, or take pk_one_domain."
+        )
 
 
 def _one_at_a_time(streams: list[Stream], order: str, name: str, seed: int) -> InTurns | AtRandom:

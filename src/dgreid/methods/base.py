@@ -12,7 +12,7 @@ from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms.gates import gate_table, gate_trace
-from dgreid.schema import Module, Strict
+from dgreid.schema import Module, NoEffect, Strict
 
 
 class MethodOptions(Strict):
@@ -20,9 +20,9 @@ class MethodOptions(Strict):
 
     name: str = Field(description="name of the file in params/method, part of the run's name")
     code: Annotated[str, Module("dgreid.methods")] = Field(description="module in src/dgreid/methods")
-    title: str = Field(description="row title in tables")
-    provenance: Literal["baseline", "as released", "as written", "reconstruction"] = Field(
-        description="what the file follows: the released code, the paper, or a partly guessed method"
+    title: Annotated[str, NoEffect] = Field(description="row title in tables")
+    provenance: Annotated[Literal["baseline", "as released", "as written", "reconstruction"], NoEffect] = (
+        Field(description="what the file follows: the released code, the paper, or a partly guessed method")
     )
     learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
     recipe: str | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")

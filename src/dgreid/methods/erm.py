@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.base import Method, MethodOptions, Task
-from dgreid.methods.parts.network import Network, base_losses
+from dgreid.methods.parts.network import Network, base_losses, unread_of
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
@@ -41,9 +41,7 @@ class Options(MethodOptions):
         """Options without effect under the others, each with the reason."""
         if not has_gates(self.norm):
             yield "gate_learning_rate", f"with {self.norm} norms, which have no gates"
-        for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
-            if loss not in self.losses:
-                yield option, f"without the loss {loss}"
+        yield from unread_of(self.losses)
 
 
 class ERM(Method):

@@ -82,6 +82,11 @@ class Options(MethodOptions):
         if self.an_mode == "none":
             for option in ("an_stages", "an_partner", "an_variance"):
                 yield option, "without Anti-Normalisation (method.an_mode=none)"
+        if self.an_mode == "pre_bn":
+            yield "an_partner", "with method.an_mode=pre_bn, under which the partner cancels"
+        if self.consistency_weight == self.alignment_weight == 0:
+            for option in ("latent_weights", "latent_leaves_own_out", "distribution_warmup_epochs"):
+                yield option, "without L_consis and L_align (their weights are 0)"
 
 
 class LDA(Method):

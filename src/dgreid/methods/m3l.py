@@ -36,7 +36,7 @@ from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
 from dgreid.networks.memory import IdentityMemory
 from dgreid.networks.norms.meta_batch import MetaBatchNorm1d, draw, style_of
-from dgreid.networks.norms.modes import differentiate_twice
+from dgreid.networks.norms.modes import attention_differentiable_twice, differentiate_twice
 
 
 class Options(MethodOptions):
@@ -165,7 +165,8 @@ class M3L(Method):
         (batch,) = batches["base"]
         domains = [batch.of_domain(domain) for domain in range(self.task.domains)]
         if self.options.meta:
-            losses = self.meta_losses(domains, left_out=int(np.random.choice(len(domains))))
+            with attention_differentiable_twice(self.options.meta_grad != "first_order"):
+                losses = self.meta_losses(domains, left_out=int(np.random.choice(len(domains))))
         else:
             losses = {"loss": mean([self.loss(self.network(each.images), each) for each in domains])}
         descend(sum(losses.values()), self.optimisers["main"])

@@ -10,7 +10,7 @@ If paper and released code differ, there is an option; `metabin.yaml` follows th
 `metabin_paper.yaml` the paper.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -27,6 +27,7 @@ from dgreid.methods.parts.episodes import (
     meta_train_share,
     named_losses,
     split_domains,
+    unread_of_cycle,
     weighted_sum,
 )
 from dgreid.methods.parts.network import Network, base_losses
@@ -70,6 +71,10 @@ class Options(MethodOptions):
     cycle_low: float = Field(0.001, ge=0, description="smallest c")
     cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
     cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
+
+    def unread(self) -> Iterator[tuple[str, str]]:
+        """Options without effect under the others, each with the reason."""
+        yield from unread_of_cycle(self.cycle_low, self.cycle_high)
 
 
 class MetaBIN(Method):

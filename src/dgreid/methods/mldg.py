@@ -20,14 +20,21 @@ from torch.func import functional_call
 
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.base import Method, MethodOptions, Task
-from dgreid.methods.parts.episodes import Loss, cyclic, meta_train_share, split_domains, weighted_loss
-from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.episodes import (
+    Loss,
+    cyclic,
+    meta_train_share,
+    split_domains,
+    unread_of_cycle,
+    weighted_loss,
+)
+from dgreid.methods.parts.network import Network, unread_of
 from dgreid.methods.parts.optimise import descend, gate_optimiser, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
 from dgreid.networks.norms.convert import has_gates
 from dgreid.networks.norms.gates import clamp_gates, gates_of, straight_through_clamp
-from dgreid.networks.norms.modes import differentiate_twice, hold
+from dgreid.networks.norms.modes import attention_differentiable_twice, differentiate_twice, hold
 
 BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 
@@ -71,6 +78,9 @@ class Options(MethodOptions):
         if self.base_step != "separate":
             for option in ("base_sampler", "first_iteration_base_steps"):
                 yield option, f"with method.base_step={self.base_step}"
+        base = () if self.base_step == "none" else self.base_losses
+        yield from unread_of({*base, *self.meta_train_losses, *self.meta_test_losses})
+        yield from unread_of_cycle(self.cycle_low, self.cycle_high)
 
 
 class MLDG(Method):
@@ -117,7 +127,8 @@ class MLDG(Method):
         """
         options, second = self.options, self.options.order == "second"
         meta_train, meta_test = split_domains(batch, self.meta_train_domains, self.task.domains)
-        with nullcontext() if options.base_step == "none" else hold(self.network):
+        held = nullcontext() if options.base_step == "none" else hold(self.network)
+        with held, attention_differentiable_twice(second):
             train_loss = self(meta_train, options.meta_train_losses)  # F
         here = self.gradient(train_loss, self.learned, create_graph=second)  # dF/dtheta
         moved = self.moved(here, ratio)  # theta'

@@ -1,17 +1,20 @@
 """The schema of the files in params/recipe."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dgreid.schema import Strict
+from dgreid.schema import NoEffect, Strict
 
 
 class RecipeConfig(Strict):
-    """Budget and optimisation that all compared methods share, so that the comparison is fair."""
+    """Budget and optimisation that all compared methods share, so that the comparison is fair.
 
-    name: str = Field(description="name of the file in params/recipe")
+    The defaults are the values of params/recipe/_base.yaml; a test holds the two equal.
+    """
+
+    name: Annotated[str, NoEffect] = Field(description="name of the file in params/recipe")
     epochs: int = Field(gt=0, description="length of training")
     iterations_per_epoch: int | None = Field(
         None, gt=0, description="length of an epoch; null: one pass of the naive identity sampler"
@@ -25,12 +28,17 @@ class RecipeConfig(Strict):
     amsgrad: bool = Field(False, description="use the AMSGrad variant of Adam and AdamW")
     weight_decay: float = Field(5e-4, description="of all parameters except gates")
     bias_decay: float | None = Field(None, ge=0, description="weight decay of biases; null: weight_decay")
-    bias_factor: float = Field(2.0, description="learning rate of biases, relative to that of weights")
+    bias_factor: float = Field(1.0, description="learning rate of biases, relative to that of weights")
     warmup_epochs: float = Field(10, description="the rate rises linearly for so many epochs")
-    warmup_iterations: int | None = Field(None, ge=0, description="replaces warmup_epochs, if given")
+    warmup_iterations: int | None = Field(
+        None, ge=0, description="replaces warmup_epochs, if given; the rate then rises at every iteration"
+    )
+    warmup_schedule: Literal["iteration", "epoch"] | None = Field(
+        None, description="when the rate changes in the warm-up; null: as schedule"
+    )
     warmup_factor: float = Field(0.01, description="share of the full rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
-        "iteration", description="when the rate changes: at every iteration or at the start of an epoch"
+        "epoch", description="when the rate changes: at every iteration or at the start of an epoch"
     )
     decay: Literal["steps", "cosine", "exponential"] = Field(
         "steps", description="how the rate falls after the warm-up"
@@ -51,9 +59,11 @@ class RecipeConfig(Strict):
         "word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
     )
     precision: Literal["auto", "float32"] = Field(
-        "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
+        "float32", description="auto: mixed precision (bfloat16) on CUDA, else float32"
     )
-    checkpoint_every: int = Field(200, gt=0, description="iterations between checkpoints")
+    checkpoint_every: Annotated[int, NoEffect] = Field(
+        1000, gt=0, description="iterations between checkpoints"
+    )
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Settings without effect under the others, each with the reason; see `MethodOptions.unread`."""
@@ -64,4 +74,5 @@ class RecipeConfig(Strict):
         for name in ("amsgrad",) if self.optimiser == "sgd" else ("momentum", "nesterov"):
             yield name, f"with recipe.optimiser={self.optimiser}"
         if self.warmup_iterations is not None:
-            yield "warmup_epochs", "beside recipe.warmup_iterations"
+            for name in ("warmup_epochs", "warmup_schedule"):
+                yield name, "beside recipe.warmup_iterations"

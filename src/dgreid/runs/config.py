@@ -4,6 +4,7 @@
 of the wrong type is a `UserError` that names the key, its group and the nearest known key.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,8 +65,11 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     chosen = {key: value for key, value in words.items() if key in GROUPS}
     protocol = load_protocol(chosen["protocol"])
     chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
-    for group, name in chosen.items():
-        params.read(group, name)  # checks that the file exists, because Hydra's own errors do not name it
+    for group, name in chosen.items():  # Hydra's own errors name neither a missing file nor a wrong entry
+        node = params.read(group, name)
+        for key in words:
+            if key.startswith(f"{group}."):
+                _check_entry(key, node)
     # `++` also adds an unknown dotted key, so that our own schema can name the nearest known key
     values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
     try:
@@ -107,6 +111,8 @@ def _pair(word: str) -> tuple[str, str]:
         raise UserError(f"'{word}' is not of the form key=value, such as method=metabin or seed=0.")
     if key.split(".")[0] not in (*GROUPS, "seed"):
         raise unknown("key", key, (*GROUPS, "seed"))
+    if "[" in key:
+        raise UserError(f"{key}: an entry of a list stands behind a dot, as in image.train.0.probability.")
     if key in ("method.recipe", "method.image"):
         group = key.removeprefix("method.")
         raise UserError(f"'{word}' would not change the run: say {group}={value}.")
@@ -115,9 +121,32 @@ def _pair(word: str) -> tuple[str, str]:
     return key, value
 
 
+def _check_entry(key: str, node: Any) -> None:
+    """Refuse an override of a list's entry that is not there, such as image.train.7.probability of two.
+
+    Args:
+        key: the override's.
+        node: the values of its group, as the files have them.
+    """
+    where, *parts = key.split(".")
+    for part in parts:
+        if isinstance(node, list):
+            if not (part.isdecimal() and int(part) < len(node)):
+                entries = f"entries 0 to {len(node) - 1}" if node else "no entries"
+                raise UserError(
+                    f"{key}: {where} has {entries}: override one of these, or all as {where}=[...]."
+                )
+            node = node[int(part)]
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+        where = f"{where}.{part}"
+
+
 def _refuse_unread(group: str, section: MethodOptions | RecipeConfig) -> None:
     """Refuse values that would stand in a run's name and change nothing in it."""
     for name, why in section.unread():
         default = type(section).model_fields[name].get_default(call_default_factory=True)
         if getattr(section, name) != default:
-            raise UserError(f"{group}.{name} means nothing {why}: leave it out.")
+            raise UserError(
+                f"{group}.{name} means nothing {why}: leave it at its default, {json.dumps(default)}."
+            )

@@ -103,12 +103,14 @@ def _shown(models: Sequence[BaseModel], key: str) -> str:
 def _meaning(models: Sequence[BaseModel], key: str, field: FieldInfo) -> str:
     """A field's description, with its default if a value is another and the default is not empty."""
     meaning = field.description or ""
-    if field.is_required():
+    fields = [type(model).model_fields[key] for model in models]  # operations differ in their defaults
+    if any(each.is_required() for each in fields):
         return meaning
-    default = field.get_default(call_default_factory=True)
-    if default in ({}, (), "") or all(getattr(model, key) == default for model in models):
+    defaults = [each.get_default(call_default_factory=True) for each in fields]
+    pairs = zip(models, defaults, strict=True)
+    if all(default in ({}, (), "", getattr(model, key)) for model, default in pairs):
         return meaning
-    return f"{meaning} (default: {_text(default)})".strip()
+    return f"{meaning} (default: {', '.join(dict.fromkeys(map(_text, defaults)))})".strip()
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dgreid import params
 from dgreid.errors import UserError
 from dgreid.paths import METRICS
 
@@ -75,7 +76,19 @@ def read(path: Path) -> dict[str, Any]:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         where = f" (at {place})" if place else ""
         raise UserError(f"{path} is damaged{where}: evaluate the run again.") from error
-    return json.loads(text)
+    run = json.loads(text)
+    return run | described(run["method"])
+
+
+def described(method: str) -> dict[str, str]:
+    """The title and provenance of a method as its file has them now; empty if it has no file any more.
+
+    An edit of either makes no run stale, so that what the metrics recorded may be older.
+    """
+    if method not in params.names("method"):
+        return {}
+    node = params.read("method", method)
+    return {key: node[key] for key in ("title", "provenance") if key in node}
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dgreid.networks import backbones
 from dgreid.networks.config import BackboneOptions
 from dgreid.paths import RUNS
 from dgreid.runs.config import RunConfig
+from dgreid.schema import deciding
 
 
 def find(run: str) -> Path:
@@ -84,10 +85,9 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
 
     The protocol is recorded only as far as training reads it: its targets may change without a new training.
     """
-    node = chosen(config)
     return {
         "run": config.run,
-        "config": node,
+        "config": chosen(config),
         "training": {  # the image size is part of the configuration
             key: list(value) if isinstance(value, tuple) else value
             for key, value in task._asdict().items()
@@ -95,7 +95,7 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
         }
         | {"membership": _ranges(task.membership)},
         "data": dict(data),
-        "config_sha256": hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest(),
+        "config_sha256": hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest(),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}
         | {"python": platform.python_version()},
     }
@@ -104,6 +104,11 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
 def chosen(config: RunConfig) -> dict[str, Any]:
     """Return the resolved configuration of a run, with its protocol by name."""
     return config.model_dump(mode="json") | {"protocol": config.protocol.name}
+
+
+def decisive(config: RunConfig, recorded: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the settings of a run, or those in its run.yaml, that decide its result: no title, say."""
+    return deciding(config, chosen(config) if recorded is None else recorded)
 
 
 def _ranges(membership: torch.Tensor | None) -> list[str]:

@@ -21,7 +21,7 @@ from dgreid.networks.backbones import load_backbone
 from dgreid.paths import CODE, CODE_KEPT, MATRIX, MEMBERS, SPLITS
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import chosen
+from dgreid.runs.run import decisive
 from dgreid.selection.matrix import config_of, members_of
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, di
         yield f"protocol/{name}", _node("protocol", load_protocol(name), sources)
     for name, config in _runs(matrix["runs"]):
         for stage in ("train", "evaluate"):
-            node = {"settings": chosen(config), "code": executed(stage, config, sources)}
+            node = {"settings": decisive(config), "code": executed(stage, config, sources)}
             yield f"{stage}/{name}", node
     yield "report", {"code": _of_report(sources)}
 
@@ -137,7 +137,7 @@ def _of_report(sources: Sources) -> dict[str, str]:
 
 
 def _node(stage: str, config: Any, sources: Sources) -> dict[str, Any]:
-    return {"settings": config.model_dump(mode="json"), "code": code(stage, config, sources)}
+    return {"settings": schema.deciding(config), "code": code(stage, config, sources)}
 
 
 def _text(node: Mapping[str, Any]) -> str:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
-from dgreid.runs.run import build, chosen
+from dgreid.runs.run import build, decisive
 from dgreid.runs.systems import plural
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
@@ -111,7 +111,7 @@ def status_of(run: RunConfig) -> str:
             trained = read_facts(folder)["config"]
         except ValueError:
             return "damaged"
-        if trained != chosen(run):
+        if decisive(run, trained) != decisive(run):
             return "outdated"
     if (METRICS / f"{run.run}.json").is_file():
         return "done"
@@ -124,22 +124,22 @@ def budget_of(run: RunConfig) -> Budget:
     """Count iterations and images of a training: from its protocol's rows, else from expected counts."""
     folder = Path(PROTOCOLS / run.protocol.name)
     if (folder / "train.parquet").is_file():
-        training, exact = task_of(read_training(folder)[0], run), True
+        task, exact = task_of(read_training(folder)[0], run), True
     else:
-        training, exact = expected_training(run), run.recipe.iterations_per_epoch is not None
-    if training is None:
+        task, exact = expected_training(run), run.recipe.iterations_per_epoch is not None
+    if task is None:
         return Budget(None, None, None, exact=False)
-    network = build(run.method, run.backbone, run.recipe, training, weights="none")
-    sizes = costs.batch_sizes(costs.crowd(run, training.domains), run, network)
+    network = build(run.method, run.backbone, run.recipe, task, weights="none")
+    sizes = costs.batch_sizes(costs.crowd(run, task.domains), run, network)
     images = sum(
         sizes[name] * count
-        for iteration in range(training.iterations)
+        for iteration in range(task.iterations)
         for name, count in network.draws(iteration).items()
     )
-    return Budget(training.domains, training.iterations, images, exact)
+    return Budget(task.domains, task.iterations, images, exact)
 
 
-def expected_training(run: RunConfig) -> Training | None:
+def expected_training(run: RunConfig) -> Task | None:
     """Estimate a training set from the counts a protocol expects; None if it does not state enough.
 
     One pass of the naive identity sampler takes every identity's images in chunks of K and fills up the last
@@ -158,7 +158,7 @@ def expected_training(run: RunConfig) -> Training | None:
         batch = recipe.batch_size or domains * recipe.identities_per_domain * each
         total = round(expect["images"] + expect["ids"] * (each - 1) / 2)
         per_epoch = max(1, total // batch - 1)
-    return Training(
+    return Task(
         expect["ids"],
         domains,
         recipe.epochs * per_epoch,

@@ -18,7 +18,7 @@ from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
 from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import chosen, restore
+from dgreid.runs.run import decisive, restore
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,8 @@ def check_same(config: RunConfig, facts: Mapping[str, Any]) -> None:
     Raises:
         UserError: the run was trained with other settings or on other data than requested.
     """
-    asked = chosen(config)
-    different = [key for key, value in asked.items() if facts["config"].get(key) != value]
+    trained = decisive(config, facts["config"])
+    different = [key for key, value in decisive(config).items() if trained.get(key) != value]
     if facts["data"]["sha256"] != sha256(PROTOCOLS / config.protocol.name / "train.parquet"):
         different.append("training data")
     if different:

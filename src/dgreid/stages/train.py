@@ -21,7 +21,7 @@ from dgreid.methods.base import Method
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
-from dgreid.runs.run import build, chosen, record
+from dgreid.runs.run import build, decisive, record
 from dgreid.runs.training import task_of, training_images
 from dgreid.selection.code import executed
 from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
@@ -47,7 +47,7 @@ def train(config: RunConfig) -> Path:
 
     images = training_images(rows, config, method)
     start = state_hash(method)  # random weights, or those of the weight file
-    mark = fingerprint(chosen(config), executed("train", config), data["sha256"], method, device)
+    mark = fingerprint(decisive(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     history, cost = fit(
         method,

@@ -47,7 +47,7 @@ POLICY = (*FIRST, *(FIRST[number - 1] for number in (5, 2, 14, 15, 3)))  # 25 pa
 class Options(Operation):
     """The share of images to change."""
 
-    probability: float = Field(0.1, ge=0, le=1, description="that an image gets a pair of changes")
+    probability: float = Field(0.1, ge=0, le=1, description="that an image is changed")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ class Options(Operation):
     deviations.
     """
 
-    probability: float = Field(0.5, ge=0, le=1, description="that an image gets a rectangle")
+    probability: float = Field(0.5, ge=0, le=1, description="that an image is changed")
     area: tuple[float, float] = Field(
         (0.02, 0.4), description="smallest and largest, as a share of the image"
     )

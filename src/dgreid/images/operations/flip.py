@@ -10,7 +10,7 @@ from dgreid.images.operations import Operation
 class Options(Operation):
     """The share of images to mirror."""
 
-    probability: float = Field(0.5, ge=0, le=1, description="that an image is mirrored")
+    probability: float = Field(0.5, ge=0, le=1, description="that an image is changed")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:

@@ -3,18 +3,21 @@
 import numpy as np
 from pydantic import Field
 
-from dgreid.images.operations import Operation
+from dgreid.images.operations import Operation, chosen
 
 
 class Options(Operation):
-    """The largest shift."""
+    """The largest shift and its probability."""
 
     padding: int = Field(10, ge=0, description="zeros on each side, in pixels; also the largest shift")
+    probability: float = Field(1.0, ge=0, le=1, description="that an image is changed")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """Shift every image by -padding to +padding both ways, (N, H, W, 3) uint8 -> the same shape."""
+    """Shift chosen images by -padding to +padding both ways, (N, H, W, 3) uint8 -> the same shape."""
+    some = chosen(len(images), options.probability, rng)
     top, left = rng.integers(0, 2 * options.padding + 1, (2, len(images)))
+    top[~some] = left[~some] = options.padding  # the window that shifts nothing
     return crop(images, top, left, options.padding)
 
 

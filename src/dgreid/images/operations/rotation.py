@@ -14,7 +14,7 @@ class Options(Operation):
     """Angle and probability of the rotation."""
 
     degrees: float = Field(5.0, gt=0, le=180, description="the angle is uniform in -+ degrees")
-    probability: float = Field(1.0, ge=0, le=1, description="that an image is rotated")
+    probability: float = Field(1.0, ge=0, le=1, description="that an image is changed")
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Episodes of meta-learning over domains: how domains are split, the inner step's length, the losses."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -15,7 +15,7 @@ from dgreid.losses import (
     intra_domain_scatter,
     smoothed_cross_entropy,
 )
-from dgreid.methods.base import Training
+from dgreid.methods.base import Task
 from dgreid.methods.parts.network import Network
 from dgreid.methods.schedules import triangular
 
@@ -44,9 +44,15 @@ def split_domains(batch: Batch, meta_train_domains: int, domains: int) -> tuple[
     return batch.select(chosen), batch.select(~chosen)
 
 
-def cyclic(iteration: int, low: float, high: float, epochs: float, training: Training) -> float:
+def unread_of_cycle(low: float, high: float) -> Iterator[tuple[str, str]]:
+    """Name the option that a fixed inner step does not read; for `MethodOptions.unread`."""
+    if low == high:
+        yield "cycle_epochs", "with a fixed step (method.cycle_low = method.cycle_high)"
+
+
+def cyclic(iteration: int, low: float, high: float, epochs: float, task: Task) -> float:
     """Return the cyclic value c; the cycle advances before it is read, so it does not begin at its least."""
-    return triangular(iteration + 1, low, high, int(epochs * training.iterations_per_epoch))
+    return triangular(iteration + 1, low, high, int(epochs * task.iterations_per_epoch))
 
 
 def weighted_loss(

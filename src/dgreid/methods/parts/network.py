@@ -1,6 +1,6 @@
 """The network and losses of the strong baseline (Luo et al. 2019), on which most methods build."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +89,13 @@ def shallow(backbone: nn.Module) -> Callable[[str], bool]:
         )
     deep = tuple(f"{name}." for name, _ in backbone.stages[backbone.shallow_stages :])
     return lambda name: not name.startswith(deep)
+
+
+def unread_of(losses: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Name the options that only a loss reads which is not among `losses`; for `MethodOptions.unread`."""
+    for loss, option in (("cross_entropy", "label_smoothing"), ("triplet", "margin")):
+        if loss not in losses:
+            yield option, f"without the loss {loss}"
 
 
 def base_losses(network: Network, batch: Batch, smoothing: float, margin: float) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
-"""Modes of a network's norms: running statistics held, or twice differentiable."""
+"""Modes of a network: running statistics of its norms held, or layers twice differentiable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @contextmanager
@@ -28,3 +29,16 @@ def differentiate_twice(network: nn.Module, twice: bool = True) -> None:
     for module in network.modules():
         if hasattr(module, "double_differentiable"):
             module.double_differentiable = twice
+
+
+@contextmanager
+def attention_differentiable_twice(twice: bool = True) -> Iterator[None]:
+    """Compute attention by plain operations inside the block, if gradients of gradients are needed.
+
+    torch chooses the kernel in the forward pass, and its fused ones have no second derivative.
+    """
+    if not twice:
+        yield
+        return
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
