@@ -19,8 +19,8 @@ from dgreid.evaluation.statistics import (
     resample,
     spread_factors,
 )
-from dgreid.runs import systems as runs
-from dgreid.runs.systems import SETTINGS, plural
+from dgreid.runs import recorded
+from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line, signed
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP"}
@@ -110,8 +110,8 @@ def differences(
     gaps: list[Gap] = []
     for protocol in matrix["protocols"]:
         chosen = {name: run for name, run in matrix["runs"].items() if run["protocol"] == protocol}
-        groups = runs.systems(metrics[name] for name in chosen)
-        titles = runs.titles(groups)
+        groups = recorded.grouped(metrics[name] for name in chosen)
+        titles = recorded.titles(groups)
         for group in groups.values():
             name = chosen[group[0]["run"]].get("baseline") or BASELINE
             partner = _partner(group[0], name, groups)
@@ -141,7 +141,7 @@ def comparison(gap: Gap) -> tuple[str, ...]:
 
 def _partner(run: Mapping, baseline: str, groups: Mapping[tuple, list]) -> list[Mapping] | None:
     """The baseline's runs with the same settings; `method.*` overrides do not apply to the baseline."""
-    shared = tuple(word for word in runs.changes(run) if not word.startswith("method."))
+    shared = tuple(word for word in recorded.changes(run) if not word.startswith("method."))
     return groups.get((baseline, *(run[key] for key in SETTINGS), shared))
 
 
@@ -154,7 +154,7 @@ def _compare(
         return
     first, second = pairs[0]
     fixed = {key: first[key] for key in ("data", "protocol", *SETTINGS, "method")}
-    title, other = (titles[runs.system(run)] for run in (first, second))
+    title, other = (titles[recorded.group_key(run)] for run in (first, second))
     fixed |= {"title": title, "baseline": second["method"], "baseline_title": other}
     over_queries = {
         target: _over_queries(pairs, queries, target, number)

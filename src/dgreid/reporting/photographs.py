@@ -15,8 +15,7 @@ from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import PHOTOGRAPHS
 from dgreid.reporting.site.environment import environment
-from dgreid.runs import evidence
-from dgreid.runs import systems as runs
+from dgreid.runs import evidence, recorded
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
     shown = [
         {
             "run": name,
-            "title": f"{runs.title(metrics[name])}, seed {metrics[name]['seed']}",
+            "title": f"{recorded.title(metrics[name])}, seed {metrics[name]['seed']}",
             "data": metrics[name]["data"],
             "targets": {target: _known(frame) for target, frame in targets.items()},
         }

@@ -13,8 +13,8 @@ from dgreid.errors import UserError
 from dgreid.evaluation.statistics import Spread, over_seeds
 from dgreid.papers import reference
 from dgreid.reporting.differences import AVERAGE, Gap, by_target
-from dgreid.runs import systems as runs
-from dgreid.runs.systems import SETTINGS, plural
+from dgreid.runs import recorded
+from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
@@ -22,7 +22,7 @@ AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 has no more of the average
 EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
 PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
 FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]
-FRAME += runs.ORIGIN
+FRAME += recorded.ORIGIN
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap])
                 " evaluate them again."
             )
         targets = tuple(mine[0]["targets"])
-        groups = runs.systems(mine)
-        titles = runs.titles(groups)
+        groups = recorded.grouped(mine)
+        titles = recorded.titles(groups)
         rows = tuple(_row(titles[key], group, targets) for key, group in groups.items())
         compared = tuple(gap for gap in gaps if gap.protocol == protocol)
         result.append(Block(protocol, kinds[0], targets, rows, compared, tuple(published())))
@@ -120,7 +120,7 @@ def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     seeds = tuple(run["seed"] for run in group)
     settings = {key: first[key] for key in SETTINGS}
     about = title, first["backbone"], first["provenance"]
-    return Row(*about, seeds, scores, settings, cost, runs.origin(group))
+    return Row(*about, seeds, scores, settings, cost, recorded.origin(group))
 
 
 def published() -> list[Row]:
@@ -225,7 +225,7 @@ def frame(content: Sequence[Block]) -> pd.DataFrame:
 
 
 def _numbers_of(fixed: list, row: Row) -> list[list]:
-    origin = [row.origin.get(key, "") for key in runs.ORIGIN]
+    origin = [row.origin.get(key, "") for key in recorded.ORIGIN]
     return [
         [*fixed, target, measure, round(spread.mean, 4), round(spread.deviation, 4), *origin]
         for (target, measure), spread in row.scores.items()

@@ -16,8 +16,8 @@ from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
+from dgreid.runs.recorded import plural
 from dgreid.runs.run import build, chosen
-from dgreid.runs.systems import plural
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.matrix import config_of

@@ -107,8 +107,8 @@ def test_a_figure_is_one_file_and_its_order_is_its_own(everything, tmp_path, mon
 
 
 def data_of(metrics, histories):
-    systems = style.systems(metrics.values())
-    return {name: kind.data(systems, histories) for name, kind in figures.kinds().items()}
+    groups = style.grouped(metrics.values())
+    return {name: kind.data(groups, histories) for name, kind in figures.kinds().items()}
 
 
 @pytest.mark.parametrize("changed", NAMES)
@@ -156,8 +156,8 @@ def test_losses_in_parts_or_as_a_sum(everything, run):
     sums = pd.DataFrame(
         {"iteration": [1, 2], "epoch": [1, 2], "meta_train": [2.0, 1.0], "meta_test": [3.0, 2.0]}
     )
-    systems = style.systems([*metrics.values(), other])
-    frame = losses.data(systems, histories | {other["run"]: sums}).groupby("run")["loss"].unique()
+    groups = style.grouped([*metrics.values(), other])
+    frame = losses.data(groups, histories | {other["run"]: sums}).groupby("run")["loss"].unique()
     assert list(frame[other["run"]]) == ["meta_train", "meta_test"]
     first = next(name for name, node in metrics.items() if node["method"] == "metabin")
     assert list(frame[first]) == ["meta_scatter", "meta_shuffle", "meta_triplet", "meta_test"]
@@ -166,14 +166,14 @@ def test_losses_in_parts_or_as_a_sum(everything, run):
 
 def test_gradients_are_drawn_where_they_were_measured(everything):
     metrics, histories = everything
-    frame = gradients.data(style.systems(metrics.values()), histories)
+    frame = gradients.data(style.grouped(metrics.values()), histories)
     assert set(frame["loss"]) == {"scatter", "triplet"} and set(frame["iteration"]) == {10, 30}
 
 
 def test_the_course_has_every_layer_and_row(everything):
     metrics, histories = everything
     first = next(name for name, node in metrics.items() if node["method"] == "metabin")
-    frame = course.data(style.systems(metrics.values()), {first: histories[first]})
+    frame = course.data(style.grouped(metrics.values()), {first: histories[first]})
     assert list(frame["layer"]) == [1, 1, 1, 2, 2, 2] and list(frame["mean"]) == [0.9, 0.8, 0.7] * 2
 
 
@@ -183,7 +183,7 @@ def test_a_sweep_has_two_changed_numbers_and_the_unchanged_run_where_params_put_
     found += [run("metabin", 0, rank1, f"{key}={rate}") for rate, rank1 in ((0.01, 30.0), (1, 40.0))]
     found += [run("metabin", 0, 45.0, "method.norm=bin_shared")]  # no number
     found += [run("metabin", 0, 45.0, "method.margin=0.1")]  # one number is no sweep
-    frame = sweeps.data(style.systems(found), {})
+    frame = sweeps.data(style.grouped(found), {})
     assert list(frame["setting"].unique()) == [key]
     assert list(zip(frame["value"], frame["rank1"], frame["unchanged"], strict=True)) == [
         (0.01, 30.0, False),
@@ -200,16 +200,16 @@ def test_runs_of_a_sweep_agree_in_all_else(run):
         run("metabin", 0, 30.0, f"{key}=0.01"),
         run("metabin", 0, 30.0, f"{key}=1") | {"image": "128x64"},
     ]
-    assert sweeps.data(style.systems(apart), {}).empty
+    assert sweeps.data(style.grouped(apart), {}).empty
     both = [run("metabin", 0, 30.0, f"{key}={rate}", "method.margin=0.1") for rate in (0.01, 1)]
-    frame = sweeps.data(style.systems(both), {})
+    frame = sweeps.data(style.grouped(both), {})
     assert list(frame["setting"]) == [key, key] and frame["sweep"].str.endswith("method.margin=0.1").all()
 
 
 def test_memory_is_drawn_where_a_gpu_measured_it(run, tmp_path):
     gpu = {"cost": {"seconds": 9.0, "peak_memory_bytes": 3 * 2**20, "parameters": 5, "device": "NVIDIA X"}}
     found = [run("metabin", 0, 30.0, f"method.meta_train_domains={n}", **gpu) for n in (1, 2)]
-    frame = sweeps.data(style.systems(found), {})
+    frame = sweeps.data(style.grouped(found), {})
     assert list(frame["memory_mib"]) == [3.0, 3.0]
     scores, memory = sweeps.figure(frame).axes
     assert not {line.get_color() for line in memory.lines} & {line.get_color() for line in scores.lines}
@@ -224,7 +224,7 @@ def test_the_values_of_a_sweep_stand_apart(run, rates):
     nodes = [run("metabin", 0, 30.0)]  # 0.1
     nodes += [run("metabin", 0, 30.0, f"method.gate_learning_rate={rate}") for rate in rates]
     with style.applied():
-        drawn = sweeps.figure(sweeps.data(style.systems(nodes), {}))
+        drawn = sweeps.figure(sweeps.data(style.grouped(nodes), {}))
         drawn.draw_without_rendering()
     (panel,) = drawn.axes
     shown = boxes(panel.get_xticklabels())
@@ -253,14 +253,14 @@ def test_cost_compares_methods_on_one_kind_of_device(run):
     found = [run("erm", 0, 40.0), run("metabin", 0, 45.0), run("metabin", 0, 46.0, "method.margin=0.1")]
     for node in found:
         node["cost"]["threads"] = 1
-    frame = cost.data(style.systems(found), {})
+    frame = cost.data(style.grouped(found), {})
     assert list(frame["run"]) == [
         node["run"] for node in found[:2]
     ]  # the variant costs what it costs unchanged
     assert set(frame["panel"]) == {"miniature (miniature data), cpu, 1 thread"}
     assert list(frame["parameters"]) == [1.234567] * 2
     found[0]["cost"]["device"] = "NVIDIA X"
-    assert cost.data(style.systems(found), {}).empty
+    assert cost.data(style.grouped(found), {}).empty
 
 
 def test_seconds_of_training_are_plain_numbers_that_do_not_meet(run):
@@ -268,7 +268,7 @@ def test_seconds_of_training_are_plain_numbers_that_do_not_meet(run):
     for node, seconds in zip(found, (28.0, 60.0, 505.0), strict=True):
         node["cost"]["seconds"] = seconds
     with style.applied():
-        drawn = cost.figure(cost.data(style.systems(found), {}))
+        drawn = cost.figure(cost.data(style.grouped(found), {}))
         drawn.draw_without_rendering()
     panel = drawn.axes[0]
     low, high = panel.get_xlim()
@@ -279,7 +279,7 @@ def test_seconds_of_training_are_plain_numbers_that_do_not_meet(run):
 
 
 def test_bank_is_shown_against_the_average_of_the_domains(everything):
-    frame = bank.data(style.systems(everything[0].values()), {})
+    frame = bank.data(style.grouped(everything[0].values()), {})
     assert list(frame["shift"]) == [0.5, -0.5] and list(frame["ratio"]) == [1.5, 0.5]
 
 
@@ -288,7 +288,7 @@ def test_the_lines_of_a_deep_network_have_no_markers(everything):
     for node in metrics.values():
         if "bank" in node:
             node["bank"] = [{**row, "layer": layer} for layer in range(1, 54) for row in BANK]
-    frame = bank.data(style.systems(metrics.values()), {})
+    frame = bank.data(style.grouped(metrics.values()), {})
     markers = [
         {line.get_marker() for panel in bank.figure(part).axes for line in panel.lines}
         for part in (frame, frame[frame["layer"] < style.FEW])
@@ -298,12 +298,12 @@ def test_the_lines_of_a_deep_network_have_no_markers(everything):
 
 def test_systems_are_labelled_by_what_tells_them_apart(run):
     one, two = run("erm", 0, 40.0), run("erm", 0, 40.0) | {"backbone": "resnet50", "run": "other"}
-    assert [system.label for system in style.systems([one])] == ["BN baseline"]
-    assert [system.label for system in style.systems([one, two])] == [
+    assert [group.label for group in style.grouped([one])] == ["BN baseline"]
+    assert [group.label for group in style.grouped([one, two])] == [
         "BN baseline, resnet_tiny",
         "BN baseline, resnet50",
     ]
-    assert [len(system.runs) for system in style.systems([one, run("erm", 1, 41.0)])] == [2]
+    assert [len(group.runs) for group in style.grouped([one, run("erm", 1, 41.0)])] == [2]
 
 
 def test_a_users_settings_do_not_change_the_figures(everything, tmp_path):

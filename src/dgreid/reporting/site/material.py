@@ -8,7 +8,7 @@ from dgreid.reporting.differences import Gap
 from dgreid.reporting.figures import Figure
 from dgreid.reporting.tables import Block
 from dgreid.runs.evidence import Evidence
-from dgreid.runs.systems import plural
+from dgreid.runs.recorded import plural
 
 
 class Paper(NamedTuple):

@@ -12,7 +12,7 @@ from dgreid.reporting.differences import AVERAGE, Gap
 from dgreid.reporting.site import svg
 from dgreid.reporting.site.material import Material
 from dgreid.reporting.site.wording import duration, listed, mebibytes
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
@@ -40,14 +40,18 @@ def content(material: Material) -> dict[str, Any]:
 def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
     """(name, value, small print) of what ran and what it cost."""
     costs = [run["cost"] for run in chosen]
-    methods, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
+    methods, seeds = len(recorded.grouped(chosen)), sorted({run["seed"] for run in chosen})
     evaluated = {(run["protocol"], target) for run in chosen for target in run["targets"]}
     protocols = sorted({run["protocol"] for run in chosen})
     speeds = sorted(cost["images_per_second"] for cost in costs)
     peak = mebibytes(max(cost["peak_memory_bytes"] for cost in costs))
     backbones = sorted({run["backbone"] for run in chosen})
     return [
-        ("Runs", str(len(chosen)), f"{runs.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}"),
+        (
+            "Runs",
+            str(len(chosen)),
+            f"{recorded.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}",
+        ),
         ("Protocols", str(len(protocols)), listed(protocols)),
         ("Targets", str(len(evaluated)), listed(sorted({target for _, target in evaluated}))),
         ("Backbones", str(len(backbones)), listed(backbones)),
@@ -58,7 +62,7 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
             f"median; {speeds[0]:,.0f} to {speeds[-1]:,.0f}",
         ),
         ("Peak memory", f"{peak} MiB", "the largest run"),
-        ("Device", listed(sorted({runs.device(run) for run in chosen})), ""),
+        ("Device", listed(sorted({recorded.device(run) for run in chosen})), ""),
         *_trained(costs),
     ]
 
@@ -71,7 +75,7 @@ def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
         return []
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     word = "commits" if len(commits) > 1 else "commit"
-    below = f"{word} {listed(commits) or runs.UNKNOWN}"
+    below = f"{word} {listed(commits) or recorded.UNKNOWN}"
     asked = ("date", "commit") if commits else ("date",)
     silent = sum(not all(cost.get(key) for key in asked) for cost in costs)
     return [("Trained", span, below + (f"; not recorded of {silent} of {len(costs)} runs" if silent else ""))]
@@ -95,7 +99,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
     """(attribute, label, values) of every filter of the tables."""
     chosen = list(chosen)
     found = [
-        ("method", "Method", [runs.title(run) for run in chosen]),
+        ("method", "Method", [recorded.title(run) for run in chosen]),
         ("backbone", "Backbone", [run["backbone"] for run in chosen]),
         ("protocol", "Protocol", [run["protocol"] for run in chosen]),
         ("data", "Data", [run["data"] for run in chosen]),
@@ -109,7 +113,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
 def _block(block: tables.Block, material: Material) -> dict[str, Any]:
     matrix, metrics = material.matrix, material.metrics
     mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == block.protocol]
-    groups = list(runs.systems(mine).values())  # in the order of the rows
+    groups = list(recorded.grouped(mine).values())  # in the order of the rows
     columns = _columns(block)
     lines = [
         {
@@ -120,7 +124,7 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
             "runs": group,
             "cells": [(c, tables.number(row.scores.get((c["target"], c["measure"])))) for c in columns],
             "cost": row.cost,
-            "device": ", ".join(sorted({runs.device(run) for run in group})),
+            "device": ", ".join(sorted({recorded.device(run) for run in group})),
         }
         for row, group in zip(block.rows, groups, strict=True)
     ]
@@ -141,12 +145,12 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
 
 def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
     """Where a run's numbers are from: hashes shortened, empty if not recorded."""
-    hashes = runs.hashes(run, kept.facts if kept else {})
+    hashes = recorded.hashes(run, kept.facts if kept else {})
     return {
         "run": run["run"],
         "commit": run["cost"].get("commit") or "",
-        "date": runs.date(run),
-        **{key: hashes[key][: runs.SHORT] for key in hashes},
+        "date": recorded.date(run),
+        **{key: hashes[key][: recorded.SHORT] for key in hashes},
     }
 
 

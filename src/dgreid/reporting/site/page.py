@@ -12,7 +12,7 @@ from dgreid.files import whole
 from dgreid.reporting.site import overview, run_page
 from dgreid.reporting.site.environment import STATIC, environment, static
 from dgreid.reporting.site.material import Material, Paper
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 
@@ -44,7 +44,7 @@ def site(material: Material) -> Iterator[tuple[str, str]]:
     for table in material.papers:
         content = {"table": table, "fragment": Markup(_body(table))}
         yield render("paper.html", f"site/papers/{table.name}.html", "site/papers.html", **content)
-    listed = [dict(run, shown=runs.title(run), when=runs.date(run)) for run in material.every]
+    listed = [dict(run, shown=recorded.title(run), when=recorded.date(run)) for run in material.every]
     choices = overview.options(material.every)
     yield render("runs.html", "site/runs.html", runs=listed, selected=set(material.metrics), options=choices)
     for run in material.every:

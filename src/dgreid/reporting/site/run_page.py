@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from dgreid.reporting.site import svg
 from dgreid.reporting.site.wording import duration, mebibytes
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 MEASURES = (
@@ -32,7 +32,7 @@ def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
     """
     return {
         "run": run,
-        "shown": runs.title(run),
+        "shown": recorded.title(run),
         "tiles": _tiles(run),
         "measures": MEASURES,
         "targets": [_target(name, node) for name, node in run["targets"].items()],
@@ -55,7 +55,7 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
         (
             "Average Rank-1",
             f"{average['rank1']:.1f}",
-            f"{runs.plural(len(run['targets']), 'target')}, percent",
+            f"{recorded.plural(len(run['targets']), 'target')}, percent",
         ),
         ("Average mAP", f"{average['mAP']:.1f}", "percent"),
         (
@@ -63,7 +63,7 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
             duration(cost["seconds"]),
             f"{cost['images_per_second']:,.0f} images per second",
         ),
-        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", runs.device(run)),
+        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", recorded.device(run)),
     ]
 
 
@@ -124,16 +124,16 @@ def value(entry: Any) -> str:
 def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
     """What is recorded about where the numbers come from."""
     data = facts.get("data", {})
-    recorded = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
-    recorded.append(("parameters", f"{run['cost']['parameters']:,}"))
-    recorded += [("trained", runs.date(run))] if runs.date(run) else []
-    recorded += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
+    known_facts = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
+    known_facts.append(("parameters", f"{run['cost']['parameters']:,}"))
+    known_facts += [("trained", recorded.date(run))] if recorded.date(run) else []
+    known_facts += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
     hashes = [
-        *((key.replace("_", " "), digest) for key, digest in runs.hashes(run, facts).items()),
+        *((key.replace("_", " "), digest) for key, digest in recorded.hashes(run, facts).items()),
         ("initial weights", data.get("initial_weights")),
         *((f"images of {name}", digest) for name, digest in data.get("content", {}).items()),
     ]
-    groups = [("Recorded", recorded)]
+    groups = [("Recorded", known_facts)]
     known = [(name, str(digest)) for name, digest in hashes if digest]
     if known:
         groups.append(("SHA-256 of what it was made from", known))
