@@ -111,6 +111,23 @@ def test_the_figure_shows_the_balance_of_the_metrics(reported):
     assert len(lines) == 2 and f",{run},0,1,stem,4,0.25," in lines[1]
 
 
+def test_every_artefact_marks_a_method_that_sees_the_target(reported):
+    """Wherever a title stands, the mark stands behind it: tables, differences, papers, figures, pages."""
+    run = "metabin-resnet_tiny-miniature-s0"
+    node = json.loads((METRICS / f"{run}.json").read_text())
+    title = "Toy that adapts"
+    (METRICS / f"{run}.json").write_text(json.dumps(node | {"title": title, "sees_target": True}))
+    report.report(reported)
+    texts = {str(p.relative_to("reports")): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
+    shown = {name: text.count(title.encode()) for name, text in texts.items() if "metrics" not in name}
+    marked = {name: texts[name].count(f"{title} (sees target)".encode()) for name in shown}
+    assert shown == marked
+    expected = {f"tables/{name}" for name in TABLES} | {"figures/toy/balance.csv", "figures/toy/cost.csv"}
+    expected |= {f"papers/metabin_t1.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    expected |= {"index.html", "site/runs.html", "site/papers/metabin_t1.html", f"site/runs/{run}.html"}
+    assert expected <= {name for name, count in marked.items() if count}
+
+
 def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(reported):
     del reported["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
     report.report(reported)

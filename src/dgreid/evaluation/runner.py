@@ -44,15 +44,33 @@ def run_protocol(
     results = {}
     for name, splits in protocol.targets.items():
         check_splits(name, splits)
-        used = pd.concat([frame[["dataset", "row", "camera"]] for pair in splits for frame in pair])
-        rows, features = {}, {}  # by data set: the images that some split of this target uses
-        for dataset, part in sorted(used.groupby("dataset", observed=True)):
-            part = part.drop_duplicates("row").sort_values("row")
-            rows[dataset] = part["row"].to_numpy(np.int64)
-            pixels, cameras = open_pack(dataset), part["camera"].to_numpy() if method.adapt else None
-            features[dataset] = embed(method, pixels, rows[dataset], device, cameras)
+        images = pd.concat([frame for pair in splits for frame in pair])
+        rows, features = embed_images(method, images, open_pack, device)
         results[name] = [rank_split(method, query, gallery, rows, features) for query, gallery in splits]
     return results
+
+
+def embed_images(
+    method: Method, images: pd.DataFrame, open_pack: Callable[[str], Pack], device: torch.device
+) -> tuple[dict[str, np.ndarray], dict[str, Tensor]]:
+    """Embed the images of one target, each once; a method that adapts first adapts to each camera's images.
+
+    Args:
+        method: the trained method, on `device`.
+        images: columns dataset, row and camera; for a method that adapts, all images of the target.
+        open_pack: as in `run_protocol`.
+        device: where images are embedded.
+
+    Returns:
+        By data set, the rows of its pack (n,), rising, and their embeddings (n, ...) float32; see `pick`.
+    """
+    rows, features = {}, {}
+    for dataset, part in sorted(images[["dataset", "row", "camera"]].groupby("dataset", observed=True)):
+        part = part.drop_duplicates("row").sort_values("row")
+        rows[dataset] = part["row"].to_numpy(np.int64)
+        cameras = part["camera"].to_numpy() if method.adapt else None
+        features[dataset] = embed(method, open_pack(dataset), rows[dataset], device, cameras)
+    return rows, features
 
 
 @torch.inference_mode()

@@ -45,6 +45,9 @@ class Embedder:
 
     Raises:
         UserError: no such run, a damaged one, or a method that does not give one embedding per image.
+
+    A method that adapts to each camera's images is used without that, with a warning: crops come without
+    their cameras.
     """
 
     def __init__(self, run: str):
@@ -63,6 +66,12 @@ class Embedder:
                 "its `embed` has to return one tensor (images, ...)."
             )
         self.shape = tuple(probe.shape[1:])
+        if method.adapt:
+            log.warning(
+                "run %s adapts to each camera's images before it embeds them, and its scores in tables are "
+                "with that; crops come without their cameras, so here it does not adapt.",
+                run,
+            )
 
     def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Embed images batch by batch: yields some of `paths` and their embeddings (n, *shape), in order.

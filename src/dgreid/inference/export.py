@@ -45,8 +45,8 @@ def export(run: str, out: Path) -> Path:
     scale of 0 to 1) and similarity: "cosine", or "method" if the method compares embeddings in its own way.
 
     Raises:
-        UserError: no such run, missing packages, a network that ONNX cannot express, or an exported network
-            whose embeddings differ.
+        UserError: no such run, missing packages, a method that adapts to a target, a network that ONNX cannot
+            express, or an exported network whose embeddings differ.
     """
     folder = find(run)
     if out.is_dir():
@@ -55,6 +55,11 @@ def export(run: str, out: Path) -> Path:
     import onnx
 
     method, facts = restore(folder)
+    if method.adapt:
+        raise UserError(
+            f"run {run} adapts to each camera's images before it embeds them, which an ONNX file cannot do, "
+            "and its scores in tables are with that: export the run of a method that does not adapt."
+        )
     image = ImageConfig.model_validate(facts["config"]["image"])
     network = ImageNetwork(method).eval()
     noise = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, 3), np.uint8)
