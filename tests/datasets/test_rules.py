@@ -77,6 +77,17 @@ def test_kinds_of_data(parsed, config):
     right = {"images": 6, "train_images": 2}
     assert rules.data_kind(config("market1501", expect=right), parsed, "here") == "full"
     assert rules.data_kind(config("market1501", access="drawn"), parsed, "here") == "miniature"
+    assert rules.data_kind(config("market1501"), parsed, "here") == "unverified"  # no count says it is whole
+    assert rules.data_kind(config("market1501"), parsed, "here", published=True) == "full"  # but its hash may
+    for image in parsed.images:
+        image.role = "none"  # then counts per role are not compared
+    roles = config("market1501", expect={"train_images": 2})
+    assert rules.data_kind(roles, parsed, "here") == "unverified"
+    parsed.missing = ("query",)
+    assert rules.data_kind(roles, parsed, "here") == "partial"  # known, whatever the counts
+
+
+def test_parts_that_are_known_to_be_missing_make_a_copy_partial(parsed, config):
     parsed.missing = ("query",)
     more = {"images": 9, "train_images": 2, "query_images": 1}
     assert rules.data_kind(config("market1501", expect=more), parsed, "here") == "partial"

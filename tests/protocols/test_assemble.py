@@ -277,6 +277,8 @@ def test_split_set_that_a_partial_copy_lacks(manifests):
 
 def test_kinds_are_told_apart(manifests):
     assert build(config(), manifests).kind == "full"
+    save(manifests, "b", SOURCE_B, kind="unverified")
+    assert build(config(), manifests).kind == "unverified"
     save(manifests, "b", SOURCE_B, kind="miniature")
     assert build(config(), manifests).kind == "miniature"
     save(manifests, "a", SOURCE_A, kind="partial")

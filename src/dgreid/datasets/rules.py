@@ -47,12 +47,13 @@ def counts(parsed: Parsed) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
-    """Decide whether a copy is miniature, full or partial (R3, R4), by its counts and missing parts.
+def data_kind(config: DatasetConfig, parsed: Parsed, where: object, published: bool = False) -> str:
+    """Decide whether a copy is miniature, partial, unverified or full (R3, R4), by counts and missing parts.
 
     In a partial copy the counts of the parts that are here must still be exact, and no total may be
     exceeded: a copy with something added is neither full nor partial. Counts per role apply to copies that
-    have roles. Differences that are no error become notes of `parsed`, and so warnings in its manifest.
+    have roles. A copy to which no expected count applies is unverified, unless its archive is `published`
+    (its hash shows that it is whole). Differences that are no error become notes of `parsed`, and so warnings in its manifest.
 
     Raises:
         UserError: wrong counts that no missing part explains.
@@ -92,7 +93,10 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
             parsed.note(f"{name} {found[name]}; {number} are remembered, unverified")
     if config.access == "drawn":
         return "miniature"
-    return "partial" if wrong or parsed.missing else "full"
+    if wrong or parsed.missing:
+        return "partial"
+    compared = [name for name in config.expect if has_roles or name.split("_")[0] not in ROLES]
+    return "full" if published or compared else "unverified"
 
 
 def published_people(config: DatasetConfig, parsed: Parsed, where: object) -> None:

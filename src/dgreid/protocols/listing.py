@@ -11,6 +11,7 @@ from dgreid.errors import UserError
 from dgreid.params import names as choices
 from dgreid.paths import ARCHIVES, RAW
 from dgreid.protocols.config import ProtocolConfig, SourceConfig, TargetConfig, load_protocol
+from dgreid.protocols.tables import worst
 
 GAP, SOLID = "  ", "\N{NO-BREAK SPACE}"
 PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 31, "targets": 21, "here": 18}
@@ -116,7 +117,7 @@ def _target(target: TargetConfig, datasets: dict[str, DatasetConfig]) -> str:
 
 
 def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path) -> str:
-    """full, partial or miniature if the data are here; else to draw, or missing."""
+    """Return the kind of a data set that is here; else `to draw` or `missing`."""
     if record is not None and (raw / config.name / record["root"]).is_dir():
         return record["kind"]
     if config.access == "drawn":
@@ -135,9 +136,7 @@ def _here(protocol: ProtocolConfig, states: dict[str, str], records: dict[str, d
         return f"{', '.join(partial)} partial"
     if unfit := _unfit(protocol, records):
         return unfit
-    kinds = set(here.values())
-    worst = next((kind for kind in ("to draw", "miniature", "partial") if kind in kinds), "full")
-    return {"to draw": "ready, to be drawn"}.get(worst, f"ready, {worst}")
+    return "ready, to be drawn" if "to draw" in here.values() else f"ready, {worst(here.values())}"
 
 
 def _unfit(protocol: ProtocolConfig, records: dict[str, dict | None]) -> str:

@@ -43,7 +43,7 @@ class Protocol:
     """
 
     name: str
-    kind: str  # miniature | partial | full
+    kind: str  # miniature | partial | unverified | full
     train: pd.DataFrame
     targets: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
     domains: list[str]
@@ -130,5 +130,5 @@ def _training_metadata(protocol: Protocol) -> dict:
 
 
 def worst(kinds: Iterable[str]) -> str:
-    """The data kind of several data sets together: one miniature or partial part decides."""
-    return next((kind for kind in ("miniature", "partial") if kind in set(kinds)), "full")
+    """Return the data kind of several data sets together: that of the part that is worth least."""
+    return next((kind for kind in ("miniature", "partial", "unverified") if kind in set(kinds)), "full")

@@ -1,7 +1,7 @@
-"""Scores of a selection in the layout of Table 1 of the MetaBIN paper: as data, and as sheets to render.
+"""Lay out the scores of a selection as Table 1 of the MetaBIN paper does: as data, and as sheets to render.
 
-A `Block` holds the scores of one protocol; `frame` has every number of it, one per line. Numbers of different
-data kinds (miniature, partial, full) never share a block; the published numbers have a table of their own.
+A `Block` holds the scores of one protocol. Numbers of different data kinds (miniature, partial, unverified,
+full) never share a block, and published numbers have sheets of their own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -171,6 +171,7 @@ def _dots(lines: Sequence[Mapping]) -> list[svg.Dots]:
 NOTES = {
     "comparable": "The papers' tables compare these runs with the published numbers.",
     "full": "Full data: if a paper has this protocol, its table shows these runs below its rows.",
+    "unverified": "Unverified data: no number here can be compared with a published one.",
     "partial": "Partial data: no number here can be compared with a published one.",
     "miniature": "Miniature data: no number here can be compared with a published one.",
 }
