@@ -24,9 +24,7 @@ class DatasetConfig(Strict):
     archive: str = Field("", description="file name of the published archive, which has this md5")
     md5: str | None = Field(None, description="published MD5 of the archive; null: none is known")
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
-    expect: dict[str, int] = Field(
-        {}, description="published counts, enforced; none: never `full`"
-    )
+    expect: dict[str, int] = Field({}, description="published counts, enforced; none: never `full`")
     recalled: dict[str, int] = Field({}, description="unverified counts; a difference is a warning")
     miniature: MiniatureConfig | None = Field(
         None, description="how a miniature of the data set is drawn; null: the data are real"

@@ -53,7 +53,8 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object, published: b
     In a partial copy the counts of the parts that are here must still be exact, and no total may be
     exceeded: a copy with something added is neither full nor partial. Counts per role apply to copies that
     have roles. A copy to which no expected count applies is unverified, unless its archive is `published`
-    (its hash shows that it is whole). Differences that are no error become notes of `parsed`, and so warnings in its manifest.
+    (its hash shows that it is whole). Differences that are no error become notes of `parsed`, and so warnings
+    in its manifest.
 
     Raises:
         UserError: wrong counts that no missing part explains.
