@@ -19,6 +19,7 @@ from dgreid.evaluation.statistics import (
     resample,
     spread_factors,
 )
+from dgreid.paths import QUERIES
 from dgreid.runs import recorded
 from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line, signed
@@ -193,7 +194,7 @@ def _over_queries(
         for run, mine in zip(pair, both, strict=True):
             if not mine.equals(keys[0][0]):
                 raise UserError(
-                    f"data/queries: {run['run']} and {pairs[0][0]['run']} were evaluated on {target} with"
+                    f"{QUERIES}: {run['run']} and {pairs[0][0]['run']} were evaluated on {target} with"
                     " different queries; evaluate both again."
                 )
     split, image = keys[0][0]["split"].to_numpy(), pd.factorize(keys[0][0]["query"])[0]

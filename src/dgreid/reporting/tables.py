@@ -12,6 +12,7 @@ import pandas as pd
 from dgreid.errors import UserError
 from dgreid.evaluation.statistics import Spread, over_seeds
 from dgreid.papers import reference
+from dgreid.paths import METRICS
 from dgreid.reporting.differences import AVERAGE, Gap, by_target
 from dgreid.runs import recorded
 from dgreid.runs.recorded import SETTINGS, plural
@@ -96,7 +97,7 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap])
         kinds = sorted({run["data"] for run in mine})
         if len(kinds) > 1:
             raise UserError(
-                f"reports/metrics: runs of protocol {protocol} were evaluated on {' and '.join(kinds)} data;"
+                f"{METRICS}: runs of protocol {protocol} were evaluated on {' and '.join(kinds)} data;"
                 " evaluate them again."
             )
         targets = tuple(mine[0]["targets"])

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from dgreid import params, schema
+from dgreid.datasets.adopt.record import RECORD
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
@@ -129,7 +130,7 @@ def expand(selection: Selection) -> dict[str, Any]:
 
 def source(dataset: str, drawn: bool) -> str:
     """Name the file that a manifest is made from: a generated archive, or the record of `dgreid adopt`."""
-    return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / "adopted.json")
+    return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / RECORD)
 
 
 def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]:

@@ -4,13 +4,12 @@ Nothing is run. A plan reads params/, data/ and reports/metrics, and speeds from
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from dgreid.methods.base import Training
-from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
+from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
@@ -122,8 +121,8 @@ def status_of(run: RunConfig) -> str:
 
 def budget_of(run: RunConfig) -> Budget:
     """Count iterations and images of a training: from its protocol's rows, else from expected counts."""
-    folder = Path(PROTOCOLS / run.protocol.name)
-    if (folder / "train.parquet").is_file():
+    folder = PROTOCOLS / run.protocol.name
+    if (folder / TRAIN).is_file():
         training, exact = task_of(read_training(folder)[0], run), True
     else:
         training, exact = expected_training(run), run.recipe.iterations_per_epoch is not None

@@ -46,7 +46,7 @@ def report(matrix: Mapping) -> None:
     pictures = figures.draw(title, metrics, histories, FIGURES / name)
     write_summary(name, metrics)
     page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept), REPORTS)
-    log.info("reports/index.html: %d runs", len(metrics))
+    log.info("%s: %d runs", REPORTS / "index.html", len(metrics))
 
 
 def write_tables(
