@@ -62,7 +62,7 @@ def test_metadata_travel_with_the_frame(made):
     assert read_splits(folder).attrs["content"] == frame.attrs["content"]
 
 
-def test_drawn_people_have_keys_of_their_own(made):
+def test_drawn_identities_have_keys_of_their_own(made):
     frame = read_manifest(made("viper", name="mini_viper", access="drawn"))
     assert frame.attrs["kind"] == "miniature"
     assert set(frame.person_key.str.split(":").str[0]) == {"mini_viper"}

@@ -93,7 +93,7 @@ def build(
     record = record or {}
     kind = rules.data_kind(config, parsed, root, record.get("published", False))
     if not record.get("published"):  # the published archive is right by definition
-        rules.published_people(config, parsed, root)
+        rules.published_identities(config, parsed, root)
         if kind == "full":  # the counts are the published ones
             splitting.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
