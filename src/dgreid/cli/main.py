@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The arguments of a command line; `run` is the function that does what the command says.
+    """Parse a command line; `run` of the result is the function that executes the command.
 
     Raises:
         UserError: an unknown command or argument, or a missing one.
@@ -84,7 +84,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser of `dgreid`, and that of each command by its name."""
+    """Build the parser of `dgreid`, and that of each command by its name."""
     parser = Parser(
         prog="dgreid",
         usage="%(prog)s [-h] COMMAND ...",

@@ -62,14 +62,16 @@ def add_commands(add) -> None:
     name.add_argument(
         "matrix", nargs="?", metavar="NAME", help="a name in params/matrices (params/matrix.yaml)"
     )
-    name.add_argument("--matrix", dest="earlier", metavar="NAME", help="the same, as earlier versions say it")
+    name.add_argument(
+        "--matrix", dest="earlier", metavar="NAME", help="the same, in the notation of earlier versions"
+    )
     plan.add_argument(
         "--measure", action="store_true", help="time a few iterations of every run whose speed is unknown"
     )
 
     add(
         "code",
-        "note what every item of the selection executes; print what changed",
+        "record the code and settings of every run of the selection; print what changed",
         _code,
         "  dgreid code",
     )

@@ -1,4 +1,4 @@
-"""Evaluates a trained method on every target and split of a protocol.
+"""Evaluate a trained method on every target and split of a protocol.
 
 Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then takes
 the embeddings of its queries and gallery.
@@ -33,7 +33,7 @@ MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 def run_protocol(
     method: Method, protocol: Protocol, open_pack: Callable[[str], Pack], device: torch.device
 ) -> dict[str, list[Ranking]]:
-    """Rank every split of every target; per target a list over splits.
+    """Rank every split of every target; return, by target, one ranking per split.
 
     Args:
         method: the trained method, on `device`.
@@ -81,9 +81,10 @@ def embed(
     device: torch.device,
     cameras: np.ndarray | None = None,
 ) -> Tensor:
-    """Embeddings of some rows of a pack, (n, ...) float32.
+    """Embed some rows of a pack, (n, ...) float32.
 
-    With their cameras (n,), the method first adapts to each camera's images; see `Method`.
+    If `cameras` (n,) is given, the method adapts to the images of each camera before it embeds them; see
+    `Method`.
     """
     if cameras is None:
         starts = tqdm(range(0, len(rows), BATCH), "embedding", disable=None, unit="batch", leave=False)
@@ -107,12 +108,12 @@ def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.d
 
 
 def load(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) float, normalised, on the device."""
+    """Normalise pixels on the device, (n, H, W, 3) uint8 -> (n, 3, H, W) float."""
     return normalise(torch.from_numpy(pixels).to(device))
 
 
 def batched_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows (n,), at most BATCH at a time."""
+    """Cut rows (n,) into parts of at most BATCH."""
     return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
@@ -136,7 +137,7 @@ def rank_split(
 
 
 def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) -> Tensor:
-    """The features of the frame's images, in the frame's order, (n, ...)."""
+    """Pick the features of the frame's images, in the frame's order, (n, ...); see `embed_images`."""
     some = next(iter(features.values()))
     picked = some.new_empty(len(frame), *some.shape[1:])
     datasets, numbers = frame["dataset"].to_numpy(), frame["row"].to_numpy()
@@ -166,7 +167,7 @@ def check_splits(target: str, splits: list[tuple]) -> None:
 
 
 def single_match(protocol: Protocol) -> set[str]:
-    """The targets in which every query of every split has exactly one match."""
+    """Return the targets in which every query of every split has exactly one match."""
     return {
         name for name, splits in protocol.targets.items() if all(_has_one_match(*pair) for pair in splits)
     }
@@ -210,7 +211,7 @@ def check_scores(target: str, node: dict, single: bool) -> None:
 
 
 def scores(result: Ranking) -> dict[str, float]:
-    """The measures of one ranking, in percent."""
+    """Compute the measures of one ranking, in percent."""
     shares = (
         *result.cmc,
         result.mean_average_precision,
@@ -221,7 +222,7 @@ def scores(result: Ranking) -> dict[str, float]:
 
 
 def summarise(results: Mapping[str, list[Ranking]], single: Collection[str] = ()) -> dict[str, dict]:
-    """Percentages as reports/metrics stores them: `targets`, each with its splits, and their `average`.
+    """Make the scores that reports/metrics stores: `targets`, each with its splits, and their `average`.
 
     A target's score is the mean over its splits, `*_std` the population standard deviation (ddof 0); the
     average is the unweighted mean over targets. Splits are a list, which `dvc metrics` ignores.

@@ -53,7 +53,7 @@ class Block:
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
-        """(target, measure, heading) of every number column, the average first."""
+        """Return (target, measure, heading) of every column of numbers, the average first."""
         average = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()]
         return average + [(t, m, name) for t in self.targets for m, name in COLUMNS.items()]
 
@@ -64,7 +64,7 @@ class Block:
 
     @property
     def note(self) -> str:
-        """What may be concluded from the published rows."""
+        """Say whether the published rows can be compared with the scores."""
         if self.comparable:
             return (
                 "Published for the same data; the random splits of VIPeR, PRID and i-LIDS are "
@@ -79,7 +79,7 @@ class Block:
 
 
 def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap]) -> list[Block]:
-    """One block per protocol of the matrix.
+    """Make one block per protocol of the selection.
 
     Args:
         matrix: the selection.
@@ -125,7 +125,7 @@ def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
 
 
 def published() -> list[Row]:
-    """The rows of Table 1 of the MetaBIN paper."""
+    """Return the rows of Table 1 of the MetaBIN paper."""
     cells = reference.results()
     cells = cells[(cells["document"] == "metabin") & (cells["table"] == "T1")]
     rows = []
@@ -146,7 +146,7 @@ PUBLISHED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.item
 
 
 def number(spread: Spread | None, sign: str = " ± ") -> str:
-    """A score for reading: one decimal, with the deviation over seeds if there are several."""
+    """Write a score with one decimal, and the deviation over seeds if there are several; `-` if unknown."""
     if spread is None:
         return "-"
     text = f"{spread.mean:.1f}"
@@ -154,7 +154,10 @@ def number(spread: Spread | None, sign: str = " ± ") -> str:
 
 
 def gap_text(gaps: Sequence[Gap]) -> str:
-    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`, of one method on one target; no interval for one seed."""
+    """Write the gaps of one method on one target as `R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`.
+
+    One seed has no interval.
+    """
     parts = []
     for gap in gaps:
         interval = f" [{gap.seeds_low:+.1f}, {gap.seeds_high:+.1f}]" if gap.seeds > 1 else ""
@@ -173,12 +176,12 @@ SCORES = (
 
 
 def heading(title: str, block: Block) -> str:
-    """Title, protocol and the data kind."""
+    """Write the heading of a block: title, data kind and protocol."""
     return f"{title}: {block.data} data, protocol {block.protocol}"
 
 
 def sheets(title: str, content: Sequence[Block]) -> list[Sheet]:
-    """Per block a sheet of scores, with differences to the baseline as notes, and one of published rows."""
+    """Make two sheets per block: scores, with differences to the baseline below, and published rows."""
     result = []
     for block in content:
         fronts = ("Method", "Backbone", "Provenance")
@@ -213,7 +216,7 @@ def _with(sheet: Sheet, introduction: str, notes: Sequence[str]) -> Sheet:
 
 
 def frame(content: Sequence[Block]) -> pd.DataFrame:
-    """Every number, one per line, with its data kind; published rows have the data kind `printed`."""
+    """Make one line per number, with its data kind; that of published numbers is `printed`."""
     lines = []
     for block in content:
         for row in block.rows:

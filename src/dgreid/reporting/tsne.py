@@ -1,6 +1,6 @@
-"""t-SNE of a run's embeddings, target by target (MetaBIN, figure 3) or all in one map (M3L, figure 5).
+"""Map a run's embeddings with t-SNE, target by target (MetaBIN, figure 3) or in one map (M3L, figure 5).
 
-Not part of the report, because it embeds the targets again: `tsne` draws it on request.
+The maps are not part of the report, because they need the images: `dgreid tsne` draws them.
 """
 
 import logging
@@ -82,9 +82,10 @@ def tsne(
 
 
 def _listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[pd.DataFrame]:
-    """Per target one row per image of its first split: target, part, dataset, row, identity, camera, shown.
+    """Choose the images of each target's map, from its first split; yield a frame per target.
 
-    `shown` numbers the identities in colour from 0; it is -1 for all others.
+    Its columns are target, part, dataset, row, identity, camera, and shown: the number of an identity in
+    colour, from 0, or -1 for all others.
     """
     rng = np.random.default_rng(seed)
     for target in targets:
@@ -121,7 +122,7 @@ def _embeddings(
 
 
 def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
-    """(N, C) -> (N, 2) by t-SNE from principal components; the same on every run of one machine."""
+    """Map (N, C) to (N, 2) with t-SNE, starting from principal components; repeatable on one machine."""
     from sklearn.manifold import TSNE  # late: importing it takes a second
     from threadpoolctl import threadpool_limits
 
@@ -132,7 +133,7 @@ def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
 
 
 def _figure(frame: pd.DataFrame) -> Figure:
-    """One map per target: queries and gallery, some identities in colour with their images joined."""
+    """Draw one map per target: queries and gallery, some identities in colour with their images joined."""
     groups = list(frame.groupby("target", sort=False))
     drawn, panels = style.panels(len(groups), height=2.9)
     for panel, (target, part) in zip(panels, groups, strict=True):
@@ -150,7 +151,7 @@ def _figure(frame: pd.DataFrame) -> Figure:
 
 
 def _figure_together(frame: pd.DataFrame) -> Figure:
-    """One map of all targets, a colour and a marker for each."""
+    """Draw one map of all targets, a colour and a marker for each."""
     drawn, (panel,) = style.panels(1, height=4.2)
     looks = {}
     for number, (target, part) in enumerate(frame.groupby("target", sort=False)):

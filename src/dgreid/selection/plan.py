@@ -25,13 +25,13 @@ COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", 
 TRAINED = ("done", "trained")
 RIGHT = ("iterations", "images", "images/s", "hours")
 LEGEND = """\
-done: in reports/metrics, and the settings are unchanged if the run is here (for code, see `dvc status`);
+done: evaluated, and its settings are unchanged (whether its code changed, `dvc status` says);
 trained: still has to be evaluated; started: has a checkpoint; outdated: trained with other settings;
 damaged: its run.yaml cannot be read, train it again.
-iterations and images: of training; ~ marks estimates from the protocol's expected counts, which become exact
-when `dgreid protocol` has made it. hours: training alone, on one {device} ({machine}) with {threads}.
-from: where images/s was found: measured here, in data/runs (runs), or in reports/metrics (reports), which for
-a CPU may be another machine's."""
+iterations, images: of the whole training; ~ marks estimates from the protocol's expected counts, which become
+exact once `dgreid protocol` has made it. hours: training alone, on one {device} ({machine}) with {threads}.
+from: the source of images/s: measured on this machine, data/runs (runs) or reports/metrics (reports); on a
+CPU the last may be another machine's speed."""
 
 
 class Budget(NamedTuple):
@@ -60,7 +60,7 @@ class Need(NamedTuple):
 
     @property
     def hours(self) -> float | None:
-        """Hours of training from the start; None if speed or budget are unknown."""
+        """Hours of a complete training; None if speed or budget are unknown."""
         if self.speed is None or self.budget.images is None:
             return None
         return self.budget.images / self.speed.images_per_second / 3600
@@ -103,7 +103,7 @@ def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
 
 
 def status_of(run: RunConfig) -> str:
-    """done, trained, started, outdated, damaged or to do, by the files a run leaves."""
+    """Return done, trained, started, outdated, damaged or to do, judged by the run's files."""
     folder = RUNS / run.run
     if (folder / "run.yaml").is_file():
         try:
@@ -209,7 +209,7 @@ def _cells(need: Need) -> tuple[str, ...]:
 
 
 def _lacking(needs: Sequence[Need]) -> dict[str, str]:
-    """Protocol -> what is missing, in words."""
+    """Say what is missing, by protocol."""
     found = {need.protocol: need.data for need in needs if not need.data.startswith("ready")}
     return {f"protocol {name}": data for name, data in sorted(found.items())}
 

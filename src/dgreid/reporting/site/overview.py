@@ -1,4 +1,4 @@
-"""The first page: the selection in a few numbers, its scores, its differences, its cost."""
+"""Make the first page: the selection in a few numbers, its scores, differences and cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -19,7 +19,7 @@ FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
 
 
 def content(material: Material) -> dict[str, Any]:
-    """The variables of templates/index.html."""
+    """Return the variables of templates/index.html."""
     matrix, metrics = material.matrix, material.metrics
     return {
         "name": matrix["name"],
@@ -38,7 +38,7 @@ def content(material: Material) -> dict[str, Any]:
 
 
 def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """(name, value, small print) of what ran and what it cost."""
+    """Return (name, value, remark) of each tile: what ran, and what it cost."""
     costs = [run["cost"] for run in chosen]
     methods, seeds = len(recorded.grouped(chosen)), sorted({run["seed"] for run in chosen})
     evaluated = {(run["protocol"], target) for run in chosen for target in run["targets"]}
@@ -68,7 +68,7 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
 
 
 def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """When, and at which commits, if any run recorded it."""
+    """Return the tile with dates and commits of the trainings; none if no run recorded a date."""
     days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
     commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
     if not days:
@@ -82,9 +82,10 @@ def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
 
 
 def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
-    """The first differences in average Rank-1, those that the seeds settle before the others.
+    """Choose differences in average Rank-1, first those whose interval over seeds excludes zero.
 
-    The text says backbone and protocol unless all have the same.
+    Returns:
+        At most FINDINGS gaps, each with a text that names backbone and protocol; "" if they are all the same.
     """
     chosen = [gap for gap in gaps if gap.target == AVERAGE and gap.measure == "rank1"]
     several = len({(gap.backbone, gap.protocol) for gap in chosen}) > 1
@@ -96,7 +97,7 @@ def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
 
 
 def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str, str, list[str]]]:
-    """(attribute, label, values) of every filter of the tables."""
+    """Return (attribute, label, values) of every filter of the tables."""
     chosen = list(chosen)
     found = [
         ("method", "Method", [recorded.title(run) for run in chosen]),
@@ -144,7 +145,7 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
 
 
 def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
-    """Where a run's numbers are from: hashes shortened, empty if not recorded."""
+    """Return commit, date and shortened hashes of a run; "" if not recorded."""
     hashes = recorded.hashes(run, kept.facts if kept else {})
     return {
         "run": run["run"],
@@ -186,6 +187,6 @@ def _columns(block: tables.Block) -> list[dict[str, Any]]:
 
 
 def _averages_first(gaps: Sequence[Gap]) -> list[Gap]:
-    """The same gaps; those of one method stay together, its averages before its targets."""
+    """Sort gaps so that each method's are together, its averages before its targets."""
     order = {key: number for number, key in enumerate(dict.fromkeys(map(differences.comparison, gaps)))}
     return sorted(gaps, key=lambda gap: (order[differences.comparison(gap)], gap.target != AVERAGE))

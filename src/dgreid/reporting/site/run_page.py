@@ -1,4 +1,4 @@
-"""The page of one run: scores, curves, its hardest queries, its configuration and provenance."""
+"""Make the page of one run: scores, curves, hardest queries, configuration and provenance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ LAYERS = ("balance_mean_", "balance_std_")  # two per norm layer: the figure `co
 
 
 def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
-    """The variables of templates/run.html.
+    """Return the variables of templates/run.html.
 
     Args:
         run: its metrics.
@@ -78,7 +78,7 @@ def _target(name: str, node: Mapping) -> dict[str, Any]:
 
 
 def curves(history: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(column, drawing) of everything logged except single layers, the learning rate last."""
+    """Draw every column of the history except those of single layers; return (column, drawing) pairs."""
     names = [name for name in history.columns if name not in CLOCKS and not name.startswith(LAYERS)]
     names.sort(key=lambda name: name == "learning_rate")
     drawn = []
@@ -98,7 +98,7 @@ def _queries(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (key, value), one per section; keys outside of sections come first."""
+    """Return (section, [(key, value), ...]) of a configuration; keys outside sections come first."""
     if not node:
         return []
     loose = [(key, value(entry)) for key, entry in node.items() if not isinstance(entry, Mapping)]
@@ -111,7 +111,7 @@ def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def value(entry: Any) -> str:
-    """A setting as text: `none`, `yes`, `0.1`, `scatter 1.0, triplet 1.0`."""
+    """Write a setting as text, such as `none`, `yes`, `0.1` or `scatter 1.0, triplet 1.0`."""
     if isinstance(entry, Mapping):
         return ", ".join(f"{key} {value(part)}" for key, part in entry.items()) or "none"
     if isinstance(entry, list | tuple):
@@ -122,7 +122,7 @@ def value(entry: Any) -> str:
 
 
 def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What is recorded about where the numbers come from."""
+    """Return (heading, [(name, value), ...]) of what is recorded about a run's origin."""
     data = facts.get("data", {})
     known_facts = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
     known_facts.append(("parameters", f"{run['cost']['parameters']:,}"))
@@ -145,7 +145,7 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
 
 
 def unrecorded(cost: Mapping) -> str:
-    """A sentence about what is not known of a training's date and commit, or what its + means."""
+    """Say what is not recorded of a training's date and commit, or what the + of its commit means."""
     if not cost.get("commit"):
         if cost.get("date"):
             return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."
