@@ -26,3 +26,10 @@ def test_dvc_yaml_names_the_places_that_paths_names(root):
     }
     for path in found:
         assert places & {Path(path), *Path(path).parents}, f"{path} of dvc.yaml is not in paths.py"
+
+
+def test_no_other_module_makes_a_path_below_these_folders(root):
+    literal = re.compile(r"Path\(f?[\"'](data|reports|logs|params)\b")
+    for file in (root / "src/dgreid").rglob("*.py"):
+        if file.name != "paths.py":
+            assert not literal.search(file.read_text()), f"{file} spells out a place of paths.py"

@@ -31,7 +31,7 @@ def read(group: str, name: str) -> dict:
     if name not in names(group):
         raise unknown(group, name, names(group))
     values: dict = {}
-    *bases, own = _resolved(group, name).items()
+    *bases, own = stated(group, name).items()
     for path, base in bases:
         if mapping := next((key for key, value in base.items() if isinstance(value, dict)), None):
             raise UserError(
@@ -44,11 +44,17 @@ def read(group: str, name: str) -> dict:
 
 def files(group: str, name: str) -> list[Path]:
     """List the files that give a name its values: its bases, in the order they apply, then its own file."""
-    return list(_resolved(group, name))
+    return list(stated(group, name))
 
 
-def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dict]:
-    """Read each file's values without `defaults`; `below` are the names that have this one as a base."""
+def stated(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dict]:
+    """Read what each of `files` states, without `defaults`.
+
+    Args:
+        group: a folder of params/.
+        name: of a file in it, or of a base.
+        below: the names that have this one as a base.
+    """
     path = _path(group, name)
     node = read_yaml(path)
     found: dict[Path, dict] = {}
@@ -59,7 +65,7 @@ def _resolved(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, 
         if not _path(group, base).is_file():
             known = (file.stem for file in (PARAMS / group).glob("_*.yaml"))
             raise unknown(f"base in {path}:", base, known)
-        found |= _resolved(group, base, (*below, name))
+        found |= stated(group, base, (*below, name))
     return found | {path: node}
 
 

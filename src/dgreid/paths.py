@@ -1,7 +1,7 @@
-"""The map of `data/` and `reports/`: every folder and file that more than one module knows, by name.
+"""The map of `data/`, `reports/` and `logs/`: every place that the package reads or writes, by name.
 
-Relative to the project root, where every command runs. dvc.yaml names the same places; a test holds the two
-together.
+Paths are relative to the project root, where every command runs. dvc.yaml names the same places; a test
+compares the two.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ SUMMARY = REPORTS / "summary"
 TABLES = REPORTS / "tables"
 FIGURES = REPORTS / "figures"
 PAPERS = REPORTS / "papers"
-INSPECT = REPORTS / "inspect"  # shows photographs: never in git, as the next two
+INSPECT = REPORTS / "inspect"  # shows photographs, as the next two do: never in git
 TSNE = REPORTS / "tsne"
 PHOTOGRAPHS = REPORTS / "photographs"
 
@@ -39,3 +39,5 @@ CODE = DATA / "code"  # settings and code of every item of the selection
 CODE_KEPT = DATA / "code-unselected"  # the same of items that other selections had
 
 EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran
+SEEN = Path("logs/code.seen")  # hash of the sources when data/code was last updated
+SHOWN = Path("workflow/report/shown.yaml")  # outputs for `snakemake --report`

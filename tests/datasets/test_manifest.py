@@ -56,13 +56,13 @@ def test_unknown_is_null(made):
 def test_metadata_travel_with_the_frame(made):
     folder = made("grid")
     frame = read_manifest(folder / "images.parquet")
-    assert frame.attrs["kind"] == "full"
+    assert frame.attrs["kind"] == "unverified"  # its configuration expects no counts
     assert frame.attrs["dataset"] == "grid"
     assert len(frame.attrs["content"]) == 64
     assert read_splits(folder).attrs["content"] == frame.attrs["content"]
 
 
-def test_drawn_people_have_keys_of_their_own(made):
+def test_drawn_identities_have_keys_of_their_own(made):
     frame = read_manifest(made("viper", name="mini_viper", access="drawn"))
     assert frame.attrs["kind"] == "miniature"
     assert set(frame.person_key.str.split(":").str[0]) == {"mini_viper"}

@@ -9,7 +9,7 @@ from dgreid.datasets.adopt import archive
 from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build, write_manifest
 from dgreid.datasets.parsers import grid, ilids
-from dgreid.datasets.splits import fingerprint, people
+from dgreid.datasets.splits import fingerprint, identities
 from dgreid.protocols import build as build_protocol
 from dgreid.protocols.config import load_protocol
 
@@ -72,10 +72,10 @@ def test_grid_roles_and_distractors(adopted):
 
 def test_r18_the_folds_of_grid_are_those_on_record_whichever_image_is_the_probe(adopted):
     parsed = parse(load_dataset("grid"), adopted / "raw/grid/files/underground_reid")
-    assert people(parsed, [grid.OFFICIAL10]) == {"grid/official10": grid.OFFICIAL10.frozen}
+    assert identities(parsed, [grid.OFFICIAL10]) == {"grid/official10": grid.OFFICIAL10.frozen}
     for image in parsed.images:
         image.camera = 0  # as in copies with other probes
-    assert people(parsed, [grid.OFFICIAL10]) == {"grid/official10": grid.OFFICIAL10.frozen}
+    assert identities(parsed, [grid.OFFICIAL10]) == {"grid/official10": grid.OFFICIAL10.frozen}
     assert json.loads(read_manifest(adopted / "grid").attrs["warnings"]) == []
 
 
@@ -103,7 +103,7 @@ def test_r18_the_frozen_splits_of_ilids(adopted):
     assert recorded["ilids/rand10"].startswith("8984daf0b60a")  # since the first release
     config = load_dataset("ilids")
     parsed = parse(config, adopted / "raw/ilids/files/i-LIDS_Pedestrian")
-    assert people(parsed, [ilids.RAND10]) == {"ilids/rand10": ilids.RAND10.frozen}
+    assert identities(parsed, [ilids.RAND10]) == {"ilids/rand10": ilids.RAND10.frozen}
     splits = read_splits(adopted / "ilids")
     groups = [group.image_id for _, group in splits.groupby(["split", "role"])]
     assert fingerprint(groups) == "8f222ac72a2fe5b55d8b5cea340f9f87834e4629acadbafa7afaf5a3681f500c"

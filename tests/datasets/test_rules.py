@@ -77,6 +77,17 @@ def test_kinds_of_data(parsed, config):
     right = {"images": 6, "train_images": 2}
     assert rules.data_kind(config("market1501", expect=right), parsed, "here") == "full"
     assert rules.data_kind(config("market1501", access="drawn"), parsed, "here") == "miniature"
+    assert rules.data_kind(config("market1501"), parsed, "here") == "unverified"  # no count says it is whole
+    assert rules.data_kind(config("market1501"), parsed, "here", published=True) == "full"  # but its hash may
+    for image in parsed.images:
+        image.role = "none"  # then counts per role are not compared
+    roles = config("market1501", expect={"train_images": 2})
+    assert rules.data_kind(roles, parsed, "here") == "unverified"
+    parsed.missing = ("query",)
+    assert rules.data_kind(roles, parsed, "here") == "partial"  # known, whatever the counts
+
+
+def test_parts_that_are_known_to_be_missing_make_a_copy_partial(parsed, config):
     parsed.missing = ("query",)
     more = {"images": 9, "train_images": 2, "query_images": 1}
     assert rules.data_kind(config("market1501", expect=more), parsed, "here") == "partial"
@@ -101,7 +112,7 @@ def test_a_count_that_does_not_exist(parsed, config, name):
         rules.data_kind(config("market1501", expect={name: 1}), parsed, "here")
 
 
-def test_r6_a_person_trains_and_is_searched(parsed, market):
+def test_r6_an_identity_trains_and_is_evaluated(parsed, market):
     parsed.splits["m/official", 0, "train"].append("g")
     with pytest.raises(UserError, match="m:2 is in the training and in the test role"):
         rules.check_splits(rows(parsed), parsed, market)
@@ -138,7 +149,7 @@ def test_r11_junk_and_distractors_in_the_wrong_role(parsed, market, path, role):
         rules.check_splits(rows(parsed), parsed, market)
 
 
-def test_r11_person_key_belongs_to_people(parsed, market):
+def test_r11_person_key_belongs_to_identities(parsed, market):
     parsed.images[4].person = "0000"
     with pytest.raises(UserError, match="d is distractor with person key"):
         rules.check_images(parsed.images, rows(parsed), market)
@@ -157,7 +168,7 @@ def test_r13_the_same_pixels_under_two_identities(parsed, market, caplog):
 
 
 @pytest.mark.parametrize("path", ["q", "g", "d"])
-def test_r14_the_same_pixels_train_and_are_searched(parsed, market, path):
+def test_r14_the_same_pixels_train_and_are_evaluated(parsed, market, path):
     with pytest.raises(UserError, match="t2 trains and is also in role"):
         rules.check_splits(rows(parsed, t2=b"x", **{path: b"x"}), parsed, market)
 
@@ -187,9 +198,9 @@ def test_r18_two_equal_splits(parsed, market):
         rules.check_splits(rows(parsed), parsed, market)
 
 
-def test_r21_tiny_crops_and_people_twice_in_a_scene(market):
+def test_r21_tiny_crops_and_identities_twice_in_a_scene(market):
     images = [image("a", "1", None, scene="s1"), image("b", "1", None, scene="s1")]
     warnings = rules.check_images(images, [row(images[0], size=(1, 9)), row(images[1])], market)
     assert [warning.split(",")[0] for warning in warnings] == [
-        "1 images are one pixel wide or high", "1 people occur twice in one scene",
+        "1 images are one pixel wide or high", "1 identities occur twice in one scene",
     ]  # fmt: skip

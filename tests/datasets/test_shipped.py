@@ -98,7 +98,7 @@ def test_a_whole_viper_of_metabins_authors_is_full_and_split_as_ours(root, touch
     assert not parsed.notes
 
 
-def test_a_whole_prid_is_full_with_934_people(root, touch):
+def test_a_whole_prid_is_full_with_934_identities(root, touch):
     names = [f"cam_{c}/person_{i:04d}.png" for c, n in (("a", 385), ("b", 749)) for i in range(1, n + 1)]
     folder = touch([f"prid_2011/single_shot/{name}" for name in names])
     config = load_dataset("prid2011")
@@ -110,7 +110,7 @@ def test_a_whole_prid_is_full_with_934_people(root, touch):
         assert len(parsed.splits["prid/rand10", number, "gallery"]) == 649
 
 
-def test_a_whole_cuhk02_is_full_with_1816_people(root, touch):
+def test_a_whole_cuhk02_is_full_with_1816_identities(root, touch):
     folder = touch(
         [
             f"Dataset/P{pair}/cam{camera}/{identity:03d}_{index}.png"

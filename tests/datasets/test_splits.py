@@ -17,7 +17,7 @@ from dgreid.errors import UserError
 
 
 @given(st.sets(st.text(max_size=4), min_size=6, max_size=60), st.integers(0, 3), st.randoms())
-def test_halves_partition_the_people_whatever_their_order(people, seed, random):
+def test_halves_partition_the_identities_whatever_their_order(people, seed, random):
     shuffled = sorted(people)
     random.shuffle(shuffled)
     halves = random_halves(shuffled, count=3, seed=seed)
@@ -57,11 +57,11 @@ def test_frozen_draws_are_those_of_the_first_release():
     assert first[:5] == ["000", "002", "005", "012", "015"]
 
 
-def test_few_people_still_give_ten_different_splits():
+def test_few_identities_still_give_ten_different_splits():
     assert len({tuple(test) for _, test in random_halves("abcdef")}) == 10
 
 
-def test_too_few_people():
+def test_too_few_identities():
     with pytest.raises(UserError, match="too few"):
         random_halves(["1", "2", "3", "4", "5"])
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/extend.md, tried literally: its blocks are written to the places they name."""
+"""The recipes of docs/extend, tried literally: their blocks are written to the places they name."""
 
 import os
 import re
@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/extend.md").read_text()
-BLOCKS = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.M | re.S))
 OF_FOLDERS = (  # the tests of every folder and group that the page adds a file to
     *("test_layers.py", "test_registry.py", "networks/backbones", "networks/test_backbone.py"),
     *("images/operations", "images/test_augment.py", "images/test_config.py", "params/test_shipped.py"),
@@ -19,6 +17,9 @@ OF_FOLDERS = (  # the tests of every folder and group that the page adds a file 
     *("protocols/test_listing.py", "protocols/test_notation.py", "protocols/test_published_counts.py"),
     *("papers/test_tables.py", "reporting/figures"),
 )
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs/extend").glob("*.md"))}
+BLOCK = re.compile(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", re.M | re.S)
+BLOCKS = dict(block for text in PAGES.values() for block in BLOCK.findall(text))
 VIT = """
 import torch
 from helpers import tiny
@@ -110,7 +111,12 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_the_page_has_an_example_of_each_kind():
+def test_the_index_links_to_every_page():
+    linked = re.findall(r"\(extend/([\w.]+)[)#]", (ROOT / "docs/extend.md").read_text())
+    assert set(linked) == set(PAGES)
+
+
+def test_the_pages_have_an_example_of_each_kind():
     folders = {str(Path(path).parent) for path in BLOCKS}
     assert folders >= {"src/dgreid/methods", "src/dgreid/networks/backbones", "src/dgreid/networks/norms"}
     teacher = BLOCKS["src/dgreid/methods/mean_teacher.py"]

@@ -185,6 +185,15 @@ def test_a_method_that_adapts_sees_each_camera_by_itself_before_it_embeds_it(pac
     assert method.looks == [2, 5]  # each camera's images once
 
 
+def test_images_of_a_target_are_embedded_once_and_adapted_to_by_data_set_and_camera(packs):
+    method = Centred()
+    images = pd.DataFrame({"dataset": ["b", "a", "a", "a"], "row": [1, 5, 3, 5], "camera": [0, 1, 0, 1]})
+    rows, features = runner.embed_images(method, images, packs.__getitem__, CPU)
+    assert {name: some.tolist() for name, some in rows.items()} == {"a": [3, 5], "b": [1]}
+    assert method.looks == [1, 1, 1]
+    assert all(bool((part == 0).all()) for part in features.values())  # each image is its camera's mean
+
+
 def test_whole_protocols_are_adapted_to_and_others_are_not(protocol, packs):
     method = Centred()
     runner.run_protocol(method, protocol, packs.__getitem__, CPU)

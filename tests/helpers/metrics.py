@@ -1,6 +1,6 @@
 """The metrics of a run as evaluate writes them, with made-up scores."""
 
-from dgreid.runs.systems import expected_name
+from dgreid.runs.recorded import expected_name
 
 TARGETS = ("VIPeR", "i_LIDS")
 FOUR = ("VIPeR", "PRID", "GRID", "iLIDS")  # of the protocol metabin_dg

@@ -141,7 +141,7 @@ def test_across_cameras_takes_the_other_images_from_other_cameras(seed):
         place += K
 
 
-def test_a_domain_with_few_people_fills_its_batch_by_going_round_again():
+def test_a_domain_with_few_identities_fills_its_batch_by_going_round_again():
     rows = np.arange(6)
     stream = CameraStream(rows, np.repeat([0, 1], 3), np.zeros(6), 40, K, "base", 0)
     assert stream.batch(0).shape == (40,)

@@ -48,6 +48,17 @@ def test_the_file_says_what_made_it(project):
     assert facts[b"folder"].decode() == str(folder / "crops")
 
 
+def test_a_method_that_adapts_says_that_here_it_does_not(project, monkeypatch, caplog):
+    _, folder = project
+    plain = pd.read_parquet(embed("mine", folder / "crops", folder / "plain.parquet"))
+    assert not caplog.records
+    monkeypatch.setattr(ERM, "adapt", lambda self, images: pytest.fail("there are no cameras"))
+    again = pd.read_parquet(embed("mine", folder / "crops", folder / "again.parquet"))
+    assert plain.equals(again)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("run mine adapts to each camera's images") and "scores in tables" in said
+
+
 def test_batches_and_row_groups_do_not_show(project, monkeypatch):
     _, folder = project
     trained_run.crops(folder / "crops", [f"{number:02d}.png" for number in range(11)])

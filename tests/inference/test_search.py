@@ -178,7 +178,7 @@ def test_errors_are_sentences_and_nothing_is_written(project):
     assert len(pd.read_csv(out / "ranking.csv")["query"].unique()) == 2
 
 
-def test_a_gallery_that_moved_is_still_searched(project, caplog):
+def test_a_gallery_that_moved_is_still_ranked(project, caplog):
     path = embed("mine", project / "crops", project / "g.parquet")
     (project / "crops").rename(project / "elsewhere")
     search("mine", project / "who", path, project / "out")

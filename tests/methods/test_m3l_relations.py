@@ -232,7 +232,7 @@ def test_sizes_of_the_released_networks(backbone, tensors):
     assert network.embed(torch.randn(2, 3, 32, 32)).double().norm(dim=1).tolist() == pytest.approx([1, 1])
 
 
-def test_each_domain_is_told_apart_among_its_own_people():
+def test_each_domain_is_told_apart_among_its_own_identities():
     """The masked softmax of one classifier is that of a classifier for each domain."""
     method, given = make("m3l_parallel_fc"), parts(batch())[1]
     features = torch.randn(4, 6, dtype=torch.float64)

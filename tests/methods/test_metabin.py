@@ -34,7 +34,7 @@ def test_meta_step_asks_for_no_gradient_of_the_weights():
     assert not any(weight.requires_grad or weight.grad is not None for weight in method.weights.values())
 
 
-def test_a_meta_batch_may_hold_more_people_than_a_base_batch():
+def test_a_meta_batch_may_hold_more_identities_than_a_base_batch():
     method, _, load = tiny.set_up(tiny.config("metabin", changes={"meta_identities_per_domain": 3}))
     base, meta = load([("base", 0), ("meta", 0)])
     assert (len(base.images), len(meta.images)) == (4 * 2 * 2, 4 * 3 * 2)

@@ -254,7 +254,7 @@ def test_batches_are_32_images_whatever_the_number_of_sources():
         assert {len(row) for row in rows} == {32} and len(set(np.concatenate(rows))) == 128
 
 
-def test_it_learns_to_tell_people_apart():
+def test_it_learns_to_tell_identities_apart():
     run = tiny.config("qaconv", epochs=30, optimiser="adamw", milestones=())
     method, task, load = tiny.set_up(run)
     method.train()

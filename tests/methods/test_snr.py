@@ -152,7 +152,7 @@ def test_swapping_what_helps_and_what_harms_turns_the_sign(seed):
     assert dual_causality(same, *triplets, "cosine") > 4 * torch.log(torch.tensor(2.0)) - 1e-9  # by convexity
 
 
-def test_it_is_better_to_give_back_what_tells_people_apart():
+def test_it_is_better_to_give_back_what_tells_identities_apart():
     person = F.one_hot(IDENTITIES).double()
     helpful = Pooled(torch.ones(12, 4).double(), person, 1 - person.roll(1, 0))
     harmful = Pooled(helpful.plain, helpful.minus, helpful.plus)
@@ -230,7 +230,7 @@ def test_a_step_sums_the_losses_with_their_weights():
         torch.testing.assert_close(logged[name], loss.detach())
 
 
-def test_the_recipe_is_16_people_by_4_whatever_the_number_of_sources():
+def test_the_recipe_is_16_identities_by_4_whatever_the_number_of_sources():
     words = ["method=snr", "backbone=resnet50", "protocol=lda_p2_market", "recipe=snr"]
     run = load_run(words)
     assert run.recipe.batch_size // run.recipe.images_per_identity == 16

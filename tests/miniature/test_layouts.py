@@ -66,13 +66,13 @@ def test_archive_adoption_manifest(adopted, tmp_path, name):
     assert (frame.height > frame.width).all()
 
 
-def test_duke_gallery_has_people_nobody_asks_for(adopted):
+def test_duke_gallery_has_identities_nobody_asks_for(adopted):
     images = parse(config("dukemtmc"), adopted("dukemtmc")).images
     people = {role: {image.person for image in images if image.role == role} for role in ("query", "gallery")}
     assert people["query"] < people["gallery"]
 
 
-def test_msmt_halves_share_numbers_but_no_people(adopted):
+def test_msmt_halves_share_numbers_but_no_identities(adopted):
     images = parse(config("msmt17"), adopted("msmt17")).images
     numbers = {
         side: {i.person_raw for i in images if i.person.startswith(side)} for side in ("train", "test")
@@ -81,7 +81,7 @@ def test_msmt_halves_share_numbers_but_no_people(adopted):
     assert {image.variant for image in images} == {"v2"}
 
 
-def test_cuhk03_folders_hold_both_variants_of_the_same_people(adopted):
+def test_cuhk03_folders_hold_both_variants_of_the_same_identities(adopted):
     root = adopted("cuhk03_np")
     detected, labeled = (
         parse(config("cuhk03_np", variant=variant), root).images for variant in ("detected", "labeled")
@@ -90,7 +90,7 @@ def test_cuhk03_folders_hold_both_variants_of_the_same_people(adopted):
     assert {(int(i.person) > 843) == (i.camera > 1) for i in detected} == {True}  # the pair follows
 
 
-def test_sysu_boxes_cut_the_people_out_of_the_scenes(adopted):
+def test_sysu_boxes_cut_the_identities_out_of_the_scenes(adopted):
     from dgreid.miniature.render import World
     from dgreid.miniature.writers import cuhksysu
 

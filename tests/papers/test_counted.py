@@ -10,7 +10,7 @@ from dgreid.networks.backbones import load_backbone
 from dgreid.papers import counted
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.papers.measured import System
+from dgreid.papers.measured import Selector
 from dgreid.reporting.site.material import Paper
 from dgreid.sheets import html, latex, markdown
 from helpers import tiny
@@ -114,10 +114,10 @@ def test_counted_networks_stand_below_their_row_beside_what_runs_measure(known, 
 def test_the_mark_on_all_parameters_tells_what_the_gates_would_add(known):
     frame = papers.cells(papers.describe("metabin_s1"), known, [])
     (mark,) = set(frame[frame["measure"] == "all_params_m"]["mark"])
-    systems = [System.parse(row.runs[0]) for row in papers.describe("metabin_s1").parts[0].rows]
+    selectors = [Selector.parse(row.runs[0]) for row in papers.describe("metabin_s1").parts[0].rows]
     sums = [
-        counted.count(system.backbone, "all_params_m")
-        + counted.count(system.backbone, "balancing_params") / 1e6
-        for system in systems
+        counted.count(selector.backbone, "all_params_m")
+        + counted.count(selector.backbone, "balancing_params") / 1e6
+        for selector in selectors
     ]
     assert re.findall(r"\d+\.\d\d", mark) == [f"{value:.2f}" for value in sums]

@@ -7,9 +7,9 @@ import pytest
 from dgreid import params
 from dgreid.papers import reference
 from dgreid.papers import tables as papers
-from dgreid.papers.measured import System
+from dgreid.papers.measured import Selector
 from dgreid.runs.config import load_run
-from dgreid.runs.systems import expected_name
+from dgreid.runs.recorded import expected_name
 from helpers import tiny
 from helpers.metrics import BIG, RESNET, dg, protocol_run
 
@@ -164,15 +164,20 @@ def test_every_mark_is_shown_in_some_table(known):
 
 def test_the_runs_that_tables_name_are_configured(root):
     rows = [row for name in papers.names() for part in papers.describe(name).parts for row in part.rows]
-    systems = {System.parse(text) for row in rows for text in row.runs}
-    assert {system.backbone for system in systems} <= set(params.names("backbone"))
-    missing = {system.method for system in systems} - set(params.names("method"))
-    for system in systems:
-        if system.words and system.method not in missing:  # the words are understood, and name the run
-            words = [f"method={system.method}", f"backbone={system.backbone}", "protocol=miniature"]
-            made = load_run([*words, *system.words])
-            node = {"method": system.method, "backbone": system.backbone, "protocol": "miniature", "seed": 0}
-            assert made.run == expected_name(node, system.words)
+    selectors = {Selector.parse(text) for row in rows for text in row.runs}
+    assert {selector.backbone for selector in selectors} <= set(params.names("backbone"))
+    missing = {selector.method for selector in selectors} - set(params.names("method"))
+    for selector in selectors:
+        if selector.words and selector.method not in missing:  # the words are understood, and name the run
+            words = [f"method={selector.method}", f"backbone={selector.backbone}", "protocol=miniature"]
+            made = load_run([*words, *selector.words])
+            node = {
+                "method": selector.method,
+                "backbone": selector.backbone,
+                "protocol": "miniature",
+                "seed": 0,
+            }
+            assert made.run == expected_name(node, selector.words)
     if missing:
         pytest.skip(f"not configured: {', '.join(sorted(missing))}")
 

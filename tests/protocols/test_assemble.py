@@ -188,14 +188,14 @@ def test_r3_target_counts(manifests, what):
     refused(manifests, f"T split 0: . {what} instead of 9", target={"expect": {what: 9}})
 
 
-def test_r6_the_training_and_test_people_of_one_set(manifests):
-    refused(manifests, "the person of t/original/g_u also trains", sources=["a", "t"])
+def test_r6_the_training_and_test_identities_of_one_set(manifests):
+    refused(manifests, "the identity of t/original/g_u also trains", sources=["a", "t"])
 
 
-def test_r7_two_variants_of_a_data_set_share_people(manifests):
+def test_r7_two_variants_of_a_data_set_share_identities(manifests):
     variant = [row("labeled", f"{person}_{n}", f"t:{person}", n) for person in ("w", "k") for n in (0, 1)]
     save(manifests, "labeled", variant)
-    refused(manifests, "the person of t/original/g_w also trains", sources=["a", "labeled"])
+    refused(manifests, "the identity of t/original/g_w also trains", sources=["a", "labeled"])
 
 
 def test_r8_the_same_image_under_another_name(manifests):
@@ -207,7 +207,7 @@ def test_r8_known_overlaps_are_a_warning(manifests):
     for name in ("cuhk01", "cuhk02"):
         save(manifests, name, [row(name, f"{p}_0", p, 0) for p in ("1", "2")])
     warnings = build(config(sources=["cuhk01", "cuhk02"]), manifests).metadata["warnings"]
-    assert warnings == ["cuhk01 and cuhk02 show some of the same people"]
+    assert warnings == ["cuhk01 and cuhk02 share some identities"]
     assert build(config(), manifests).metadata["warnings"] == []
 
 
@@ -277,6 +277,8 @@ def test_split_set_that_a_partial_copy_lacks(manifests):
 
 def test_kinds_are_told_apart(manifests):
     assert build(config(), manifests).kind == "full"
+    save(manifests, "b", SOURCE_B, kind="unverified")
+    assert build(config(), manifests).kind == "unverified"
     save(manifests, "b", SOURCE_B, kind="miniature")
     assert build(config(), manifests).kind == "miniature"
     save(manifests, "a", SOURCE_A, kind="partial")

@@ -59,8 +59,8 @@ def test_nothing_here(show):
     assert "lacks dukemtmc, msmt17" in show("m3l_single_d")
     assert show("dukemtmc") == "dukemtmc missing withdrawn dgreid adopt dukemtmc --from PATH --acknowledge"
     assert show("cuhk03") == "cuhk03 missing agreement dgreid adopt cuhk03 --from PATH"
-    assert "ready, to be drawn" in show("miniature")
-    assert show("mini_grid") == "mini_grid to draw drawn dgreid synthesize dataset=mini_grid"
+    assert "ready to generate" in show("miniature")
+    assert show("mini_grid") == "mini_grid to generate drawn dgreid synthesize dataset=mini_grid"
 
 
 def test_what_is_adopted(show, adopt):
@@ -83,7 +83,7 @@ def test_partial_data_are_enough_for_some(show, adopt):
 def test_a_drawn_archive_counts_and_a_lost_folder_does_not(show, adopt, tmp_path):
     (tmp_path / "archives").mkdir()
     (tmp_path / "archives/mini_grid.zip").touch()
-    assert show("mini_grid") == "mini_grid miniature drawn drawn"
+    assert show("mini_grid") == "mini_grid miniature drawn generated"
     adopt("viper")
     assert show("viper").startswith("viper full")
     (tmp_path / "raw/viper/files").rmdir()
@@ -105,7 +105,7 @@ def test_an_odd_record_does_not_stop_the_list(show, tmp_path, record):
     (tmp_path / "raw/viper/files").mkdir(parents=True)
     (tmp_path / "raw/viper/adopted.json").write_text(record)
     assert show("viper").startswith("viper full" if "root" in record else "viper missing")
-    assert "ready, to be drawn" in show("miniature")
+    assert "ready to generate" in show("miniature")
 
 
 def test_broken_files_of_params_are_named_and_hide_nothing(root, tmp_path, monkeypatch):

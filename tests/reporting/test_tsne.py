@@ -7,6 +7,7 @@ from PIL import Image
 
 from dgreid import protocols
 from dgreid.errors import UserError
+from dgreid.methods.erm import ERM
 from dgreid.paths import PROTOCOLS
 from dgreid.reporting import tsne
 from helpers import tiny, trained_run
@@ -96,6 +97,18 @@ def test_apart_each_target_has_a_map_of_its_own(project, linear):
     table = pd.read_csv(f"{tsne.tsne('erm')}.csv").set_index("target")
     assert linear == [2 * IDENTITIES + 1] * 2
     np.testing.assert_allclose(table.loc["Day", "x"] + 1, table.loc["Night", "x"], rtol=1e-4)
+
+
+def test_a_method_that_adapts_does_so_as_in_evaluation_and_the_title_says_it(project, monkeypatch, linear):
+    monkeypatch.setattr(tsne, "MOST", 18)  # the map shows some images, the method sees them all
+    looks, titles = [], []
+    monkeypatch.setattr(ERM, "adapt", lambda self, images: looks.append(sum(map(len, images))))
+    monkeypatch.setattr(tsne.style, "title", lambda figure, text: titles.append(text))
+    tsne.tsne("erm")
+    assert looks == [IDENTITIES, IDENTITIES + 1] * 2 and linear == [9] * 2
+    monkeypatch.setattr(ERM, "adapt", None)
+    tsne.tsne("erm")
+    assert titles == ["t-SNE of erm (miniature data, sees target)", "t-SNE of erm (miniature data)"]
 
 
 def test_another_seed_gives_another_map(project):

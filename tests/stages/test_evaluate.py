@@ -13,7 +13,9 @@ from dgreid.errors import UserError
 from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import sha256
 from dgreid.methods.base import Task
+from dgreid.methods.erm import ERM
 from dgreid.paths import METRICS, PROTOCOLS, RUNS
+from dgreid.runs import recorded
 from dgreid.runs.config import load_run
 from dgreid.runs.run import build, record
 from dgreid.stages import evaluate
@@ -110,6 +112,16 @@ def test_dvc_can_draw_the_metrics(project, config):
     assert [row["rank1"] for row in get_datapoints(node)] == [
         split["rank1"] for split in node["targets"]["Toy"]["splits"]
     ]
+
+
+def test_the_metrics_of_a_method_that_adapts_say_that_it_sees_the_target(project, config, monkeypatch):
+    node = json.loads(evaluate.evaluate(config).read_text())
+    assert "sees_target" not in node and recorded.title(node) == "BN baseline"
+    looks = []
+    monkeypatch.setattr(ERM, "adapt", lambda self, images: looks.append(sum(map(len, images))))
+    seen = json.loads(evaluate.evaluate(config).read_text())
+    assert seen["sees_target"] and recorded.title(seen) == "BN baseline (sees target)"
+    assert looks == [10, 10]  # all images of either camera, over both splits
 
 
 def test_a_model_is_not_scored_under_another_configuration(project, config):

@@ -24,7 +24,7 @@ SEARCHED = ("VIPeR", "PRID", "GRID", "iLIDS")
 FILES = [
     *(f"figures/toy/{name}.{suffix}" for name in ("balance", "cost") for suffix in ("csv", "pdf", "png")),
     "index.html",
-    *(f"summary/{method}-resnet_tiny-miniature-s0.json" for method in ("erm", "metabin")),
+    *(f"summary/toy/{method}-resnet_tiny-miniature-s0.json" for method in ("erm", "metabin")),
     *(f"tables/{name}" for name in TABLES),
 ]
 SITE = [
@@ -111,11 +111,40 @@ def test_the_figure_shows_the_balance_of_the_metrics(reported):
     assert len(lines) == 2 and f",{run},0,1,stem,4,0.25," in lines[1]
 
 
+def test_every_artefact_marks_a_method_that_sees_the_target(reported):
+    """Wherever a title stands, the mark stands behind it: tables, differences, papers, figures, pages."""
+    run = "metabin-resnet_tiny-miniature-s0"
+    node = json.loads((METRICS / f"{run}.json").read_text())
+    title = "Toy that adapts"
+    (METRICS / f"{run}.json").write_text(json.dumps(node | {"title": title, "sees_target": True}))
+    report.report(reported)
+    texts = {str(p.relative_to("reports")): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
+    shown = {name: text.count(title.encode()) for name, text in texts.items() if "metrics" not in name}
+    marked = {name: texts[name].count(f"{title} (sees target)".encode()) for name in shown}
+    assert shown == marked
+    expected = {f"tables/{name}" for name in TABLES} | {"figures/toy/balance.csv", "figures/toy/cost.csv"}
+    expected |= {f"papers/metabin_t1.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    expected |= {"index.html", "site/runs.html", "site/papers/metabin_t1.html", f"site/runs/{run}.html"}
+    assert expected <= {name for name, count in marked.items() if count}
+
+
 def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(reported):
     del reported["runs"]["metabin-resnet_tiny-miniature-s0"]  # no balance, and one system has no comparison
     report.report(reported)
     assert (REPORTS / "figures" / "toy").is_dir() and not [*REPORTS.glob("figures/toy/*")]
     assert "has nothing that a figure shows" in (REPORTS / "index.html").read_text()
+
+
+def test_other_selections_keep_their_tables_figures_and_summaries(reported):
+    before = written()
+    small = {name: choice for name, choice in reported["runs"].items() if name.startswith("erm")}
+    report.report(reported | {"name": "small", "runs": small})
+    after = written()
+    kept = {name for name in before if name.split("/")[0] in ("tables", "figures", "summary")}
+    assert len(kept) > 10 and all(after.get(name) == before[name] for name in kept)
+    assert {name for name in after if "/small" in name and "summary" in name} == {
+        "summary/small/erm-resnet_tiny-miniature-s0.json"
+    }
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
@@ -211,7 +240,7 @@ def test_the_declared_outputs_are_the_files_written(reported):
     outs = [*stage["outs"], *(out for entry in stage["metrics"] for out in entry)]
     declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in outs}
     files = {name for name in written() if not name.startswith("metrics")}
-    folders = {"figures/toy", "papers", "site", "summary"}
+    folders = {"figures/toy", "papers", "site", "summary/toy"}
     assert declared - files == folders
     assert all(any(name.startswith(f"{folder}/") for folder in folders) for name in files - declared)
     read = {

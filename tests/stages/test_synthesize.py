@@ -68,7 +68,7 @@ def test_equal_parameters_give_equal_bytes(project):
     assert in_a_fresh_process(*names) == [digest(synthesize(name)) for name in names]
 
 
-def test_another_seed_gives_other_people(project):
+def test_another_seed_gives_other_identities(project):
     first = digest(synthesize("tiny_prid"))
     path = project / "params/dataset/tiny_prid.yaml"
     path.write_text(PRID.replace("seed: 3", "seed: 4"))

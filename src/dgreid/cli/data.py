@@ -4,6 +4,8 @@ import logging
 from argparse import Namespace
 from pathlib import Path
 
+from dgreid.paths import RAW
+
 TITLE = "data"
 
 
@@ -20,7 +22,7 @@ def add_commands(add) -> None:
     adopt.add_argument(
         "--from", dest="source", required=True, type=Path, help="archive or folder, however nested"
     )
-    adopt.add_argument("--to", type=Path, default=Path("data/raw"), help="folder for adopted data (data/raw)")
+    adopt.add_argument("--to", type=Path, default=RAW, help=f"folder for adopted data ({RAW})")
     adopt.add_argument("--copy", action="store_true", help="copy a folder instead of linking it")
     adopt.add_argument(
         "--acknowledge", action="store_true", help="confirm the terms of a restricted data set"

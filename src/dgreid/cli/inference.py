@@ -31,7 +31,9 @@ def add_commands(add) -> None:
     )
     search.add_argument("--out", required=True, type=Path, help="folder for ranking.csv and index.html")
     search.add_argument("--top", type=int, default=20, help="gallery images per query (20)")
-    search.add_argument("--copy", action="store_true", help="copy the images shown, so that --out can travel")
+    search.add_argument(
+        "--copy", action="store_true", help="copy the images shown into --out, so that it can be moved"
+    )
 
     export = add(
         "export",

@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from dgreid.cli import data, inference, pictures, selection, stages
 from dgreid.errors import UserError, unknown
+from dgreid.paths import PARAMS
 
 FAMILIES = (data, selection, stages, inference, pictures)
 ALIASES = {("report", "--plan"): "plan", ("report", "--photographs"): "photographs"}  # of earlier versions
@@ -45,8 +45,8 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         arguments = parse(words)
-        if not Path("params").is_dir():
-            raise UserError("there is no params/ here: run dgreid from the project's root folder.")
+        if not PARAMS.is_dir():
+            raise UserError(f"there is no {PARAMS}/ here: run dgreid from the project's root folder.")
         arguments.run(arguments)
         sys.stdout.flush()
     except UserError as error:
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The arguments of a command line; `run` is the function that does what the command says.
+    """Parse a command line; `run` of the result is the function that executes the command.
 
     Raises:
         UserError: an unknown command or argument, or a missing one.
@@ -84,7 +84,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser of `dgreid`, and that of each command by its name."""
+    """Build the parser of `dgreid`, and that of each command by its name."""
     parser = Parser(
         prog="dgreid",
         usage="%(prog)s [-h] COMMAND ...",

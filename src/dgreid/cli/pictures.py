@@ -16,9 +16,9 @@ def add_commands(add) -> None:
         f"  dgreid tsne --run {RUN}\n  dgreid tsne --run {RUN} --together",
     )
     tsne.add_argument("--run", dest="trained", metavar="RUN", required=True, help="a folder in data/runs")
-    tsne.add_argument("--target", nargs="+", default=(), help="targets of its protocol (all)")
+    tsne.add_argument("--target", nargs="+", default=(), help="targets of the run's protocol (all)")
     tsne.add_argument("--together", action="store_true", help="one map of all targets, coloured by target")
-    tsne.add_argument("--seed", type=int, default=0, help="of the map (0)")
+    tsne.add_argument("--seed", type=int, default=0, help="seed of the map (0)")
     tsne.add_argument("--perplexity", type=float, default=30.0, help="effective number of neighbours (30)")
 
     add(

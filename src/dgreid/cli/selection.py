@@ -25,16 +25,18 @@ def add_commands(add) -> None:
 
     describe = add(
         "describe",
-        "explain every setting of a file in params/, or of a run",
+        "explain every setting of a file in params/, or of a run: value, source, meaning",
         _describe,
         "  dgreid describe method=metabin\n"
+        "  dgreid describe recipe=_base\n"
         "  dgreid describe method=erm backbone=resnet_tiny protocol=miniature method.margin=0.5",
     )
     describe.add_argument(
         "keys",
         nargs="+",
         metavar="key=value",
-        help="one of method, backbone, protocol, recipe, image, dataset; or a run as `dgreid train` takes it",
+        help="a file, by its folder in params/ (method, backbone, protocol, targets, recipe, image, dataset, "
+        "tables, matrices) and its name; or a run as `dgreid train` takes it",
     )
 
     select = add(
@@ -60,14 +62,16 @@ def add_commands(add) -> None:
     name.add_argument(
         "matrix", nargs="?", metavar="NAME", help="a name in params/matrices (params/matrix.yaml)"
     )
-    name.add_argument("--matrix", dest="earlier", metavar="NAME", help="the same, as earlier versions say it")
+    name.add_argument(
+        "--matrix", dest="earlier", metavar="NAME", help="the same, in the notation of earlier versions"
+    )
     plan.add_argument(
         "--measure", action="store_true", help="time a few iterations of every run whose speed is unknown"
     )
 
     add(
         "code",
-        "note what every item of the selection executes; print what changed",
+        "record the code and settings of every run of the selection; print what changed",
         _code,
         "  dgreid code",
     )
@@ -80,7 +84,7 @@ def _protocols(arguments: Namespace) -> None:
 
 
 def _describe(arguments: Namespace) -> None:
-    from dgreid.runs.describe import describe
+    from dgreid.selection.describe import describe
 
     print(describe(arguments.keys))
 

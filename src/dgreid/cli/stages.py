@@ -1,6 +1,6 @@
 """The stages of the pipeline, as Snakemake and DVC call them: synthesize ... report.
 
-Every stage that succeeds is noted in the execution log.
+Every stage that succeeds adds a line to the execution log.
 """
 
 import logging
@@ -34,13 +34,13 @@ def add_commands(add) -> None:
     ).add_argument("keys", nargs="*", metavar="dataset=NAME", help="a name in params/dataset")
     add(
         "member",
-        "note the manifest of one of a protocol's data sets",
+        "record the hash of a data set's manifest for a protocol",
         _member,
         "  dgreid member protocol=miniature dataset=mini_grid",
     ).add_argument("keys", nargs="*", metavar="key=NAME", help="protocol and dataset")
     add(
         "protocol",
-        "fix a protocol's training, query and gallery images",
+        "write the list of a protocol's training, query and gallery images",
         _protocol,
         "  dgreid protocol protocol=miniature",
     ).add_argument("keys", nargs="*", metavar="protocol=NAME", help="a name in params/protocol")

@@ -1,4 +1,4 @@
-"""Words of the form key=value, as several commands take them."""
+"""Parse words of the form key=value, as several commands take them."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def pairs(words: Sequence[str]) -> dict[str, str]:
 
 
 def only(key: str, words: Sequence[str], command: str) -> str:
-    """The value of the one key that a command takes.
+    """Return the value of the one key that a command takes.
 
     Raises:
         UserError: the key is missing, or another one is given.

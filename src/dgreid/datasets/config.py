@@ -18,16 +18,16 @@ class DatasetConfig(Strict):
         description="module in src/dgreid/datasets/parsers"
     )
     access: Literal["open", "request", "agreement", "withdrawn", "drawn"] = Field(
-        description="how to get the images; drawn: dgreid draws them"
+        description="how to get the images; drawn: dgreid generates them"
     )
     home: str = Field("", description="web page with the data and their terms")
     archive: str = Field("", description="file name of the published archive, which has this md5")
     md5: str | None = Field(None, description="published MD5 of the archive; null: none is known")
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")
-    expect: dict[str, int] = Field({}, description="counts of a full copy; enforced")
+    expect: dict[str, int] = Field({}, description="published counts, enforced; none: never `full`")
     recalled: dict[str, int] = Field({}, description="unverified counts; a difference is a warning")
     miniature: MiniatureConfig | None = Field(
-        None, description="how a miniature of the data set is drawn; null: the data are real"
+        None, description="how a miniature of the data set is generated; null: the data are real"
     )
 
 

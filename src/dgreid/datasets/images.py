@@ -1,7 +1,7 @@
 """Reading one image, from a file or out of a container.
 
 A manifest's `path` is a file relative to the root, or a reference: `cuhk-03.mat#detected[2][359,4]`
-(camera pair 2, person 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box in a scene: x
+(camera pair 2, identity 359, image 4, all counted from 1) or `s1.jpg#[x,y,w,h]` (a box in a scene: x
 and y count from 1, and the box covers w+1 by h+1 pixels).
 """
 
@@ -75,8 +75,8 @@ def read_cell(file: Path, match: re.Match) -> np.ndarray:
     """Read one image of CUHK03's HDF5 file, uint8 (height, width, 3)."""
     mat = open_mat(str(file))
     try:
-        people = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, people) references
-        cell = people[int(match["index"]) - 1, int(match["person"]) - 1]
+        table = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, identities) references
+        cell = table[int(match["index"]) - 1, int(match["person"]) - 1]
         array = mat[cell][:].T  # stored (3, width, height)
     except (KeyError, IndexError, ValueError, OSError) as error:
         raise UserError(f"{match.string}: not in {file} ({error}); adopt the data set again.") from error

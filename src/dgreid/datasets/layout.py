@@ -27,7 +27,7 @@ class SplitSet:
     To freeze one, leave `frozen` out at first, adopt the published data set NAME, and take the hash from
 
         parsed = parse(load_dataset(NAME), images_root(NAME))
-        splits.people(parsed, layout_of(PARSER).split_sets)
+        splits.identities(parsed, layout_of(PARSER).split_sets)
 
     and, if it is made of random halves of N identities, set `halves` to (N, `splits.fingerprint(
     splits.permutations(N))`), so that a numpy which draws otherwise is noticed as such.

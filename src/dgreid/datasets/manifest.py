@@ -90,10 +90,11 @@ def build(
     Raises:
         UserError: a corrupt image, or a broken rule (see `rules`).
     """
-    kind, record = rules.data_kind(config, parsed, root), record or {}
+    record = record or {}
+    kind = rules.data_kind(config, parsed, root, record.get("published", False))
     if not record.get("published"):  # the published archive is right by definition
-        rules.published_people(config, parsed, root)
-        if kind == "full" and config.expect:  # the counts are the published ones
+        rules.published_identities(config, parsed, root)
+        if kind == "full":  # the counts are the published ones
             splitting.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
     rows = [
@@ -145,8 +146,8 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
         path: the manifest's folder, or its images.parquet.
 
     Returns:
-        the columns of `IMAGES`; `frame.attrs` has `kind` (miniature, partial, full), `dataset`, `content`
-        and the other metadata.
+        the columns of `IMAGES`; `frame.attrs` has `kind` (miniature, partial, unverified or full), `dataset`,
+        `content` and the other metadata.
 
     Raises:
         UserError: there is no manifest, or it cannot be read.

@@ -45,7 +45,7 @@ class Parsed:
     notes: tuple[str, ...] = ()  # warnings about this copy
     lacks: tuple[str, ...] = ()  # files without which even a whole copy has fewer split sets
     inferred: tuple[str, ...] = ()  # counts beginning so rest on a guess: a difference is a warning
-    people: frozenset[str] | None = None  # the published identities, if they are known one by one
+    identities: frozenset[str] | None = None  # the published ones, if they are known one by one
 
     def note(self, warning: str) -> None:
         """Add a warning about this copy, once."""

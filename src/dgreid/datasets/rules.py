@@ -47,12 +47,14 @@ def counts(parsed: Parsed) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
-    """Decide whether a copy is miniature, full or partial (R3, R4), by its counts and missing parts.
+def data_kind(config: DatasetConfig, parsed: Parsed, where: object, published: bool = False) -> str:
+    """Decide whether a copy is miniature, partial, unverified or full (R3, R4), by counts and missing parts.
 
     In a partial copy the counts of the parts that are here must still be exact, and no total may be
     exceeded: a copy with something added is neither full nor partial. Counts per role apply to copies that
-    have roles. Differences that are no error become notes of `parsed`, and so warnings in its manifest.
+    have roles. A copy to which no expected count applies is unverified, unless its archive is `published`
+    (its hash shows that it is whole). Differences that are no error become notes of `parsed`, and so warnings
+    in its manifest.
 
     Raises:
         UserError: wrong counts that no missing part explains.
@@ -92,18 +94,23 @@ def data_kind(config: DatasetConfig, parsed: Parsed, where: object) -> str:
             parsed.note(f"{name} {found[name]}; {number} are remembered, unverified")
     if config.access == "drawn":
         return "miniature"
-    return "partial" if wrong or parsed.missing else "full"
+    if wrong or parsed.missing:
+        return "partial"
+    compared = [name for name in config.expect if has_roles or name.split("_")[0] not in ROLES]
+    return "full" if published or compared else "unverified"
 
 
-def published_people(config: DatasetConfig, parsed: Parsed, where: object) -> None:
+def published_identities(config: DatasetConfig, parsed: Parsed, where: object) -> None:
     """R12: if the published identities are known one by one, there are no others in this copy.
 
     Raises:
         UserError: names the surplus identities.
     """
-    if parsed.people is None or config.expect.get("ids") != len(parsed.people):  # a miniature has its own
+    if parsed.identities is None or config.expect.get("ids") != len(
+        parsed.identities
+    ):  # a miniature has its own
         return
-    surplus = [image for image in parsed.images if image.person and image.person not in parsed.people]
+    surplus = [image for image in parsed.images if image.person and image.person not in parsed.identities]
     if not surplus:
         return
     others = sorted({image.person for image in surplus})
@@ -195,10 +202,10 @@ def scene_repeats(images: list[Image], rows: list[dict], config: DatasetConfig) 
     """R21: an identity that occurs twice in one scene is a warning."""
     seen = Counter((i.person, i.scene) for i in images if i.scene is not None)
     twice = sorted(f"{person} in s{scene}" for (person, scene), n in seen.items() if n > 1)
-    return [f"{len(twice)} people occur twice in one scene, first {twice[0]}"] if twice else []
+    return [f"{len(twice)} identities occur twice in one scene, first {twice[0]}"] if twice else []
 
 
-def disjoint_people(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+def disjoint_identities(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R6: no identity is in training and in test."""
     train = {row["person_key"] for row in roles.get("train", [])}
     test = {row["person_key"] for role in ("query", "gallery") for row in roles.get(role, [])} - {None}
@@ -207,7 +214,7 @@ def disjoint_people(roles: dict[str, list[dict]], layout: Layout, where: str) ->
     return []
 
 
-def only_people_train(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+def only_identities_train(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R11: junk and distractors never train, and junk is never in a gallery."""
     for role, rows in sorted(roles.items()):
         bad = {"gallery": ("junk",)}.get(role, ("junk", "distractor"))
@@ -257,7 +264,13 @@ def no_shared_pixels(roles: dict[str, list[dict]], layout: Layout, where: str) -
 
 
 IMAGE_RULES = (person_scope, image_size, label_conflicts, scene_repeats)
-SPLIT_RULES = (disjoint_people, only_people_train, queries_have_matches, single_match, no_shared_pixels)
+SPLIT_RULES = (
+    disjoint_identities,
+    only_identities_train,
+    queries_have_matches,
+    single_match,
+    no_shared_pixels,
+)
 
 
 def _check_count(split_set: str, found: int, layout: Layout, config: DatasetConfig) -> None:

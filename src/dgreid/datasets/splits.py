@@ -28,7 +28,7 @@ def contents(splits: Mapping[tuple[str, int, str], Sequence[str]]) -> dict[str, 
     return {split_set: fingerprint(parts) for split_set, parts in sets.items()}
 
 
-def people(parsed: Parsed, split_sets: Iterable[SplitSet]) -> dict[str, str]:
+def identities(parsed: Parsed, split_sets: Iterable[SplitSet]) -> dict[str, str]:
     """SHA-256 of the given split sets, as hex: who is in each (split, role), by which camera, which image.
 
     Unlike `contents` it does not depend on how a copy spells its folders. In shipped split sets identities
@@ -63,13 +63,13 @@ def check_frozen(parsed: Parsed, split_sets: Iterable[SplitSet], title: str) -> 
         UserError: the splits differ.
     """
     frozen = {split_set.name: split_set for split_set in split_sets if split_set.frozen}
-    for name, digest in people(parsed, frozen.values()).items():
+    for name, digest in identities(parsed, frozen.values()).items():
         split_set = frozen[name]
         if digest == split_set.frozen:
             continue
         ask = "is the file of the folds the published one"
         if not split_set.shipped:
-            ask = "are the people numbered as published, and the versions those of constraints.txt"
+            ask = "are the identities numbered as published, and the versions those of constraints.txt"
         sentence = (
             f"the splits {name} are not the frozen ones (sha256 {digest[:12]}... instead "
             f"of {split_set.frozen[:12]}...); {ask}?"

@@ -1,4 +1,4 @@
-"""What every single query scored, kept next to the metrics for the paired bootstrap of two methods."""
+"""Store and read what every single query scored, for the paired bootstrap of two methods."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,14 +40,14 @@ def write_queries(path: Path, results: Mapping[str, list[Ranking]], protocol: Pr
 
 
 def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
-    """Whether the queries belong to a run's metrics: the files may be of different evaluations."""
+    """Whether the scores of queries belong to a run's metrics, and not to another evaluation."""
     means = frame.groupby(["target", "split"])["mAP"].mean().groupby("target").mean()
     shown = {name: node["mAP"] for name, node in metrics["targets"].items()}
     return set(means.index) == set(shown) and all(abs(means[name] - shown[name]) < ROUNDING for name in shown)
 
 
 def read_queries(path: Path) -> pd.DataFrame:
-    """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match."""
+    """Read target, split, query, mAP and rank1 of every query; percent, NaN for a query without a match."""
     frame = pd.read_parquet(path)
     found = frame["first_hit"] > 0
     return pd.DataFrame(

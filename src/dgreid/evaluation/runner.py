@@ -1,4 +1,4 @@
-"""Evaluates a trained method on every target and split of a protocol.
+"""Evaluate a trained method on every target and split of a protocol.
 
 Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then takes
 the embeddings of its queries and gallery.
@@ -36,7 +36,7 @@ MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 def run_protocol(
     method: Method, protocol: Protocol, open_pack: Callable[[str], Pack], device: torch.device
 ) -> dict[str, list[Ranking]]:
-    """Rank every split of every target; per target a list over splits.
+    """Rank every split of every target; return, by target, one ranking per split.
 
     Args:
         method: the trained method, on `device`.
@@ -47,15 +47,33 @@ def run_protocol(
     results = {}
     for name, splits in protocol.targets.items():
         check_splits(name, splits)
-        used = pd.concat([frame[["dataset", "row", "camera"]] for pair in splits for frame in pair])
-        rows, features = {}, {}  # by data set: the images that some split of this target uses
-        for dataset, part in sorted(used.groupby("dataset", observed=True)):
-            part = part.drop_duplicates("row").sort_values("row")
-            rows[dataset] = part["row"].to_numpy(np.int64)
-            pixels, cameras = open_pack(dataset), part["camera"].to_numpy() if method.adapt else None
-            features[dataset] = embed(method, pixels, rows[dataset], device, cameras)
+        images = pd.concat([frame for pair in splits for frame in pair])
+        rows, features = embed_images(method, images, open_pack, device)
         results[name] = [rank_split(method, query, gallery, rows, features) for query, gallery in splits]
     return results
+
+
+def embed_images(
+    method: Method, images: pd.DataFrame, open_pack: Callable[[str], Pack], device: torch.device
+) -> tuple[dict[str, np.ndarray], dict[str, Tensor]]:
+    """Embed the images of one target, each once; a method that adapts first adapts to each camera's images.
+
+    Args:
+        method: the trained method, on `device`.
+        images: columns dataset, row and camera; for a method that adapts, all images of the target.
+        open_pack: as in `run_protocol`.
+        device: where images are embedded.
+
+    Returns:
+        By data set, the rows of its pack (n,), rising, and their embeddings (n, ...) float32; see `pick`.
+    """
+    rows, features = {}, {}
+    for dataset, part in sorted(images[["dataset", "row", "camera"]].groupby("dataset", observed=True)):
+        part = part.drop_duplicates("row").sort_values("row")
+        rows[dataset] = part["row"].to_numpy(np.int64)
+        cameras = part["camera"].to_numpy() if method.adapt else None
+        features[dataset] = embed(method, open_pack(dataset), rows[dataset], device, cameras)
+    return rows, features
 
 
 @torch.inference_mode()
@@ -66,9 +84,10 @@ def embed(
     device: torch.device,
     cameras: np.ndarray | None = None,
 ) -> Tensor:
-    """Embeddings of some rows of a pack, (n, ...) float32.
+    """Embed some rows of a pack, (n, ...) float32.
 
-    With their cameras (n,), the method first adapts to each camera's images; see `Method`.
+    If `cameras` (n,) is given, the method adapts to the images of each camera before it embeds them; see
+    `Method`.
     """
     if cameras is None:
         parts = tqdm(
@@ -93,7 +112,7 @@ def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.d
 
 
 def load(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) float, normalised, on the device."""
+    """Normalise pixels on the device, (n, H, W, 3) uint8 -> (n, 3, H, W) float."""
     return normalise(torch.from_numpy(pixels).to(device))
 
 
@@ -122,7 +141,7 @@ def rank_split(
 
 
 def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) -> Tensor:
-    """The features of the frame's images, in the frame's order, (n, ...)."""
+    """Pick the features of the frame's images, in the frame's order, (n, ...); see `embed_images`."""
     some = next(iter(features.values()))
     picked = some.new_empty(len(frame), *some.shape[1:])
     datasets, numbers = frame["dataset"].to_numpy(), frame["row"].to_numpy()
@@ -152,7 +171,7 @@ def check_splits(target: str, splits: list[tuple]) -> None:
 
 
 def single_match(protocol: Protocol) -> set[str]:
-    """The targets in which every query of every split has exactly one match."""
+    """Return the targets in which every query of every split has exactly one match."""
     return {
         name for name, splits in protocol.targets.items() if all(_has_one_match(*pair) for pair in splits)
     }
@@ -196,7 +215,7 @@ def check_scores(target: str, node: dict, single: bool) -> None:
 
 
 def scores(result: Ranking) -> dict[str, float]:
-    """The measures of one ranking, in percent."""
+    """Compute the measures of one ranking, in percent."""
     shares = (
         *result.cmc,
         result.mean_average_precision,
@@ -207,7 +226,7 @@ def scores(result: Ranking) -> dict[str, float]:
 
 
 def summarise(results: Mapping[str, list[Ranking]], single: Collection[str] = ()) -> dict[str, dict]:
-    """Percentages as reports/metrics stores them: `targets`, each with its splits, and their `average`.
+    """Make the scores that reports/metrics stores: `targets`, each with its splits, and their `average`.
 
     A target's score is the mean over its splits, `*_std` the population standard deviation (ddof 0); the
     average is the unweighted mean over targets. Splits are a list, which `dvc metrics` ignores.

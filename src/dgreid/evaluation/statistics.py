@@ -38,7 +38,7 @@ class Bounds(NamedTuple):
 
 
 def single_match_bounds(rank1: float, rank5: float, rank10: float, definition: str = "step") -> Bounds:
-    """The mAP that Rank-1, 5 and 10 allow if every query has one match (rule R22); all in percent.
+    """Compute the mAP that Rank-1, 5 and 10 allow if every query has one match (rule R22); all in percent.
 
     A match at position r scores 1/r by the step definition and, for r > 1, 1/(2r) by the trapezoid one.
     Between two ranks the positions are unknown, so the best and the worst ones are taken; matches after the
@@ -63,21 +63,20 @@ def single_match_bounds(rank1: float, rank5: float, rank10: float, definition: s
 
 
 def over_splits(scores: Sequence[float]) -> Spread:
-    """Mean and population standard deviation (ddof 0), as MetaBIN's released evaluation reports splits."""
+    """Compute mean and population deviation (ddof 0), as MetaBIN's released evaluation does over splits."""
     return Spread(float(np.mean(scores)), float(np.std(scores)))
 
 
 def over_seeds(scores: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation (ddof 1) of repeated trainings; NaN for a single one."""
+    """Compute mean and sample deviation (ddof 1) of repeated trainings; NaN deviation for one."""
     deviation = float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
     return Spread(float(np.mean(scores)), deviation)
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference:
-    """Mean of first - second, pair by pair, with Student's t interval.
+    """Compute the mean of first - second, pair by pair, with Student's t interval.
 
-    The interval assumes independent pairs. Scores on overlapping random splits are not quite independent, so
-    theirs is too narrow.
+    The interval assumes independent pairs. For scores on overlapping random splits it is too narrow.
 
     Raises:
         ValueError: the two have different lengths, or are empty.
@@ -96,10 +95,10 @@ def paired_difference(first: Sequence[float], second: Sequence[float], level: fl
 
 
 def spread_factors(count: int, level: float = 0.95) -> Bounds:
-    """How far the true standard deviation may be from that of `count` values, as factors.
+    """Compute within which factors the true standard deviation lies, given that of `count` values.
 
-    From the chi-squared distribution of a normal sample's variance: 3 values give 0.5 to 6.3, 10 give 0.7 to
-    1.8. Infinite for fewer than two.
+    The factors follow from the chi-squared distribution of a normal sample's variance: 3 values give 0.5 to
+    6.3, 10 values 0.7 to 1.8. With fewer than two values the upper factor is infinite.
     """
     if count < 2:
         return Bounds(0.0, float("inf"))
@@ -115,7 +114,7 @@ def resample(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Bootstrap distribution (resamples,) of a weighted mean of paired gaps, drawn by whole units.
+    """Compute the bootstrap distribution (resamples,) of a weighted mean of paired gaps, by whole units.
 
     A query image that is part of several splits or seeds is one unit: its gaps are drawn together, because it
     is equally hard every time. Reordering the gaps changes nothing; negating them negates the distribution.
@@ -155,6 +154,6 @@ def resample(
 
 
 def percentile_interval(distribution: np.ndarray, level: float = 0.95) -> Bounds:
-    """The middle `level` of a bootstrap distribution."""
+    """Return the interval that holds the middle `level` of a bootstrap distribution."""
     low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2])
     return Bounds(float(low), float(high))

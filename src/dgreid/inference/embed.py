@@ -45,6 +45,9 @@ class Embedder:
 
     Raises:
         UserError: no such run, a damaged one, or a method that does not give one embedding per image.
+
+    A method that adapts to each camera's images is used without that, with a warning: crops come without
+    their cameras.
     """
 
     def __init__(self, run: str):
@@ -63,6 +66,12 @@ class Embedder:
                 "its `embed` has to return one tensor (images, ...)."
             )
         self.shape = tuple(probe.shape[1:])
+        if method.adapt:
+            log.warning(
+                "run %s adapts to each camera's images before it embeds them, and its scores in tables are "
+                "with that; crops come without their cameras, so here it does not adapt.",
+                run,
+            )
 
     def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Embed images batch by batch: yields some of `paths` and their embeddings (n, *shape), in order.
@@ -97,8 +106,8 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
     Args:
         run: a folder name in data/runs.
         folder: person crops, at any depth; sorted by path.
-        out: a parquet file with columns path (string) and embedding (list of float32, row-major where an
-            embedding has several axes). Its metadata give run, model_sha256, shape (JSON) and folder.
+        out: a parquet file with columns path (string) and embedding (list of float32, row-major if an
+            embedding has several axes). Its metadata are run, model_sha256, shape (JSON) and folder.
             Compare embeddings by cosine, unless the method has a similarity of its own.
         skip_unreadable: leave out images that cannot be read, with a warning, instead of raising an error.
 
@@ -152,7 +161,7 @@ def crops(folder: Path) -> list[str]:
 
 
 def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str]:
-    """Drop images that cannot be read; each is decoded once now, rather than failing after hours of work.
+    """Check that images can be read, by decoding each once, so that nothing fails after hours of work.
 
     Args:
         folder: the folder that `paths` are relative to.

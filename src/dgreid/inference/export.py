@@ -39,14 +39,17 @@ class ImageNetwork(nn.Module):
 def export(run: str, out: Path) -> Path:
     """Write a run's embedding network as ONNX, and check it against torch.
 
-    Input `images`: uint8 (N, height, width, 3), any N, RGB, resized to the run's size (Pillow's bicubic is
-    what it was trained with). Output `embeddings`: float32 (N, ...). The file's metadata give run,
-    model_sha256, height, width, channels (RGB), resize, mean and std (of the normalisation inside, on a
-    scale of 0 to 1) and similarity: "cosine", or "method" if the method compares embeddings in its own way.
+    The network's input `images` is uint8 (N, height, width, 3), RGB, for any N; images are resized with
+    Pillow's bicubic filter, as in training. Its output `embeddings` is float32 (N, ...). The normalisation is
+    part of the network.
+
+    The file's metadata are run, model_sha256, height, width, channels, resize, mean and std (of the
+    normalisation, for pixels from 0 to 1) and similarity: "cosine", or "method" if the method compares
+    embeddings in another way.
 
     Raises:
-        UserError: no such run, missing packages, a network that ONNX cannot express, or an exported network
-            whose embeddings differ.
+        UserError: no such run, missing packages, a method that adapts to a target, a network that ONNX cannot
+            express, or an exported network whose embeddings differ.
     """
     folder = find(run)
     if out.is_dir():
@@ -55,6 +58,11 @@ def export(run: str, out: Path) -> Path:
     import onnx
 
     method, facts = restore(folder)
+    if method.adapt:
+        raise UserError(
+            f"run {run} adapts to each camera's images before it embeds them, which an ONNX file cannot do, "
+            "and its scores in tables are with that: export the run of a method that does not adapt."
+        )
     image = ImageConfig.model_validate(facts["config"]["image"])
     network = ImageNetwork(method).eval()
     noise = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, 3), np.uint8)
@@ -129,12 +137,12 @@ def _check(path: Path, network: nn.Module, images: Tensor, run: str) -> None:
 
 
 def _difference(given: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, relative to the largest number."""
+    """Compute the largest difference, relative to the largest number."""
     return float(np.abs(given - expected).max() / np.abs(expected).max())
 
 
 def _rounding(network: ImageNetwork, images: Tensor, expected: np.ndarray) -> float:
-    """How much the trained network's embeddings change in double precision: its own rounding error."""
+    """Compute how much the trained network's embeddings change in double precision: its rounding error."""
     exact = copy.deepcopy(network.method).double()
     with torch.no_grad():
         return _difference(expected, exact.embed(normalise(images).double()).numpy())
@@ -142,11 +150,11 @@ def _rounding(network: ImageNetwork, images: Tensor, expected: np.ndarray) -> fl
 
 def _refusal(error: float, rounding: float) -> str:
     """Say why nothing was written: the network amplifies rounding errors, or its translation is wrong."""
-    differs = f"nothing was written, as the exported network differs from the trained one by {error:.1%}"
+    differs = f"nothing was written, because the exported network differs from the trained one by {error:.1%}"
     if not rounding < error / 10:
         return (
             f"{differs}, and the trained one by {rounding:.1%} between single and double precision: it "
-            "amplifies rounding, as norms with tiny variances do; use `dgreid embed`, or change its training."
+            "amplifies rounding errors, as norms with tiny variances do; use `dgreid embed` instead."
         )
     return (
         f"{differs}, and rounding explains only {rounding:.1g}: its translation is wrong; try another "

@@ -122,7 +122,7 @@ def nearest(
 
 
 def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
-    """An image, or the images of a folder, embedded as their batches are read."""
+    """Embed an image, or the images of a folder; batches are embedded when they are read."""
     if not path.exists():
         raise UserError(f"{path} does not exist: give an image or a folder of person crops.")
     folder, names = (path.parent, [path.name]) if path.is_file() else (path, crops(path))
@@ -131,7 +131,7 @@ def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
 
 
 def _parquet(embedder: Embedder, path: Path) -> Crops:
-    """A gallery that was embedded earlier with the same model."""
+    """Read a gallery that `dgreid embed` made with the same model."""
     try:
         file = pq.ParquetFile(path)
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
@@ -145,7 +145,7 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
     if (run, model) != (embedder.run, embedder.model):
         whose = f"with {run}" if run != embedder.run else f"before {run} was trained again"
         raise UserError(
-            f"{path} was embedded {whose}, so {embedder.run} cannot search it: embed the gallery "
+            f"{path} was embedded {whose}, so {embedder.run} cannot rank it: embed the gallery "
             f"with `dgreid embed --run {embedder.run}` first, or give its folder."
         )
     _check_below(path, folder, paths, run)
@@ -173,13 +173,13 @@ def _stored(file: pq.ParquetFile, shape: list[int], device: torch.device) -> Ite
 
 
 def _linker(out: Path) -> Callable[[Path], str]:
-    """A function that gives the relative link from a page in `out` to an image."""
+    """Return a function that makes the relative link from a page in `out` to an image."""
     here = out.resolve()
     return lambda file: quote(os.path.relpath(file.resolve(), here))
 
 
 def _copier(out: Path) -> Callable[[Path], str]:
-    """The same, but it copies the image into `out` and links the copy."""
+    """Return a function that copies an image into `out` and makes the link to the copy."""
 
     def link(file: Path) -> str:
         name = f"{sha256(str(file.resolve()).encode()).hexdigest()[:16]}{file.suffix.lower()}"

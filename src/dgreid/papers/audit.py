@@ -1,7 +1,7 @@
-"""Whether the published numbers agree with each other: every contradiction that recomputation finds.
+"""Check the published numbers against each other.
 
-Each check returns the places (document, table, row, target, metric) of the numbers that contradict others. A
-contradiction that data/reference/marks.csv explains is a misprint of the paper; any other is most likely a
+Each check returns the places (document, table, row, target, metric) of the numbers that contradict others. If
+data/reference/marks.csv explains a contradiction, it is a misprint of the paper. Any other is most likely a
 typing error in data/reference, and the report warns of it.
 """
 
@@ -13,6 +13,7 @@ import pandas as pd
 from dgreid.evaluation.statistics import single_match_bounds
 from dgreid.papers import reference
 from dgreid.papers.reference import PLACE
+from dgreid.paths import REFERENCE
 
 ROUNDING = 0.06  # of a mean of cells that are themselves rounded to 0.1; correct ones are off by 0.05 at most
 PER_BACKBONE = {("metabin", "T1"), ("m3l", "T3")}  # tables with bold numbers per backbone
@@ -21,16 +22,16 @@ SCORES = ("rank1", "rank5", "rank10", "mAP")
 
 
 def unexplained(folder: Path | None = None) -> list[str]:
-    """A sentence for every published number that contradicts others without a mark that explains it.
+    """Write a sentence for every contradiction that marks.csv does not explain.
 
     Args:
-        folder: instead of data/reference.
+        folder: holds the published numbers; None: data/reference.
     """
     cells = reference.results(folder)
     marks = reference.marks(cells, folder)
     explained = set(marks[[*PLACE, "kind"]].itertuples(index=False, name=None))
     return [
-        f"data/reference/paper_results.csv: {' '.join(place)} {CHECKS[kind][1]}; compare it with the paper, "
+        f"{REFERENCE / 'paper_results.csv'}: {' '.join(place)} {CHECKS[kind][1]}; compare it with the paper, "
         "and explain a misprint in marks.csv."
         for *place, kind in findings(cells).itertuples(index=False, name=None)
         if (*place, kind) not in explained
@@ -38,13 +39,17 @@ def unexplained(folder: Path | None = None) -> list[str]:
 
 
 def findings(cells: pd.DataFrame) -> pd.DataFrame:
-    """PLACE and kind, one of CHECKS, of every contradiction."""
+    """List every contradiction: its PLACE, and the kind of check (see CHECKS) that finds it."""
     parts = [check(cells)[PLACE].assign(kind=kind) for kind, (check, _) in CHECKS.items()]
     return pd.concat(parts, ignore_index=True)
 
 
 def averages(cells: pd.DataFrame) -> pd.DataFrame:
-    """PLACE, printed, mean and difference (printed - mean) of every average whose cells are published too."""
+    """Recompute every published average whose cells are published too.
+
+    Returns:
+        PLACE, method, printed (the published average), mean (of the cells) and difference (printed - mean).
+    """
     scores = cells[cells["metric"].isin(SCORES)]
     keys = ["document", "table", "row", "metric", "protocol"]
     mean = scores[scores["target"] != "average"].groupby(keys)["number"].mean().rename("mean")
@@ -56,13 +61,13 @@ def averages(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def wrong_averages(cells: pd.DataFrame) -> pd.DataFrame:
-    """Averages that are not the mean of their row."""
+    """Find averages that are not the mean of their row."""
     found = averages(cells)
     return found[found["difference"].abs() > ROUNDING][PLACE]
 
 
 def falling_ranks(cells: pd.DataFrame) -> pd.DataFrame:
-    """Rank-1, 5 or 10 above the next higher rank; the lower rank is named."""
+    """Find Rank-1 above Rank-5 and Rank-5 above Rank-10; returns the place of the lower rank."""
     wide = _by_measure(cells)
     found = [
         wide[wide[low] > wide[high]].reset_index()[PLACE[:-1]].assign(metric=low)
@@ -72,14 +77,14 @@ def falling_ranks(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def impossible_precisions(cells: pd.DataFrame) -> pd.DataFrame:
-    """mAP outside what its ranks allow if every query has one match; this finds swapped columns."""
+    """Find mAP outside what the ranks allow if every query has one match, as in swapped columns."""
     wide = bounded(cells)
     low, high = wide["low"] - 0.1, wide["high"] + 0.1  # all are rounded
     return wide[(wide["mAP"] < low) | (wide["mAP"] > high)].assign(metric="mAP")[PLACE]
 
 
 def bounded(cells: pd.DataFrame) -> pd.DataFrame:
-    """Every mAP with one match per query, with the lowest and highest value that its ranks allow."""
+    """Return every mAP with one match per query, and the lowest and highest value that its ranks allow."""
     mine = cells[cells["protocol"].isin(SINGLE_MATCH) & ~cells["target"].isin(["average", ""])]
     wide = _by_measure(mine).dropna(subset=["rank1", "mAP"]).reset_index()
 
@@ -93,7 +98,7 @@ def bounded(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def hollow_bold(cells: pd.DataFrame) -> pd.DataFrame:
-    """Bold numbers that are not the only best of their column (per backbone in tables that do it so)."""
+    """Find bold numbers that are not the single best of their column (in some tables, of their backbone)."""
     scores = cells[cells["metric"].isin(SCORES)].copy()
     per = scores[["document", "table"]].apply(tuple, axis=1).isin(PER_BACKBONE)
     scores["family"] = scores["backbone"].str.split("_").str[0].where(per, "")
@@ -106,7 +111,7 @@ def hollow_bold(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def repeated_rows(cells: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one table that agree in every cell."""
+    """Find rows of one table that agree in every cell."""
     scores = cells[cells["metric"].isin(SCORES)]
     place = ["document", "table", "row"]
     rows = scores.groupby(place, sort=False)[["target", "metric", "value"]].apply(
@@ -118,11 +123,14 @@ def repeated_rows(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_sums(cells: pd.DataFrame, what: str) -> tuple[float, float]:
-    """M3L, Table 2: the published size of D+M+C3, and what the three other sums and the published D imply.
+    """Recompute the size of D+M+C3 in M3L, Table 2, from the three other sums and the size of D.
 
     Args:
         cells: of `reference.results`.
         what: ids or images.
+
+    Returns:
+        The published size and the recomputed one.
     """
     lines = cells[(cells["document"] == "m3l") & (cells["table"] == "T2") & (cells["metric"] == what)]
     size = lines.groupby("sources")["number"].first()
@@ -134,7 +142,7 @@ def source_sums(cells: pd.DataFrame, what: str) -> tuple[float, float]:
 
 
 def wrong_sums(cells: pd.DataFrame) -> pd.DataFrame:
-    """The size of D+M+C3 if it is not the sum of its parts."""
+    """Find the size of D+M+C3 if it is not the sum of its parts (see `source_sums`)."""
     found = []
     for what in ("ids", "images"):
         published, implied = source_sums(cells, what)
@@ -145,7 +153,7 @@ def wrong_sums(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def odd_ratios(cells: pd.DataFrame) -> pd.DataFrame:
-    """LDA, Protocols 2 and 3: CUHK03 cells whose Rank-1 / mAP differs from that of all other rows."""
+    """Find cells of CUHK03 in LDA, Protocols 2 and 3, whose ratio Rank-1 / mAP is far from 1."""
     mine = cells[(cells["table"] == "P23") & (cells["target"] == "cuhk03")]
     wide = _by_measure(mine).reset_index()
     odd = wide[(wide["rank1"] / wide["mAP"]).sub(1).abs() > 0.1]
@@ -153,7 +161,7 @@ def odd_ratios(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def wrong_gains(cells: pd.DataFrame) -> pd.DataFrame:
-    """M3L, Table 5: gains in parentheses that are not the difference to the row above."""
+    """Find gains in M3L, Table 5, that are not the difference to the row above."""
     mine = cells[(cells["document"] == "m3l") & (cells["table"] == "T5")]
     number = mine.set_index(["row", "target", "metric"])["number"]
     gains = mine[mine["metric"].str.endswith("_gain")]
@@ -166,13 +174,13 @@ def wrong_gains(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_measure(cells: pd.DataFrame) -> pd.DataFrame:
-    """One line per document, table, row and target, one column per score; NaN if it is not published."""
+    """Make one line per document, table, row and target, and one column per score, NaN if not published."""
     scores = cells[cells["metric"].isin(SCORES)]
     wide = scores.pivot(index=PLACE[:-1], columns="metric", values="number")
     return wide.reindex(columns=SCORES)
 
 
-# kind, as in marks.csv -> the check, and what is wrong with a number that it finds
+# kind (a column of marks.csv) -> the check, and what is wrong with a number that it finds
 CHECKS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "average": (wrong_averages, "is not the mean of its row"),
     "count": (wrong_sums, "is not the sum of its sources"),

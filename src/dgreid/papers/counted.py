@@ -1,4 +1,4 @@
-"""What the papers' tables say about a network, counted from the code without a run or data."""
+"""Count what the papers' tables say about a network; this needs the code alone, no run and no data."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +18,7 @@ MEASURES: dict[str, Callable[[Specification], float]] = {  # as data/reference n
 
 
 def count(backbone: str, measure: str) -> float | None:
-    """One of MEASURES of a network; None for other measures and for backbones that params/ does not have."""
+    """Count one of MEASURES of a network; None for another measure or an unknown backbone."""
     if measure not in MEASURES or backbone not in params.names("backbone"):
         return None
     return float(MEASURES[measure](_specification(load_backbone(backbone))))

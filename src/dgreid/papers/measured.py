@@ -1,4 +1,4 @@
-"""What the project's runs measure for a row of a paper's table: the runs that match it, and their scores."""
+"""Find the runs that measure a row of a paper's table, and summarise their scores over seeds."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 
 
 class Measurement(NamedTuple):
-    """A number for a cell and where it is from; the fields are columns of the table's CSV.
+    """A number for a cell and its source; the fields are columns of the table's CSV.
 
-    Without a method it is counted from the code.
+    `method` is empty if the number is counted from the code.
     """
 
     method: str = ""
@@ -26,7 +26,7 @@ class Measurement(NamedTuple):
     recipe: str = ""
     image: str = ""
     data: str = ""
-    searched: str = ""  # the targets
+    searched: str = ""  # the targets that were evaluated; the name is that of the CSV's column
     comparable: bool = False  # with the published number
     mean: float = np.nan
     std_seeds: float = np.nan
@@ -35,20 +35,20 @@ class Measurement(NamedTuple):
     splits: int = 0
 
 
-UNKNOWN = ("",) * len(runs.ORIGIN)  # the origin of what no run measured
+UNKNOWN = ("",) * len(recorded.ORIGIN)  # the origin of a number that no run measured
 
 
 @dataclass(frozen=True)
-class System:
-    """A method on a backbone with its overrides, as a row's `runs` name it."""
+class Selector:
+    """One entry of a row's `runs`: selects runs by method, backbone and overrides."""
 
     method: str
     backbone: str
     words: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> "System":
-        """From `method/backbone key=value ...`."""
+    def parse(cls, text: str) -> "Selector":
+        """Parse `method/backbone key=value ...`."""
         name, *words = shlex.split(text)
         method, _, backbone = name.partition("/")
         return cls(method, backbone, tuple(words))
@@ -59,18 +59,20 @@ class System:
         return tuple(word for word in self.words if word.startswith("method."))
 
     def matches(self, run: Mapping, stand_in: bool) -> bool:
-        """Whether a run is one of this: its name says whether it has other overrides.
+        """Whether this entry selects a run; the run's name tells whether it has other overrides.
 
-        A stand-in may have another backbone and budget, but needs the same `method.*` overrides.
+        Args:
+            run: its metrics.
+            stand_in: allow another backbone, recipe and image; the `method.*` overrides must still be equal.
         """
         if stand_in:
-            return run["run"] == runs.expected_name(run, self.own)
+            return run["run"] == recorded.expected_name(run, self.own)
         settings = [word for word in self.words if word not in self.own]  # recipe=NAME, image=NAME
         if run["backbone"] != self.backbone or any(run[key] != value for key, value in map(_pair, settings)):
             return False
         # a recipe that is the protocol's default is not part of the name
         subsets = (part for size in range(len(settings) + 1) for part in combinations(settings, size))
-        return any(run["run"] == runs.expected_name(run, self.own + part) for part in subsets)
+        return any(run["run"] == recorded.expected_name(run, self.own + part) for part in subsets)
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -79,7 +81,7 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 def by_protocol(metrics: Iterable[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
-    """The runs by (method, protocol), as `measurements` looks them up."""
+    """Index runs by (method, protocol), for `measurements`."""
     index: dict[tuple[str, str], list[Mapping]] = {}
     for run in metrics:
         index.setdefault((run["method"], run["protocol"]), []).append(run)
@@ -87,56 +89,58 @@ def by_protocol(metrics: Iterable[Mapping]) -> dict[tuple[str, str], list[Mappin
 
 
 def measurements(
-    systems: Sequence[System],
+    selectors: Sequence[Selector],
     conditions: Iterable[tuple[str, str, str]],
     measure: str,
     index: Mapping[tuple[str, str], Sequence[Mapping]],
 ) -> Iterator[tuple[Measurement, tuple[str, ...]]]:
-    """Every measurement of a row by runs under a condition, with its ORIGIN.
+    """Yield every measurement of a cell, and the origin of its numbers (see `recorded.ORIGIN`).
 
     Args:
-        systems: what the row names.
-        conditions: role (same or stand-in), protocol and target that measure the cell.
+        selectors: the entries of the row's `runs`.
+        conditions: role (same or stand-in), protocol and target of everything that measures the cell.
         measure: rank1, mAP, ...
         index: of `by_protocol`.
     """
-    ways: dict[tuple, dict[str, list[str]]] = {}  # one per stand-in protocol, one for the paper's own
+    # role, stand-in protocol -> protocol -> targets: the paper's own protocols count together, each
+    # stand-in by itself
+    ways: dict[tuple, dict[str, list[str]]] = {}
     for role, protocol, target in conditions:
         way = ways.setdefault((role, protocol if role == "stand-in" else ""), {})
         way.setdefault(protocol, []).append(target)
-    for system in systems:
+    for selector in selectors:
         for (role, _), targets in ways.items():
             stand_in = role == "stand-in"
-            found = (run for protocol in targets for run in index.get((system.method, protocol), ()))
+            found = (run for protocol in targets for run in index.get((selector.method, protocol), ()))
             groups: dict[tuple, list[Mapping]] = {}
             for run in found:
-                if system.matches(run, stand_in):
+                if selector.matches(run, stand_in):
                     groups.setdefault((run["backbone"], run["data"]), []).append(run)
             for group in groups.values():
                 if used := _complete(group, targets, measure):
-                    facts = _facts(system, group, targets, stand_in)
-                    origin = runs.origin(run for mine in used for run in mine)
+                    facts = _facts(selector, group, targets, stand_in)
+                    origin = recorded.origin(run for mine in used for run in mine)
                     yield Measurement(**facts, **_over_seeds(used, targets, measure)), tuple(origin.values())
 
 
 def _facts(
-    system: System, group: Sequence[Mapping], targets: Mapping[str, list[str]], stand_in: bool
+    selector: Selector, group: Sequence[Mapping], targets: Mapping[str, list[str]], stand_in: bool
 ) -> dict:
-    """The fields of a measurement that say what was run."""
+    """Fill the fields of a measurement that say what was run."""
     first = group[0]
-    facts = {"title": runs.named(first)} | {key: first[key] for key in ("provenance", "backbone", "data")}
+    facts = {"title": recorded.named(first)} | {key: first[key] for key in ("provenance", "backbone", "data")}
     facts |= {
         key: "+".join(dict.fromkeys(run[key] for run in group)) for key in ("protocol", "recipe", "image")
     }
     facts |= {"searched": "+".join(name for names in targets.values() for name in names)}
     comparable = not stand_in and first["data"] == "full"
-    return facts | {"method": system.method, "changes": " ".join(system.own), "comparable": comparable}
+    return facts | {"method": selector.method, "changes": " ".join(selector.own), "comparable": comparable}
 
 
 def _complete(
     group: Sequence[Mapping], targets: Mapping[str, list[str]], measure: str
 ) -> list[list[Mapping]]:
-    """Per seed its runs, for the seeds that every protocol was run and evaluated with."""
+    """Group runs by seed, and keep the seeds for which every protocol has a score on its targets."""
     by_seed: dict[int, list[Mapping]] = {}
     for run in group:
         by_seed.setdefault(run["seed"], []).append(run)
@@ -144,21 +148,26 @@ def _complete(
         mine
         for _, mine in sorted(by_seed.items())
         if {run["protocol"] for run in mine} == set(targets)
-        and all(runs.scores(run, targets[run["protocol"]], measure) is not None for run in mine)
+        and all(recorded.scores(run, targets[run["protocol"]], measure) is not None for run in mine)
     ]
 
 
 def _over_seeds(used: Sequence[Sequence[Mapping]], targets: Mapping[str, list[str]], measure: str) -> dict:
-    """mean, std_seeds, std_splits, seeds and splits.
+    """Compute mean, std_seeds (ddof 1), std_splits, seeds and splits of a measurement.
 
-    The deviation over splits (ddof 0, mean over seeds) belongs to a single target; an average has none.
+    std_splits (ddof 0, mean over seeds) is known for a single target only, not for an average.
+
+    Args:
+        used: of `_complete`.
+        targets: protocol -> its targets.
+        measure: rank1, mAP, ...
     """
     means, spreads, splits = [], [], []
     for mine in used:
-        values = [runs.scores(run, targets[run["protocol"]], measure) for run in mine]
+        values = [recorded.scores(run, targets[run["protocol"]], measure) for run in mine]
         means.append(float(np.mean(np.concatenate(values))))
         evaluated = [run["targets"][name] for run in mine for name in targets[run["protocol"]]]
-        if measure not in runs.PROPERTIES:
+        if measure not in recorded.PROPERTIES:
             splits += [len(target["splits"]) for target in evaluated]
         if len(evaluated) == 1 and f"{measure}_std" in evaluated[0]:
             spreads.append(evaluated[0][f"{measure}_std"])

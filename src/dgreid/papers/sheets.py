@@ -1,7 +1,7 @@
-"""The papers' tables laid out for reading: the published rows and columns, below each row what was measured.
+"""Lay out the papers' tables for reading: the published rows and, below each, what the project measures.
 
-Only runs on full data under the paper's own protocol, and what is counted from the code, have a difference to
-the published number. All other runs are in sheets of their own, without a published number next to them.
+A difference to the published number is shown only for runs on full data under the paper's own protocol, and
+for numbers counted from the code. All other runs are in sheets of their own, without published numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from dgreid import params
-from dgreid.papers.measured import System
+from dgreid.papers.measured import Selector
 from dgreid.papers.tables import Description, Row
-from dgreid.runs.systems import plural
+from dgreid.runs.recorded import plural
 from dgreid.sheets import Cell, Column, Line, Sheet, signed
 
 RANKS = {"metabin": "R-{}", "m3l": "R{}", "lda": "Rank-{}"}  # the headings of each document
@@ -42,12 +42,12 @@ BESIDE = (
     "Mean ± standard deviation over seeds, in the layout of the table above, but with other data, other "
     "networks and another budget: no number here can be compared with a published one."
 )
-SYSTEM = ("title", "provenance", "changes", "backbone")  # one line of measured numbers
+LINE = ("title", "provenance", "changes", "backbone")  # equal in all cells of a measured line
 NOTHING = "No run of this project measures any row on full data yet."
 
 
 def methods() -> dict[str, dict[str, str]]:
-    """Title and provenance of every configured method."""
+    """Return title and provenance of every method in params/method, by name."""
     found = {}
     for name in params.names("method"):
         node = params.read("method", name)
@@ -56,16 +56,16 @@ def methods() -> dict[str, dict[str, str]]:
 
 
 def obtained(row: Row, known: Mapping[str, Mapping[str, str]]) -> str:
-    """How a row is obtained: `quoted only`, or the provenance of each method that fills it."""
+    """Say how a row is obtained: `quoted only`, or the provenance of each method that fills it."""
     groups: dict[str, list[str]] = {}
-    for method in dict.fromkeys(System.parse(text).method for text in row.runs):
+    for method in dict.fromkeys(Selector.parse(text).method for text in row.runs):
         provenance = known[method]["provenance"] if method in known else "not configured"
         groups.setdefault(provenance, []).append(method)
     return "; ".join(f"{how}: {', '.join(names)}" for how, names in groups.items()) or "quoted only"
 
 
 def sheets(table: Description, frame: pd.DataFrame, known: Mapping[str, Mapping[str, str]]) -> list[Sheet]:
-    """The published table part by part, then a sheet for every other kind of data its methods were run on.
+    """Make a sheet per part of the published table, then one per data kind and protocol of all other runs.
 
     Args:
         table: the description.
@@ -118,7 +118,7 @@ def _head(document: str, measure: str) -> str:
 
 
 def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, str]) -> Iterator[Line]:
-    """The published line, then per method, or network, its measured or counted line and the difference."""
+    """Yield a row's published line, then each measured or counted line and its difference to it."""
     shown = [
         Cell(same[0]["printed"], _letter(same[0]["mark"], marks), same[0]["bold"])
         for same in _grouped(cells, "column").values()
@@ -126,56 +126,60 @@ def _lines(row: Row, cells: Sequence[Mapping], known: Mapping, marks: dict[str, 
     fronts = [Cell(text) for text in row.label]
     yield Line((*fronts, Cell("published"), Cell(obtained(row, known)), *shown), "published")
     blank = [Cell("")] * len(row.label)
-    for system in _grouped([cell for cell in cells if cell["comparable"]], *SYSTEM).values():
-        kind = "counted" if _is_counted(system[0]) else "measured"
-        how = [Cell(kind), Cell(description(system))]
-        yield Line((*blank, *how, *_spread(system, len(shown))), kind)
-        over_splits = {cell["column"]: cell["std_splits"] for cell in system}
+    for line in _grouped([cell for cell in cells if cell["comparable"]], *LINE).values():
+        kind = "counted" if _is_counted(line[0]) else "measured"
+        how = [Cell(kind), Cell(description(line))]
+        yield Line((*blank, *how, *_spread(line, len(shown))), kind)
+        over_splits = {cell["column"]: cell["std_splits"] for cell in line}
         if any(value == value for value in over_splits.values()):
             values = [over_splits.get(number, float("nan")) for number in range(len(shown))]
             texts = [Cell(f"{value:.1f}" if value == value else "") for value in values]
             yield Line(
                 (*blank, Cell("over splits"), Cell("standard deviation, mean over seeds"), *texts), "spread"
             )
-        gaps = {cell["column"]: _gap(cell["measure"], cell["difference"]) for cell in system}
+        gaps = {cell["column"]: _gap(cell["measure"], cell["difference"]) for cell in line}
         texts = [Cell(gaps.get(number, "")) for number in range(len(shown))]
         yield Line((*blank, Cell("difference"), Cell(f"{kind} - published"), *texts), "difference")
 
 
 def _is_counted(cell: Mapping) -> bool:
-    """Whether a cell is counted from the code: then no method was run."""
+    """Whether a cell is counted from the code; such a cell has no method."""
     return not cell["method"]
 
 
 def _gap(measure: str, value: float) -> str:
-    """A difference to as many places as the published number."""
+    """Write a difference with as many decimal places as the published number has."""
     return signed(value, 0 if measure in WHOLE else 2 if measure == MILLIONS else 1)
 
 
 def _letter(explanation: str, marks: dict[str, str]) -> str:
-    """a, b, c ... in order of appearance; the same explanation has the same letter."""
+    """Give each new explanation the next letter, a, b, c ...; a repeated one keeps its letter."""
     return marks.setdefault(explanation, chr(ord("a") + len(marks))) if explanation else ""
 
 
-def description(system: Sequence[Mapping]) -> str:
-    """`as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, from the cells of one line.
+def description(line: Sequence[Mapping]) -> str:
+    """Describe what a line shows, from its cells.
 
-    For a counted line: `from the code: resnet50, every norm a batch-instance norm`.
+    A measured line reads `as released: MetaBIN, resnet50, full data, recipe metabin, 3 seeds`, a counted one
+    `from the code: resnet50, every norm a batch-instance norm`.
+
+    Args:
+        line: its cells.
     """
-    first = system[0]
+    first = line[0]
     if _is_counted(first):
         return f"{first['provenance']}: {first['backbone']}, {first['title']}"
     title = first["title"] + (f" ({first['changes']})" if first["changes"] else "")
-    recipes = "+".join(dict.fromkeys(cell["recipe"] for cell in system))
-    counts = [cell["seeds"] for cell in system]
+    recipes = "+".join(dict.fromkeys(cell["recipe"] for cell in line))
+    counts = [cell["seeds"] for cell in line]
     seeds = plural(counts[0], "seed") if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} seeds"
     facts = (title, first["backbone"], f"{first['data']} data", f"recipe {recipes}", seeds)
     return f"{first['provenance']}: {', '.join(facts)}"
 
 
-def _spread(system: Sequence[Mapping], columns: int) -> list[Cell]:
+def _spread(line: Sequence[Mapping], columns: int) -> list[Cell]:
     texts = {}
-    for cell in system:
+    for cell in line:
         whole, deviation = cell["measure"] in WHOLE, cell["std_seeds"]
         text = f"{cell['mean']:,.0f}" if whole else f"{cell['mean']:.1f}"
         text = f"{cell['mean']:.2f}M" if cell["measure"] == MILLIONS else text
@@ -185,14 +189,14 @@ def _spread(system: Sequence[Mapping], columns: int) -> list[Cell]:
 
 
 def _beside(table: Description, part: int, cells: Sequence[Mapping]) -> Iterator[Sheet]:
-    """One sheet per data kind and protocol of the runs that cannot be compared with the paper."""
+    """Yield a sheet per data kind and protocol of the runs that cannot be compared with the paper."""
     others = [cell for cell in cells if cell["method"] and not cell["comparable"]]
     heads = _heads(table, part)
     for (data, protocol), mine in sorted(_grouped(others, "data", "protocol").items()):
         lines = []
-        for system in _grouped(mine, *SYSTEM).values():
-            once = [same[0] for same in _grouped(system, "column").values()]
-            rows = ", ".join(dict.fromkeys(cell["label"] or f"row {cell['row']}" for cell in system))
+        for line in _grouped(mine, *LINE).values():
+            once = [same[0] for same in _grouped(line, "column").values()]
+            rows = ", ".join(dict.fromkeys(cell["label"] or f"row {cell['row']}" for cell in line))
             texts = [Cell(description(once)), Cell(rows), *_spread(once, len(heads))]
             lines.append(Line(tuple(texts), "beside"))
         targets = ", ".join(dict.fromkeys(name for cell in mine for name in cell["searched"].split("+")))

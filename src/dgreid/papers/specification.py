@@ -1,4 +1,4 @@
-"""The columns about networks of table S1 of MetaBIN's supplement (table 6 of the paper), counted."""
+"""Count the columns about networks in table S1 of MetaBIN's supplement (table 6 of the paper)."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class Specification(NamedTuple):
 
 
 def specify(backbone: str | BackboneOptions) -> Specification:
-    """Count a backbone whose every norm is MetaBIN's batch-instance norm, without allocating it.
+    """Count a backbone whose every norm is MetaBIN's batch-instance norm, without allocating memory for it.
 
-    `parameters` is what the column All Params gives: convolutions and two affine maps per norm, one for each
-    branch, but not the gates, although those are parameters too: with them ResNet-50 would have 23.59 M, not
-    23.56 M. Neck and classifier are not counted either.
+    `parameters` follows the column All Params: it includes the convolutions and two affine maps per norm, one
+    for each branch, and leaves out the gates (with them ResNet-50 would have 23.59 M instead of 23.56 M), the
+    neck and the classifier.
 
     Args:
         backbone: a name in params/backbone, or a configuration.
@@ -44,7 +44,7 @@ def specify(backbone: str | BackboneOptions) -> Specification:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Skips the initialisation by `normal_`: on the meta device it imports torch's compiler, for seconds."""
+    """Skip the initialisation by `normal_`, which on the meta device imports torch's compiler for seconds."""
 
     def __torch_function__(
         self, function: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None

@@ -1,8 +1,8 @@
-"""The papers' tables as data: the published number of each cell, and what runs of the project measure there.
+"""The papers' tables as data: each cell's published number, and what the project's runs measure for it.
 
-params/tables/NAME.yaml describes a table: its columns and rows in the published order, and the runs that
-measure a row again. `cells` turns a description into a frame with one line per cell and measurement. Columns
-about a row's network need no run: they are counted from the code.
+params/tables/NAME.yaml describes a table: its columns and rows in the published order, and which runs measure
+each row. `cells` turns a description into a frame with one line per cell and measurement. Columns about a
+row's network need no run; they are counted from the code.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from dgreid import params, schema
 from dgreid.papers import counted, reference
-from dgreid.papers.measured import UNKNOWN, Measurement, System, by_protocol, measurements
+from dgreid.papers.measured import UNKNOWN, Measurement, Selector, by_protocol, measurements
 from dgreid.papers.reference import PLACE
 from dgreid.paths import PARAMS
-from dgreid.runs.systems import ORIGIN
+from dgreid.runs.recorded import ORIGIN
 
 COLUMNS = [
     *("document", "table", "part", "row", "label", "column", "group", "target", "measure"),
@@ -30,42 +31,44 @@ COLUMNS = [
 class Columns(schema.Strict):
     """Neighbouring columns of one target."""
 
-    group: str = ""
-    target: str  # as in data/reference; `*`: the row's own; empty: no target
-    measures: tuple[str, ...]
+    group: str = Field("", description="heading above the columns")
+    target: str = Field(description="as in data/reference; *: the row's own; empty: no target")
+    measures: tuple[str, ...] = Field(description="rank1, mAP, ids, ...: one column each")
 
 
 class Row(schema.Strict):
     """A published row."""
 
-    row: int
-    label: tuple[str, ...]
-    runs: tuple[str, ...] = ()  # method/backbone, then the run's changes, as on the command line
+    row: int = Field(description="number of the row in data/reference")
+    label: tuple[str, ...] = Field(description="texts of the leftmost columns, one for each of labels")
+    runs: tuple[str, ...] = Field(
+        (), description="what measures it: method/backbone, then overrides as on the command line"
+    )
 
 
 class Part(schema.Strict):
     """A block of rows with columns of its own; most tables have one."""
 
-    columns: tuple[Columns, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[Columns, ...] = Field(description="its columns, from left to right")
+    rows: tuple[Row, ...] = Field(description="its rows, in the published order")
 
 
 class Description(schema.Strict):
-    """A file of params/tables."""
+    """The schema of the files in params/tables."""
 
-    name: str
-    document: str
-    table: str
-    title: str
-    labels: tuple[str, ...]
-    stand_ins: bool = True  # whether runs of the same methods on smaller data are shown too
-    notes: tuple[str, ...] = ()
-    parts: tuple[Part, ...]
+    name: str = Field(description="name of the file in params/tables")
+    document: str = Field(description="paper, as in data/reference")
+    table: str = Field(description="table of the paper, as in data/reference")
+    title: str = Field(description="heading of the table")
+    labels: tuple[str, ...] = Field(description="headings of the leftmost columns, which name a row")
+    stand_ins: bool = Field(True, description="also show runs of the same methods on smaller data")
+    notes: tuple[str, ...] = Field((), description="sentences below the table")
+    parts: tuple[Part, ...] = Field(description="blocks of rows with columns of their own")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """data/reference, indexed by place and by condition."""
+    """The published numbers of data/reference, indexed by place and by condition."""
 
     published: Mapping[tuple, Mapping]  # by document, table, row, target, metric
     rows: Mapping[tuple, list[Mapping]]  # by document, table, row
@@ -74,7 +77,7 @@ class Reference:
 
     @classmethod
     def read(cls) -> "Reference":
-        """Read it from the files."""
+        """Read and index data/reference."""
         frame = reference.results()
         marks: dict[tuple, list[str]] = {}
         for *place, _, explanation in reference.marks(frame).itertuples(index=False):
@@ -90,7 +93,7 @@ class Reference:
 
 
 def names() -> list[str]:
-    """The tables that are described, sorted."""
+    """List the tables in params/tables, sorted."""
     return params.names("tables")
 
 
@@ -101,25 +104,25 @@ def describe(name: str) -> Description:
 
 
 def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> pd.DataFrame:
-    """One line per published cell and measurement of it, and one for every cell without a measurement.
+    """Make one line per cell and measurement of it; a cell without a measurement has one line.
 
     Args:
-        table: what to fill.
+        table: the description.
         known: the published numbers.
-        metrics: the content of reports/metrics; runs with overrides, or with another budget than their
-            protocol's default, count only if a row names them so.
+        metrics: the content of reports/metrics. A run with overrides, or with another recipe or image than
+            its protocol's, counts only if a row names these.
 
     Returns:
-        COLUMNS; method and the columns after it are empty if nothing is measured. `comparable`: measured on
-        full data under the paper's own protocol, or counted from the code, then without method and data; only
-        then is there a `difference` (mean - number).
+        A frame with COLUMNS. Without a measurement, `method` and the columns after it are empty. A line is
+        `comparable` if it was measured on full data under the paper's own protocol, or is counted from the
+        code (then `method` and `data` are empty); only such lines have a `difference` (mean - number).
     """
     index = by_protocol(metrics)
     lines = []
     for part_number, part in enumerate(table.parts):
         columns = [(group, measure) for group in part.columns for measure in group.measures]
         for row in part.rows:
-            systems = [System.parse(text) for text in row.runs]
+            selectors = [Selector.parse(text) for text in row.runs]
             for number, (group, measure) in enumerate(columns):
                 place = _place(table, row, group, measure, known)
                 shown = _shown(place, known)
@@ -128,17 +131,17 @@ def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> p
                 conditions = known.conditions.get(_condition(place, known), ())
                 if not table.stand_ins:
                     conditions = [condition for condition in conditions if condition[0] != "stand-in"]
-                found = list(_counted(systems, measure))
-                found += measurements(systems, conditions, measure, index)
+                found = list(_counted(selectors, measure))
+                found += measurements(selectors, conditions, measure, index)
                 for values, origin in found or [(Measurement(), UNKNOWN)]:
                     difference = values.mean - shown[1] if values.comparable else np.nan
                     lines.append((*fixed, *values, difference, *origin))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _counted(systems: Sequence[System], measure: str) -> Iterator[tuple[Measurement, tuple[str, ...]]]:
-    """As `measurements`, counted from the code: one for every backbone of the row."""
-    for backbone in dict.fromkeys(system.backbone for system in systems):
+def _counted(selectors: Sequence[Selector], measure: str) -> Iterator[tuple[Measurement, tuple[str, ...]]]:
+    """Yield, as `measurements` does, one number counted from the code for each backbone of the row."""
+    for backbone in dict.fromkeys(selector.backbone for selector in selectors):
         value = counted.count(backbone, measure)
         if value is not None:
             facts = {"title": counted.TITLE, "provenance": counted.PROVENANCE, "backbone": backbone}
@@ -146,14 +149,14 @@ def _counted(systems: Sequence[System], measure: str) -> Iterator[tuple[Measurem
 
 
 def _place(table: Description, row: Row, group: Columns, measure: str, known: Reference) -> tuple:
-    """Where the number is published: document, table, row, target, metric."""
+    """Return where a cell's number is published: document, table, row, target, metric."""
     target = group.target
     head = table.document, table.table, str(row.row)
     return (*head, known.rows[head][0]["target"] if target == "*" else target, measure)
 
 
 def _shown(place: tuple, known: Reference) -> tuple[str, float, bool, bool, str]:
-    """printed, number, bold, quoted, mark."""
+    """Return what is published at a place: printed, number, bold, quoted, mark (see COLUMNS)."""
     *where, measure = place
     if measure == "sources":
         return sources(_condition(place, known)[1]), np.nan, False, False, ""
@@ -167,7 +170,7 @@ def _shown(place: tuple, known: Reference) -> tuple[str, float, bool, bool, str]
 
 
 def _condition(place: tuple, known: Reference) -> tuple[str, str, str]:
-    """protocol, sources, target of a place; if nothing is published there, those of the rest of its row."""
+    """Return protocol, sources and target of a place; if it has no number, those of its row."""
     *head, target, _ = place
     lines = known.rows[tuple(head)]
     line = next((line for line in lines if line["target"] == target), lines[0])
@@ -175,12 +178,12 @@ def _condition(place: tuple, known: Reference) -> tuple[str, str, str]:
 
 
 def sources(text: str) -> str:
-    """Training sets as M3L's tables write them."""
+    """Write training sets as M3L's tables do."""
     return text.replace("ComMS", "Com-MS").replace("C3", "C")
 
 
 def published_text(measure: str, value: str) -> str:
-    """A published number as the paper writes it: 1,280 and 2.26M."""
+    """Write a number as the paper does, such as 1,280 or 2.26M."""
     if measure == "all_params_m":
         return f"{value}M"
     return f"{int(value):,}" if value.isdecimal() else value

@@ -1,4 +1,4 @@
-"""Protocols: exactly which images train, which are queries and galleries; checked and written down."""
+"""Protocols: exactly which images train, and which are queries and gallery; checked and stored."""
 
 from dgreid.protocols.assemble import build
 from dgreid.protocols.tables import Protocol, read_protocol, read_training, write

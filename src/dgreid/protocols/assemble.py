@@ -1,7 +1,7 @@
-"""Assembling a protocol from manifests: training rows, queries and galleries, and every check of them.
+"""Assemble a protocol from manifests: training rows, queries and galleries, and every check of them.
 
-Reads manifests only. Training labels are the sorted rank of the person key over the sources; nothing
-depends on file or dictionary order. The rules about several data sets at once are in `checks`.
+Only manifests are read. The training label of an identity is the rank of its person key among the sorted keys
+of all sources, so nothing depends on the order of files. Rules about several data sets are in `checks`.
 """
 
 import json
@@ -62,7 +62,7 @@ def build(config: ProtocolConfig, manifests: Path | str) -> Protocol:
 
 
 def _load(folder: Path) -> pd.DataFrame:
-    """Read a manifest and number its rows; `attrs["folder"]` says where its splits are."""
+    """Read a manifest and number its rows; `attrs["folder"]` is the folder that also holds its splits."""
     frame = read_manifest(folder)
     frame["row"] = np.arange(len(frame))
     frame.attrs["folder"] = str(folder)
@@ -96,7 +96,7 @@ def _check_variants(config: ProtocolConfig, found: dict[str, list[str]]) -> None
 
 
 def _training(config: ProtocolConfig, tables: dict) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Build the training rows; returns them, the domain names and, row by row, the person keys."""
+    """Build the training rows; return them, the domain names and, row by row, the person keys."""
     parts, domains = [], []
     for source in config.sources:
         rows = _source_rows(config.name, source, tables[source.dataset])
@@ -145,7 +145,7 @@ def _source_rows(protocol: str, source: SourceConfig, table: pd.DataFrame) -> pd
 
 
 def _domains(protocol: str, source: SourceConfig, rows: pd.DataFrame) -> tuple[pd.Series, list[str]]:
-    """Number the domains of this source from 0; returns each row's number, and the names."""
+    """Number the domains of this source from 0; return each row's number, and the names."""
     if source.domain_by == "dataset":
         return pd.Series(0, rows.index, dtype=np.int64), [source.dataset]
     if rows.camera.isna().any():
@@ -158,7 +158,7 @@ def _domains(protocol: str, source: SourceConfig, rows: pd.DataFrame) -> tuple[p
 
 
 def _split_rows(protocol: str, table: pd.DataFrame, split_set: str) -> dict[tuple[int, str], pd.DataFrame]:
-    """The manifest's rows per (split, role) of a split set, in the split's order."""
+    """Return the manifest's rows of a split set by (split, role), in the split's order."""
     dataset = table.attrs["dataset"]
     splits = read_splits(table.attrs["folder"])
     known = sorted(splits.split_set.unique())
@@ -217,7 +217,7 @@ def _test_rows(rows: pd.DataFrame, codes: dict[str, int], unknown_camera: int) -
 
 
 def _test_images(targets: dict, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every query and gallery image of any target, with its person key."""
+    """Collect every query and gallery image of all targets once, with its person key."""
     frames = [frame for splits in targets.values() for pair in splits for frame in pair]
     if not frames:
         return pd.DataFrame(columns=["image_id", "pixel_sha256", "person_key"])

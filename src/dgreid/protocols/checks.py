@@ -1,4 +1,4 @@
-"""Rules about several data sets at once: R3 and R6-R10 of a protocol."""
+"""Check the rules about several data sets at once: R3 and R6-R10 of a protocol."""
 
 import logging
 from itertools import combinations
@@ -12,7 +12,17 @@ log = logging.getLogger(__name__)
 
 
 def check_counts(protocol: str, where: str, expect: dict[str, int], found: dict[str, int]) -> None:
-    """R3: counts are those that the protocol states."""
+    """R3: compare counts with those that the protocol states.
+
+    Args:
+        protocol: its name.
+        where: what is counted, for the message.
+        expect: count -> number that the protocol states.
+        found: count -> number in the data.
+
+    Raises:
+        UserError: a number differs, or there is no such count.
+    """
     for name, number in expect.items():
         if name not in found:
             raise unknown(f"count in expect of protocol {protocol}:", name, found)
@@ -24,8 +34,8 @@ def check_counts(protocol: str, where: str, expect: dict[str, int], found: dict[
 
 
 def check_separate(protocol: str, train: pd.DataFrame, test: pd.DataFrame) -> None:
-    """R6-R8: no person and no image is both in training and in test, in any variant or data set."""
-    for column, what in (("person_key", "person"), ("pixel_sha256", "image")):
+    """R6-R8: refuse an identity or image that is both in training and in test, in any variant or data set."""
+    for column, what in (("person_key", "identity"), ("pixel_sha256", "image")):
         shared = set(train[column]) & set(test[column].dropna())
         if shared:
             row = test[test[column].isin(shared)].sort_values("image_id").iloc[0]
@@ -36,11 +46,11 @@ def check_separate(protocol: str, train: pd.DataFrame, test: pd.DataFrame) -> No
 
 
 def overlaps(tables: dict[str, pd.DataFrame]) -> list[str]:
-    """R8: warn of real data sets that show some of the same people under unrelated numbers."""
+    """R8: warn of real data sets that share identities under unrelated numbers."""
     real = {_parser(table) for table in tables.values() if table.attrs["kind"] != "miniature"}
     pairs = combinations(sorted(real & set(parser_names())), 2)
     warnings = [
-        f"{first} and {second} show some of the same people"
+        f"{first} and {second} share some identities"
         for first, second in pairs
         if second in layout_of(first).shares_identities_with
     ]
@@ -50,12 +60,12 @@ def overlaps(tables: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def _parser(table: pd.DataFrame) -> str:
-    """The parser that read a real data set: its person keys begin with the parser's name."""
+    """Return the parser of a real data set, with whose name its person keys begin."""
     return next(iter(table.person_key.dropna()), "").split(":")[0]
 
 
 def check_matches(where: str, query: pd.DataFrame, gallery: pd.DataFrame) -> None:
-    """R9, R10: each query has a gallery image of the same identity from another camera."""
+    """R9, R10: refuse a query without a gallery image of the same identity from another camera."""
     if (query.identity < 0).any():
         raise UserError(
             f"{where}: {query.image_id[query.identity < 0].iloc[0]} is a distractor, not a query."

@@ -87,12 +87,12 @@ def load_protocol(name: str) -> ProtocolConfig:
 
 
 def _list(node: Any) -> Any:
-    """One name stands for a list of it; what is no list at all is left to the schema."""
+    """Wrap a single entry in a list; the schema checks the rest."""
     return node if isinstance(node, list | tuple) else [node]
 
 
 def _target(node: Any, where: str) -> Any:
-    """A target whose data set and split set are said as `set: viper:rand10_a2b`, in full."""
+    """Write out a target that names its data set and split set as `set: viper:rand10_a2b`."""
     if not isinstance(node, dict) or "set" not in node:
         return node
     rest = {key: value for key, value in node.items() if key != "set"}

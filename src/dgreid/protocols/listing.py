@@ -1,4 +1,4 @@
-"""Every protocol at a glance: its sources, its targets, and which of its data are on this machine."""
+"""List the protocols: their sources, their targets, and which of their data are on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,11 @@ from dgreid.errors import UserError
 from dgreid.params import names as choices
 from dgreid.paths import ARCHIVES, RAW
 from dgreid.protocols.config import ProtocolConfig, SourceConfig, TargetConfig, load_protocol
+from dgreid.protocols.tables import worst
 
 GAP, SOLID = "  ", "\N{NO-BREAK SPACE}"
 PROTOCOLS = {"protocol": 21, "ids": 6, "images": 7, "dom.": 4, "sources": 31, "targets": 21, "here": 18}
-DATASETS = {"data set": 18, "here": 9, "access": 9, "counts, or what to run": 78}
+DATASETS = {"data set": 18, "here": 11, "access": 9, "counts, or what to run": 76}
 RIGHT = ("ids", "images", "dom.")
 LEGEND = """\
 Sources: NAME is every image of its identities, NAME:SET the training part of a split set; "by camera" makes
@@ -27,7 +28,7 @@ NONE_READY = "No protocol has all its data here; `dgreid protocols` says what ea
 def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = False) -> str:
     """Format two tables for a terminal of 120 columns: the protocols, and the data sets they name.
 
-    A file of params/ that cannot be read is named below them; the others are still listed.
+    If a file of params/ cannot be read, the error stands below the tables; the others are still listed.
 
     Args:
         raw: where adopted data sets are.
@@ -58,7 +59,7 @@ def protocols_table(raw: Path = RAW, archives: Path = ARCHIVES, ready: bool = Fa
 
 
 def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARCHIVES) -> str:
-    """Say whether a protocol's data are on this machine: ready, or what is in the way."""
+    """Say whether a protocol's data are on this machine: `ready, KIND`, or what is missing or unfit."""
     datasets, odd = _load_all(_members(protocol), _load_dataset)
     states = dict.fromkeys(odd, "broken")
     records = {name: read_record(raw / name) for name in datasets}
@@ -67,7 +68,7 @@ def availability(protocol: ProtocolConfig, raw: Path = RAW, archives: Path = ARC
 
 
 def _load_all(names: Sequence[str], load) -> tuple[dict, dict[str, UserError]]:
-    """Read the named files of params/; returns those that can be read, and the errors of the others."""
+    """Read the named files of params/; return those that can be read, and the errors of the others."""
     found, errors = {}, {}
     for name in names:
         try:
@@ -94,7 +95,7 @@ def _row(protocol: ProtocolConfig, datasets: dict[str, DatasetConfig]) -> tuple[
 
 
 def _members(protocol: ProtocolConfig) -> list[str]:
-    """The data sets a protocol needs, each once, sources first."""
+    """Return the data sets that a protocol needs, each once, sources first."""
     return list(dict.fromkeys(part.dataset for part in (*protocol.sources, *protocol.targets)))
 
 
@@ -104,7 +105,7 @@ def _source(source: SourceConfig) -> str:
 
 
 def _target(target: TargetConfig, datasets: dict[str, DatasetConfig]) -> str:
-    """VIPeR 316/316 x10: query and gallery images of a split, and the number of splits."""
+    """Write a target as `VIPeR 316/316 x10`: query/gallery images of a split, and the number of splits."""
     words = [target.name]
     if {"query", "gallery"} <= target.expect.keys():
         words.append(f"{target.expect['query']:,}/{target.expect['gallery']:,}")
@@ -116,16 +117,16 @@ def _target(target: TargetConfig, datasets: dict[str, DatasetConfig]) -> str:
 
 
 def _state(config: DatasetConfig, record: dict | None, raw: Path, archives: Path) -> str:
-    """full, partial or miniature if the data are here; else to draw, or missing."""
+    """Return the kind of a data set that is here; else `to generate` or `missing`."""
     if record is not None and (raw / config.name / record["root"]).is_dir():
         return record["kind"]
     if config.access == "drawn":
-        return "miniature" if (archives / f"{config.name}.zip").is_file() else "to draw"
+        return "miniature" if (archives / f"{config.name}.zip").is_file() else "to generate"
     return "missing"
 
 
 def _here(protocol: ProtocolConfig, states: dict[str, str], records: dict[str, dict | None]) -> str:
-    """ready, or what is in the way."""
+    """Say `ready` and the data kind, or what keeps the protocol from being made."""
     here = {name: states[name] for name in _members(protocol)}
     lacks = [name for name, state in here.items() if state in ("missing", "broken")]
     partial = [name for name, state in here.items() if state == "partial"]
@@ -135,13 +136,11 @@ def _here(protocol: ProtocolConfig, states: dict[str, str], records: dict[str, d
         return f"{', '.join(partial)} partial"
     if unfit := _unfit(protocol, records):
         return unfit
-    kinds = set(here.values())
-    worst = next((kind for kind in ("to draw", "miniature", "partial") if kind in kinds), "full")
-    return {"to draw": "ready, to be drawn"}.get(worst, f"ready, {worst}")
+    return "ready to generate" if "to generate" in here.values() else f"ready, {worst(here.values())}"
 
 
 def _unfit(protocol: ProtocolConfig, records: dict[str, dict | None]) -> str:
-    """Name a data set here that has another variant than the protocol needs, or lacks its split set."""
+    """Name a data set that is here in another variant than the protocol needs, or without its split set."""
     for name, wanted in protocol.variants.items():
         found = (records.get(name) or {}).get("variants", [wanted])
         if found != [wanted]:
@@ -156,13 +155,13 @@ def _unfit(protocol: ProtocolConfig, records: dict[str, dict | None]) -> str:
 
 
 def _advice(config: DatasetConfig, state: str, record: dict | None) -> str:
-    if state == "to draw":
+    if state == "to generate":
         return f"dgreid synthesize dataset={config.name}"
     if state == "missing":
         terms = " --acknowledge" if config.access in ("withdrawn", "request") else ""
         return f"dgreid adopt {config.name} --from PATH{terms}"
     if record is None:  # generated, and adopted when it is first needed
-        return "drawn"
+        return "generated"
     counts = record.get("counts", {})
     counted = (
         ", ".join(f"{counts[key]:,} {key}" for key in ("images", "ids") if key in counts) or "counts unknown"

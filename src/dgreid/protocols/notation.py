@@ -40,7 +40,7 @@ SPLIT_SETS = {
 
 
 def source(text: str, where: str) -> dict[str, str]:
-    """The fields of a source from its notation.
+    """Parse the notation of a source into its fields.
 
     Args:
         text: such as msmt17:official.
@@ -61,7 +61,7 @@ def source(text: str, where: str) -> dict[str, str]:
 
 
 def target(text: str, where: str) -> dict[str, str]:
-    """The data set and the split set of a target from its notation, such as viper:rand10_a2b; see `source`.
+    """Parse the notation of a target, such as viper:rand10_a2b, into data set and split set; see `source`.
 
     Raises:
         UserError: not of the form, or no such data set or split set.
@@ -81,7 +81,7 @@ def _dataset(name: str, where: str) -> str:
 
 
 def _split_set(dataset: str, name: str, where: str) -> str:
-    """A split set's full name, such as prid/rand10 for rand10 of prid2011."""
+    """Return a split set's full name, such as prid/rand10 for rand10 of prid2011."""
     parser = params.read("dataset", dataset).get("parser")
     if parser not in SPLIT_SETS:
         return f"{dataset}/{name}"

@@ -1,4 +1,4 @@
-"""A protocol as two tables: training rows, and queries and galleries. So a new target costs no training."""
+"""Store a protocol as two tables, training rows and test rows, so that a new target needs no new training."""
 
 import json
 from collections.abc import Iterable
@@ -38,12 +38,12 @@ class Protocol:
     """Training rows and, per target and split, query and gallery rows.
 
     Every frame has the columns dataset, image_id, path, row, identity, camera, pixel_sha256; `train`
-    also has domain, an index into `domains`. A distractor has identity -1. If the camera of a test image is
-    unknown, queries have camera 0 and gallery images 1, so that no match is left out.
+    also has domain, an index into `domains`. A distractor has identity -1. If the cameras of a test set are
+    unknown, its queries get camera 0 and its gallery images camera 1, so that every match counts.
     """
 
     name: str
-    kind: str  # miniature | partial | full
+    kind: str  # miniature | partial | unverified | full
     train: pd.DataFrame
     targets: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
     domains: list[str]
@@ -113,7 +113,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict]:
 
 
 def _training_metadata(protocol: Protocol) -> dict:
-    """Metadata that concern training alone: targets must leave no trace in them."""
+    """Return the metadata of the training rows, which must not depend on the targets."""
     everything = protocol.metadata
     sources = sorted(protocol.train["dataset"].unique())
     kinds = {name: everything["kinds"][name] for name in sources}
@@ -130,5 +130,5 @@ def _training_metadata(protocol: Protocol) -> dict:
 
 
 def worst(kinds: Iterable[str]) -> str:
-    """The data kind of several data sets together: one miniature or partial part decides."""
-    return next((kind for kind in ("miniature", "partial") if kind in set(kinds)), "full")
+    """Return the data kind of several data sets together: that of the part that is worth least."""
+    return next((kind for kind in ("miniature", "partial", "unverified") if kind in set(kinds)), "full")

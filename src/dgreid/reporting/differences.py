@@ -1,4 +1,4 @@
-"""Every method of a selection against its baseline: the differences with their intervals, and their table.
+"""Compare every method of a selection with its baseline: differences, their intervals, their table.
 
 There are three intervals because three things vary: the training (seeds: Student's t over paired seeds), the
 query images (bootstrap over them), and how the data set is split (bootstrap over splits). Conclusions rest on
@@ -19,8 +19,9 @@ from dgreid.evaluation.statistics import (
     resample,
     spread_factors,
 )
-from dgreid.runs import systems as runs
-from dgreid.runs.systems import SETTINGS, plural
+from dgreid.paths import QUERIES
+from dgreid.runs import recorded
+from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line, signed
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP"}
@@ -66,12 +67,12 @@ class Gap(NamedTuple):
     splits_high: float
 
     def over(self, what: str) -> Bounds:
-        """The 95 % interval over `seeds`, `queries` or `splits`."""
+        """Return the 95 % interval over `seeds`, `queries` or `splits`."""
         return Bounds(getattr(self, f"{what}_low"), getattr(self, f"{what}_high"))
 
     @property
     def way(self) -> str:
-        """`up` or `down` if the interval over seeds excludes zero, else empty."""
+        """Return `up` or `down` if the interval over seeds excludes zero, else ""."""
         return "up" if self.seeds_low > 0 else "down" if self.seeds_high < 0 else ""
 
     @property
@@ -96,7 +97,7 @@ class Gap(NamedTuple):
 def differences(
     matrix: Mapping, metrics: Mapping[str, Mapping], queries: Mapping[str, pd.DataFrame]
 ) -> list[Gap]:
-    """Every method minus its baseline, by target and measure.
+    """Compute every method minus its baseline, by target and measure.
 
     Args:
         matrix: the selection; a run's `baseline` names the method it is compared with.
@@ -110,8 +111,8 @@ def differences(
     gaps: list[Gap] = []
     for protocol in matrix["protocols"]:
         chosen = {name: run for name, run in matrix["runs"].items() if run["protocol"] == protocol}
-        groups = runs.systems(metrics[name] for name in chosen)
-        titles = runs.titles(groups)
+        groups = recorded.grouped(metrics[name] for name in chosen)
+        titles = recorded.titles(groups)
         for group in groups.values():
             name = chosen[group[0]["run"]].get("baseline") or BASELINE
             partner = _partner(group[0], name, groups)
@@ -121,13 +122,13 @@ def differences(
 
 
 def frame(gaps: Iterable[Gap]) -> pd.DataFrame:
-    """One line per gap, its sentence last."""
+    """Make one line per gap, with its sentence in the last column."""
     gaps = list(gaps)
     return pd.DataFrame(gaps, columns=Gap._fields).assign(sentence=[gap.sentence for gap in gaps])
 
 
 def by_target(gaps: Iterable[Gap]) -> list[list[Gap]]:
-    """The gaps of one method on one target together, measure by measure, in the order they come."""
+    """Group the gaps of one method on one target, measure by measure, in the order in which they come."""
     groups: dict[tuple, list[Gap]] = {}
     for gap in gaps:
         groups.setdefault((*comparison(gap), gap.target), []).append(gap)
@@ -135,13 +136,13 @@ def by_target(gaps: Iterable[Gap]) -> list[list[Gap]]:
 
 
 def comparison(gap: Gap) -> tuple[str, ...]:
-    """What the gaps of one method under the same settings have in common."""
+    """Return what is equal for all gaps of one method under the same settings."""
     return gap.protocol, gap.backbone, gap.recipe, gap.image, gap.title, gap.baseline_title
 
 
 def _partner(run: Mapping, baseline: str, groups: Mapping[tuple, list]) -> list[Mapping] | None:
-    """The baseline's runs with the same settings; `method.*` overrides do not apply to the baseline."""
-    shared = tuple(word for word in runs.changes(run) if not word.startswith("method."))
+    """Return the baseline's runs with the same settings; `method.*` overrides do not apply to it."""
+    shared = tuple(word for word in recorded.changes(run) if not word.startswith("method."))
     return groups.get((baseline, *(run[key] for key in SETTINGS), shared))
 
 
@@ -154,7 +155,7 @@ def _compare(
         return
     first, second = pairs[0]
     fixed = {key: first[key] for key in ("data", "protocol", *SETTINGS, "method")}
-    title, other = (titles[runs.system(run)] for run in (first, second))
+    title, other = (titles[recorded.group_key(run)] for run in (first, second))
     fixed |= {"title": title, "baseline": second["method"], "baseline_title": other}
     over_queries = {
         target: _over_queries(pairs, queries, target, number)
@@ -177,14 +178,14 @@ def _compare(
 
 
 def _mean(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """The distribution of the mean over targets, each resampled by itself; none if a target has none."""
+    """Return the distribution of the mean over targets, each resampled by itself; None if one lacks it."""
     return None if any(part is None for part in parts) else np.mean(parts, axis=0)
 
 
 def _over_queries(
     pairs: Sequence[tuple], queries: Mapping[str, Mapping[str, pd.DataFrame]], target: str, seed: int
 ) -> dict[str, tuple[np.ndarray | None, int]]:
-    """Per measure the bootstrap distribution over query images, and how many there are."""
+    """Return, by measure, the bootstrap distribution over query images, and the number of these images."""
     sides = [[queries.get(run["run"], {}).get(target) for run in pair] for pair in pairs]
     if any(side is None for pair in sides for side in pair):
         return dict.fromkeys(MEASURES, (None, 0))
@@ -193,7 +194,7 @@ def _over_queries(
         for run, mine in zip(pair, both, strict=True):
             if not mine.equals(keys[0][0]):
                 raise UserError(
-                    f"data/queries: {run['run']} and {pairs[0][0]['run']} were evaluated on {target} with"
+                    f"{QUERIES}: {run['run']} and {pairs[0][0]['run']} were evaluated on {target} with"
                     " different queries; evaluate both again."
                 )
     split, image = keys[0][0]["split"].to_numpy(), pd.factorize(keys[0][0]["query"])[0]
@@ -210,7 +211,7 @@ def _over_queries(
 def _over_splits(
     pairs: Sequence[tuple], target: str, measure: str, seed: int
 ) -> tuple[np.ndarray | None, int]:
-    """Bootstrap distribution over splits, and how many there are; no distribution for a single split."""
+    """Return the bootstrap distribution over splits, None for a single one, and the number of splits."""
     splits = [[run["targets"][target]["splits"] for run in pair] for pair in pairs]
     gaps = [mine[measure] - theirs[measure] for pair in splits for mine, theirs in zip(*pair, strict=True)]
     numbers = [number for mine, _ in splits for number in range(len(mine))]
@@ -219,7 +220,7 @@ def _over_splits(
 
 
 def _gap(fixed: Mapping, target: str, measure: str, scores: Sequence, resampled: Mapping) -> Gap:
-    """One gap; `scores` are the method's and the baseline's, seed by seed."""
+    """Make one gap; `scores` are those of the method and of the baseline, seed by seed."""
     over_seeds = paired_difference(*scores)
     found = {"method_mean": float(np.mean(scores[0])), "baseline_mean": float(np.mean(scores[1]))}
     found |= {"difference": over_seeds.mean, "seeds": over_seeds.pairs}
@@ -231,7 +232,7 @@ def _gap(fixed: Mapping, target: str, measure: str, scores: Sequence, resampled:
 
 
 def caution(seeds: int) -> str:
-    """How little so few seeds say."""
+    """Say how little so few seeds tell about the spread between trainings."""
     if seeds == 1:
         return "One seed has no interval over trainings: the differences may be chance."
     low, high = spread_factors(seeds)
@@ -242,7 +243,7 @@ def caution(seeds: int) -> str:
 
 
 def sheets(title: str, gaps: Sequence[Gap]) -> list[Sheet]:
-    """One sheet per protocol: a row per method and target, and below it a sentence for every average."""
+    """Make a sheet per protocol: a row per method and target, and below it a sentence for every average."""
     result = []
     for protocol, data in dict.fromkeys((gap.protocol, gap.data) for gap in gaps):
         mine = [gap for gap in gaps if (gap.protocol, gap.data) == (protocol, data)]
@@ -261,7 +262,7 @@ def _columns() -> tuple[Column, ...]:
 
 
 def _texts(same: Sequence[Gap]) -> list[str]:
-    """The cells of a row: the gaps of one method on one target, a measure each."""
+    """Write the cells of a row from the gaps of one method on one target, one per measure."""
     first = same[0]
     texts = [first.title, first.baseline_title, first.backbone, first.target, str(first.seeds)]
     for gap in same:
@@ -273,6 +274,6 @@ def _texts(same: Sequence[Gap]) -> list[str]:
 
 
 def interval(bounds: Bounds) -> str:
-    """`[+0.4, +3.7]`, or nothing."""
+    """Write an interval as `[+0.4, +3.7]`; "" if it is not known."""
     low, high = bounds
     return "" if low != low else f"[{signed(low)}, {signed(high)}]"

@@ -1,6 +1,7 @@
-"""reports/photographs: the hardest queries with their images, for this machine alone; git ignores the folder.
+"""Show the hardest queries with their images: reports/photographs, a page for your eyes only.
 
-No page of the report links here and no stage writes it, so that no published page shows a person.
+Git ignores the folder, no page of the report links to it and no stage writes it, so that no published page
+shows a person.
 """
 
 import logging
@@ -15,8 +16,7 @@ from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import PHOTOGRAPHS
 from dgreid.reporting.site.environment import environment
-from dgreid.runs import evidence
-from dgreid.runs import systems as runs
+from dgreid.runs import evidence, recorded
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
     shown = [
         {
             "run": name,
-            "title": f"{runs.title(metrics[name])}, seed {metrics[name]['seed']}",
+            "title": f"{recorded.title(metrics[name])}, seed {metrics[name]['seed']}",
             "data": metrics[name]["data"],
             "targets": {target: _known(frame) for target, frame in targets.items()},
         }
@@ -60,12 +60,12 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
 
 
 def _known(frame: pd.DataFrame) -> list[dict]:
-    """The rows whose image is known, with its file name on the page."""
+    """Return the rows whose image is known, with its file name on the page."""
     rows = frame[frame["path"].notna()].to_dict("records")
     return [{**row, "file": f"{row['dataset']}-{int(row['row'])}.png"} for row in rows]
 
 
 def _images(shown: list[dict]) -> dict[str, tuple[str, str]]:
-    """File name -> data set and path, each image once."""
+    """Return data set and path of each image, by file name."""
     every = (row for run in shown for rows in run["targets"].values() for row in rows)
     return {row["file"]: (row["dataset"], row["path"]) for row in every}

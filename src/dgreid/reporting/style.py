@@ -1,4 +1,4 @@
-"""What all figures share: labels, colours, sizes, and files that are the same bit for bit every time."""
+"""What all figures share: labels, colours, sizes, and how they are saved, with the same bytes every time."""
 
 import logging
 import textwrap
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from dgreid.files import whole
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 
 # Okabe and Ito: colour-blind readers can tell them apart; in grey, line styles and markers do
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -49,11 +49,11 @@ LOOK = {
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it would log every font it embeds
 
 
-class System(NamedTuple):
-    """A method under the same settings: runs that differ only in their seed, seeds rising."""
+class Group(NamedTuple):
+    """Runs of one method that differ only in their seed."""
 
-    label: str  # what distinguishes it from the others in the figure
-    runs: list[Mapping]
+    label: str  # the method's title, and the settings in which the groups of the figure differ
+    runs: list[Mapping]  # their metrics, seeds rising
 
     @property
     def first(self) -> Mapping:
@@ -61,41 +61,47 @@ class System(NamedTuple):
         return self.runs[0]
 
 
-def systems(metrics: Iterable[Mapping]) -> list[System]:
-    """The runs grouped by method and settings, protocol by protocol, labelled by the settings that differ."""
-    groups: dict[tuple, list[list[Mapping]]] = {}
+System = Group  # the former name, which figures outside this project may still use
+
+
+def grouped(metrics: Iterable[Mapping]) -> list[Group]:
+    """Group runs that differ only in their seed; a label names the settings in which groups differ."""
+    by_protocol: dict[tuple, list[Mapping]] = {}
     for run in metrics:
-        groups.setdefault((run["data"], run["protocol"]), []).append(run)
-    found = [group for part in groups.values() for group in runs.systems(part).values()]
+        by_protocol.setdefault((run["data"], run["protocol"]), []).append(run)
+    found = [group for part in by_protocol.values() for group in recorded.grouped(part).values()]
     varied = [
         key
         for key in ("backbone", "protocol", "recipe", "image", "data")
         if len({group[0][key] for group in found}) > 1
     ]
     return [
-        System(", ".join([runs.title(group[0]), *(group[0][key] for key in varied)]), group)
+        Group(", ".join([recorded.title(group[0]), *(group[0][key] for key in varied)]), group)
         for group in found
     ]
 
 
 def histories_of(
-    systems: Iterable[System], histories: Mapping[str, pd.DataFrame]
+    groups: Iterable[Group], histories: Mapping[str, pd.DataFrame]
 ) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """System, run and seed of every run whose history is here, and the history."""
-    for system in systems:
-        for run in system.runs:
+    """Yield method (the group's label), run and seed of every run that has a history, and the history."""
+    for group in groups:
+        for run in group.runs:
             history = histories.get(run["run"])
             if history is not None and len(history):
-                yield {"system": system.label, "run": run["run"], "seed": run["seed"]}, history
+                yield {"method": group.label, "run": run["run"], "seed": run["seed"]}, history
 
 
 def panels(
     count: int, across: int = 2, height: float = 1.9, extra: float = 0.8, **options
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of page width with `count` panels, row by row, each `height` inches high.
+    """Make a figure of page width with `count` panels, row by row, each `height` inches high.
 
     Args:
-        extra: inches for title, legend and whatever else all panels share.
+        count: number of panels.
+        across: panels in a row, at most.
+        height: of a panel, inches.
+        extra: inches for the title, the legend and whatever else the panels share.
         options: of `Figure.subplots`.
     """
     across = min(across, count)
@@ -150,12 +156,12 @@ def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: s
 
 
 def marker(number: int, points: int) -> dict[str, Any]:
-    """A line's marker; none if many points would hide one another."""
+    """Choose a line's marker; none if its points are so many that markers would hide one another."""
     return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < FEW else {}
 
 
 def spread(values: pd.Series) -> float:
-    """Standard deviation over seeds; zero for one seed."""
+    """Compute the standard deviation over seeds; zero for one seed."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
@@ -175,7 +181,7 @@ def logarithmic(panel: Axes) -> None:
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Use matplotlib's own defaults and ours, whatever the user's settings are."""
+    """Draw with matplotlib's defaults and LOOK, whatever the user's own matplotlib settings are."""
     with matplotlib_style.context(["default", LOOK]):
         yield
 

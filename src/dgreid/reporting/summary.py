@@ -1,13 +1,13 @@
-"""reports/summary: a few numbers per run and file, for `dvc metrics show` and `dvc metrics diff`."""
+"""Choose the few numbers of a run in reports/summary/SELECTION, for `dvc metrics show` and `diff`."""
 
 from collections.abc import Mapping
 
 
 def summary(run: Mapping) -> dict[str, dict[str, float]]:
-    """The average Rank-1 and mAP of a run and every target's Rank-1, percent to two places.
+    """Return a run's average Rank-1 and mAP and every target's Rank-1, percent to two places.
 
-    DVC shows a line per file and a column per number, such as `average.rank1`; one file for all runs would be
-    one line.
+    They are written to a file per run, because DVC shows a line per file and a column per number, such as
+    `average.rank1`.
     """
     average = {measure: round(run["average"][measure], 2) for measure in ("rank1", "mAP")}
     targets = {target: {"rank1": round(node["rank1"], 2)} for target, node in run["targets"].items()}

@@ -1,7 +1,7 @@
-"""Scores of a selection in the layout of Table 1 of the MetaBIN paper: as data, and as sheets to render.
+"""Lay out the scores of a selection as Table 1 of the MetaBIN paper does: as data, and as sheets to render.
 
-A `Block` holds the scores of one protocol; `frame` has every number of it, one per line. Numbers of different
-data kinds (miniature, partial, full) never share a block; the published numbers have a table of their own.
+A `Block` holds the scores of one protocol. Numbers of different data kinds (miniature, partial, unverified,
+full) never share a block, and published numbers have sheets of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ import pandas as pd
 from dgreid.errors import UserError
 from dgreid.evaluation.statistics import Spread, over_seeds
 from dgreid.papers import reference
+from dgreid.paths import METRICS
 from dgreid.reporting.differences import AVERAGE, Gap, by_target
-from dgreid.runs import systems as runs
-from dgreid.runs.systems import SETTINGS, plural
+from dgreid.runs import recorded
+from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
@@ -22,7 +23,7 @@ AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 has no more of the average
 EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
 PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
 FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]
-FRAME += runs.ORIGIN
+FRAME += recorded.ORIGIN
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Block:
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
-        """(target, measure, heading) of every number column, the average first."""
+        """Return (target, measure, heading) of every column of numbers, the average first."""
         average = [(AVERAGE, measure, name) for measure, name in AVERAGES.items()]
         return average + [(t, m, name) for t in self.targets for m, name in COLUMNS.items()]
 
@@ -63,7 +64,7 @@ class Block:
 
     @property
     def note(self) -> str:
-        """What may be concluded from the published rows."""
+        """Say whether the published rows can be compared with the scores."""
         if self.comparable:
             return (
                 "Published for the same data; the random splits of VIPeR, PRID and i-LIDS are "
@@ -78,7 +79,7 @@ class Block:
 
 
 def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap]) -> list[Block]:
-    """One block per protocol of the matrix.
+    """Make one block per protocol of the selection.
 
     Args:
         matrix: the selection.
@@ -96,12 +97,12 @@ def blocks(matrix: Mapping, metrics: Mapping[str, Mapping], gaps: Sequence[Gap])
         kinds = sorted({run["data"] for run in mine})
         if len(kinds) > 1:
             raise UserError(
-                f"reports/metrics: runs of protocol {protocol} were evaluated on {' and '.join(kinds)} data;"
+                f"{METRICS}: runs of protocol {protocol} were evaluated on {' and '.join(kinds)} data;"
                 " evaluate them again."
             )
         targets = tuple(mine[0]["targets"])
-        groups = runs.systems(mine)
-        titles = runs.titles(groups)
+        groups = recorded.grouped(mine)
+        titles = recorded.titles(groups)
         rows = tuple(_row(titles[key], group, targets) for key, group in groups.items())
         compared = tuple(gap for gap in gaps if gap.protocol == protocol)
         result.append(Block(protocol, kinds[0], targets, rows, compared, tuple(published())))
@@ -120,11 +121,11 @@ def _row(title: str, group: Sequence[Mapping], targets: Sequence[str]) -> Row:
     seeds = tuple(run["seed"] for run in group)
     settings = {key: first[key] for key in SETTINGS}
     about = title, first["backbone"], first["provenance"]
-    return Row(*about, seeds, scores, settings, cost, runs.origin(group))
+    return Row(*about, seeds, scores, settings, cost, recorded.origin(group))
 
 
 def published() -> list[Row]:
-    """The rows of Table 1 of the MetaBIN paper."""
+    """Return the rows of Table 1 of the MetaBIN paper."""
     cells = reference.results()
     cells = cells[(cells["document"] == "metabin") & (cells["table"] == "T1")]
     rows = []
@@ -145,7 +146,7 @@ PUBLISHED_COLUMNS = [(AVERAGE, measure, name) for measure, name in AVERAGES.item
 
 
 def number(spread: Spread | None, sign: str = " ± ") -> str:
-    """A score for reading: one decimal, with the deviation over seeds if there are several."""
+    """Write a score with one decimal, and the deviation over seeds if there are several; `-` if unknown."""
     if spread is None:
         return "-"
     text = f"{spread.mean:.1f}"
@@ -153,7 +154,10 @@ def number(spread: Spread | None, sign: str = " ± ") -> str:
 
 
 def gap_text(gaps: Sequence[Gap]) -> str:
-    """`R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`, of one method on one target; no interval for one seed."""
+    """Write the gaps of one method on one target as `R-1 +1.2 [+0.3, +2.1], mAP ... (3 seeds)`.
+
+    One seed has no interval.
+    """
     parts = []
     for gap in gaps:
         interval = f" [{gap.seeds_low:+.1f}, {gap.seeds_high:+.1f}]" if gap.seeds > 1 else ""
@@ -172,12 +176,12 @@ SCORES = (
 
 
 def heading(title: str, block: Block) -> str:
-    """Title, protocol and the data kind."""
+    """Write the heading of a block: title, data kind and protocol."""
     return f"{title}: {block.data} data, protocol {block.protocol}"
 
 
 def sheets(title: str, content: Sequence[Block]) -> list[Sheet]:
-    """Per block a sheet of scores, with differences to the baseline as notes, and one of published rows."""
+    """Make two sheets per block: scores, with differences to the baseline below, and published rows."""
     result = []
     for block in content:
         fronts = ("Method", "Backbone", "Provenance")
@@ -212,7 +216,7 @@ def _with(sheet: Sheet, introduction: str, notes: Sequence[str]) -> Sheet:
 
 
 def frame(content: Sequence[Block]) -> pd.DataFrame:
-    """Every number, one per line, with its data kind; published rows have the data kind `printed`."""
+    """Make one line per number, with its data kind; that of published numbers is `printed`."""
     lines = []
     for block in content:
         for row in block.rows:
@@ -225,7 +229,7 @@ def frame(content: Sequence[Block]) -> pd.DataFrame:
 
 
 def _numbers_of(fixed: list, row: Row) -> list[list]:
-    origin = [row.origin.get(key, "") for key in runs.ORIGIN]
+    origin = [row.origin.get(key, "") for key in recorded.ORIGIN]
     return [
         [*fixed, target, measure, round(spread.mean, 4), round(spread.deviation, 4), *origin]
         for (target, measure), spread in row.scores.items()

@@ -1,6 +1,6 @@
-"""t-SNE of a run's embeddings, target by target (MetaBIN, figure 3) or all in one map (M3L, figure 5).
+"""Map a run's embeddings with t-SNE, target by target (MetaBIN, figure 3) or in one map (M3L, figure 5).
 
-Not part of the report, because it embeds the targets again: `tsne` draws it on request.
+The maps are not part of the report, because they need the images: `dgreid tsne` draws them.
 """
 
 import logging
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from dgreid.device import prepare
 from dgreid.errors import UserError, unknown
-from dgreid.evaluation.runner import embed, pick
+from dgreid.evaluation.runner import embed_images, pick
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import Pack
 from dgreid.methods.base import Method
@@ -36,6 +36,8 @@ def tsne(
     run: str, targets: Sequence[str] = (), together: bool = False, seed: int = 0, perplexity: float = 30.0
 ) -> Path:
     """Embed the first split of a run's targets and draw it as a map in the plane.
+
+    A method that adapts to a target's cameras adapts to all images of the target, as `dgreid evaluate` does.
 
     Args:
         run: a folder name in data/runs.
@@ -63,7 +65,7 @@ def tsne(
             raise unknown("target", name, protocol.targets)
     image = ImageConfig.model_validate(facts["config"]["image"])
     images = pd.concat(_listed(protocol, targets or list(protocol.targets), seed), ignore_index=True)
-    vectors = _embeddings(method.to(device), images, image, device)
+    vectors = _embeddings(method.to(device), images, protocol, image, device)
     maps = (
         [np.arange(len(images))] if together else list(images.groupby("target", sort=False).indices.values())
     )
@@ -73,15 +75,17 @@ def tsne(
     stem = TSNE / "-".join([run, *targets, *(["together"] if together else [])])
     with style.applied():
         picture = _figure_together(frame) if together else _figure(frame)
-        style.title(picture, f"t-SNE of {run} ({protocol.kind} data)")
+        mark = ", sees target" if method.adapt else ""
+        style.title(picture, f"t-SNE of {run} ({protocol.kind} data{mark})")
         style.save(picture, frame, stem)
     return stem
 
 
 def _listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[pd.DataFrame]:
-    """Per target one row per image of its first split: target, part, dataset, row, identity, camera, shown.
+    """Choose the images of each target's map, from its first split; yield a frame per target.
 
-    `shown` numbers the identities in colour from 0; it is -1 for all others.
+    Its columns are target, part, dataset, row, identity, camera, and shown: the number of an identity in
+    colour, from 0, or -1 for all others.
     """
     rng = np.random.default_rng(seed)
     for target in targets:
@@ -104,15 +108,21 @@ def _listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[p
         yield frame[["target", "part", "dataset", "row", "identity", "camera", "shown"]]
 
 
-def _embeddings(method: Method, images: pd.DataFrame, image: ImageConfig, device: torch.device) -> np.ndarray:
-    """Embeddings of unit length, (N, C): their distances order images as their cosine does."""
-    rows = {name: np.unique(part["row"]) for name, part in images.groupby("dataset", observed=True)}
-    found = {name: embed(method, Pack.open(name, image), some, device) for name, some in rows.items()}
-    return F.normalize(pick(images, rows, found)).cpu().numpy()
+def _embeddings(
+    method: Method, images: pd.DataFrame, protocol: Protocol, image: ImageConfig, device: torch.device
+) -> np.ndarray:
+    """Embed the images shown, (N, C), at unit length: distances then order images as cosines do."""
+    parts = []
+    for target, shown in images.groupby("target", sort=False):
+        every = pd.concat([frame for pair in protocol.targets[target] for frame in pair])
+        asked = every if method.adapt else shown  # what a method adapts to is the whole target
+        embedded = embed_images(method, asked, lambda name: Pack.open(name, image), device)
+        parts.append(F.normalize(pick(shown, *embedded)))
+    return torch.cat(parts).cpu().numpy()
 
 
 def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
-    """(N, C) -> (N, 2) by t-SNE from principal components; the same on every run of one machine."""
+    """Map (N, C) to (N, 2) with t-SNE, starting from principal components; repeatable on one machine."""
     from sklearn.manifold import TSNE  # late: importing it takes a second
     from threadpoolctl import threadpool_limits
 
@@ -123,7 +133,7 @@ def plane(vectors: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
 
 
 def _figure(frame: pd.DataFrame) -> Figure:
-    """One map per target: queries and gallery, some identities in colour with their images joined."""
+    """Draw one map per target: queries and gallery, some identities in colour with their images joined."""
     groups = list(frame.groupby("target", sort=False))
     drawn, panels = style.panels(len(groups), height=2.9)
     for panel, (target, part) in zip(panels, groups, strict=True):
@@ -141,7 +151,7 @@ def _figure(frame: pd.DataFrame) -> Figure:
 
 
 def _figure_together(frame: pd.DataFrame) -> Figure:
-    """One map of all targets, a colour and a marker for each."""
+    """Draw one map of all targets, a colour and a marker for each."""
     drawn, (panel,) = style.panels(1, height=4.2)
     looks = {}
     for number, (target, part) in enumerate(frame.groupby("target", sort=False)):

@@ -1,4 +1,4 @@
-"""What is kept of a run besides its metrics: configuration, training history, what each query scored."""
+"""Read what is kept of a run besides its metrics: configuration, history, what each query scored."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ HARDEST = 10  # queries shown per target
 
 @dataclass(frozen=True)
 class Evidence:
-    """Empty if nothing is kept, as for metrics that came with git.
+    """What is kept of a run; empty if nothing is, as for metrics that came with git.
 
     Attributes:
         facts: of run.yaml.
@@ -34,7 +34,7 @@ class Evidence:
 
 
 def read(metrics: Mapping) -> Evidence:
-    """What is kept of a run; files from another training of the same name are ignored."""
+    """Read what is kept of a run; files from another training of the same name are ignored."""
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
     try:
@@ -56,7 +56,7 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of run.yaml in a run's folder; its `config` is a mapping.
+    """Read run.yaml in a run's folder; its `config` is a mapping.
 
     Raises:
         ValueError: the file is damaged.
@@ -71,7 +71,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
-    """What each query scored, as `evaluation.queries.read_queries` gives it, by run.
+    """Read what each query scored, by run, as `evaluation.queries.read_queries` returns it.
 
     Args:
         metrics: run -> its metrics; runs whose queries are not kept, or belong to another evaluation, are
@@ -98,7 +98,7 @@ def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
 
 
 def _known(protocol: str) -> pd.DataFrame:
-    """Identity, camera and path of every query image of a protocol; empty if the protocol is not here."""
+    """Read identity, camera and path of every query image of a protocol; empty if it is not here."""
     columns = ["query", "identity", "camera", "dataset", "path", "row"]
     path = PROTOCOLS / protocol / TARGETS
     if not path.is_file():
@@ -109,7 +109,7 @@ def _known(protocol: str) -> pd.DataFrame:
 
 
 def hardest(queries: pd.DataFrame, known: pd.DataFrame, count: int = HARDEST) -> dict[str, pd.DataFrame]:
-    """Per target the queries with the lowest average precision.
+    """Find the queries with the lowest average precision, by target.
 
     Args:
         queries: as in data/queries; one image may be a query in several splits.

@@ -1,4 +1,4 @@
-"""Reads reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
+"""Read reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
 
 import json
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class _Run(_Known):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The metrics of one run.
+    """Read the metrics of one run.
 
     Raises:
         UserError: the file is damaged.
@@ -92,7 +92,7 @@ def described(method: str) -> dict[str, str]:
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
-    """The metrics of a run of a selection.
+    """Read the metrics of a run of a selection.
 
     Args:
         run: its name.
@@ -109,7 +109,7 @@ def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
 
 
 def every() -> list[dict[str, Any]]:
-    """The metrics of all runs, by file name.
+    """Read the metrics of all runs, in the order of their file names.
 
     Raises:
         UserError: a file is damaged.

@@ -1,1 +1,1 @@
-"""What is to run: selections, the graph of stages, plans and their cost."""
+"""Choose what runs: selections, the graph of stages, plans and their cost, descriptions of settings."""

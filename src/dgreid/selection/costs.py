@@ -1,4 +1,4 @@
-"""Training speed: from what runs recorded, or from a short measurement.
+"""Find the speed of training, from what runs recorded or from a short measurement.
 
 A speed, in training images per second, holds for one method, backbone, image size, device and number of
 threads. Runs record a CPU only as "cpu", so numbers in reports/metrics may come from another machine;
@@ -48,7 +48,7 @@ class Speed(NamedTuple):
 
 
 def machine() -> tuple[str, str]:
-    """The device a run would train on, as cost.json names it, and the name of the GPU or processor."""
+    """Return the device a run would train on, as cost.json names it, and the GPU's or processor's name."""
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name(0)
         return name, name
@@ -61,7 +61,7 @@ def machine() -> tuple[str, str]:
 
 
 def speed(run: RunConfig) -> Speed | None:
-    """The known speed of a run on this device: the latest measurement, else the median of runs or reports."""
+    """Return a run's known speed on this device: the last measurement, else a median of runs or reports."""
     device, processor = machine()
     asked = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
     here = asked | {"device": device, "threads": threads()}
@@ -106,7 +106,7 @@ def measure(run: RunConfig, domains: int) -> Speed:
 
 
 def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:
-    """Training rows of few identities, enough for every sampler: two cameras, each with a batch's images.
+    """Make training rows of few identities that every sampler can use, each identity seen by two cameras.
 
     Args:
         least: identities that a batch may take of a domain, whatever the recipe says.
@@ -120,7 +120,7 @@ def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:
 
 
 def _on_a_crowd(run: RunConfig, domains: int) -> tuple[pd.DataFrame, Method]:
-    """Training rows of few identities and the run's method on them."""
+    """Make training rows of few identities, and build the run's method for them."""
     rows = crowd(run, domains)
     method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
     most = max((sampler.identities or 0 for sampler in method.samplers.values()), default=0)
@@ -131,7 +131,7 @@ def _on_a_crowd(run: RunConfig, domains: int) -> tuple[pd.DataFrame, Method]:
 
 
 def _with_recipe(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """The run with another recipe, without pretrained weights, in one practically endless epoch."""
+    """Return the run with a changed recipe, without pretrained weights, in one practically endless epoch."""
     recipe = run.recipe.model_copy(update={"weights": "none", "iterations_per_epoch": 10**6, **changes})
     return run.model_copy(update={"recipe": recipe})
 
@@ -142,7 +142,7 @@ def _images_of_an_iteration(run: RunConfig, domains: int) -> int:
 
 
 def batch_sizes(rows: pd.DataFrame, run: RunConfig, method) -> dict[str, int]:
-    """Images that a network is shown of a batch, by sampler: those of every view."""
+    """Count the images of a batch that the network processes, by sampler; each view counts."""
     return {
         name: len(stream.batch(0)) * len(method.samplers[name].views)
         for name, stream in streams(rows, run, method).items()
@@ -150,7 +150,7 @@ def batch_sizes(rows: pd.DataFrame, run: RunConfig, method) -> dict[str, int]:
 
 
 def _time(run: RunConfig, domains: int) -> dict[str, Any]:
-    """Images per second from iteration 1 on; in some methods iteration 0 does more work."""
+    """Measure images per second from iteration 1 on; in some methods iteration 0 does more work."""
     device = _device()
     rows, method = _on_a_crowd(run, domains)
     method = method.to(device)

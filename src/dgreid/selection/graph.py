@@ -16,9 +16,8 @@ from typing import Any
 import yaml
 
 from dgreid.errors import UserError
+from dgreid.paths import RAW, SEEN, SHOWN
 
-SHOWN = Path("workflow/report/shown.yaml")  # outputs for `snakemake --report`
-SEEN = Path("logs/code.seen")  # hash of the sources when data/code was last updated
 _VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -175,7 +174,7 @@ def _look_of(paths: list[str]) -> str:
 
 
 def _remedy(path: str) -> str:
-    parts = Path(path).parts
-    if parts[:2] == ("data", "raw"):
-        return f"bring the data with `dgreid adopt {parts[2]} --from PATH`."
+    if Path(path).is_relative_to(RAW):
+        dataset = Path(path).relative_to(RAW).parts[0]
+        return f"bring the data with `dgreid adopt {dataset} --from PATH`."
     return "restore the file, or run `dgreid select NAME` to write a fresh matrix."

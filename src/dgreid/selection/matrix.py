@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from dgreid import params, schema
+from dgreid.datasets.adopt.record import RECORD
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
@@ -26,14 +27,18 @@ AXES = ("methods", "backbones", "protocols", "seeds")
 class Block(schema.Strict):
     """A block of a selection: every combination of these names is one run."""
 
-    methods: tuple[str, ...]
-    backbones: tuple[str, ...]
-    protocols: tuple[str, ...]
-    seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    recipe: str | None = None  # null: the protocol's recipe
-    image: str | None = None  # null: the protocol's image configuration
-    baseline: str = "erm"  # the method that others are compared with, if it is among the runs
-    changes: tuple[tuple[str, ...], ...] = ((),)  # alternative sets of overrides such as method.margin=0.5
+    methods: tuple[str, ...] = Field(description="names in params/method")
+    backbones: tuple[str, ...] = Field(description="names in params/backbone")
+    protocols: tuple[str, ...] = Field(description="names in params/protocol")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="one training for each")
+    recipe: str | None = Field(
+        None, description="recipe of all runs; null: the protocol's; own: the method's"
+    )
+    image: str | None = Field(None, description="images of all runs; null: the protocol's; own: the method's")
+    baseline: str = Field("erm", description="method that the others are compared with, if it is selected")
+    changes: tuple[tuple[str, ...], ...] = Field(
+        ((),), description="sets of overrides, such as method.margin=0.5; each set gives a run of its own"
+    )
 
     @field_validator("changes")
     @classmethod
@@ -49,9 +54,9 @@ class Block(schema.Strict):
 class Selection(schema.Strict):
     """The schema of the files in params/matrices."""
 
-    name: str
-    title: str
-    blocks: tuple[Block, ...]
+    name: str = Field(description="name of the file in params/matrices")
+    title: str = Field(description="heading of tables, figures and the page")
+    blocks: tuple[Block, ...] = Field(description="parts of the selection")
 
 
 def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def expand(selection: Selection) -> dict[str, Any]:
 
 def source(dataset: str, drawn: bool) -> str:
     """Name the file that a manifest is made from: a generated archive, or the record of `dgreid adopt`."""
-    return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / "adopted.json")
+    return str(ARCHIVES / f"{dataset}.zip" if drawn else RAW / dataset / RECORD)
 
 
 def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]:

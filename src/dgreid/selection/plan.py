@@ -4,20 +4,19 @@ Nothing is run. A plan reads params/, data/ and reports/metrics, and speeds from
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from dgreid.methods.base import Task
-from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
+from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_facts
+from dgreid.runs.recorded import plural
 from dgreid.runs.run import build, decisive
-from dgreid.runs.systems import plural
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.matrix import config_of
@@ -26,13 +25,13 @@ COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", 
 TRAINED = ("done", "trained")
 RIGHT = ("iterations", "images", "images/s", "hours")
 LEGEND = """\
-done: in reports/metrics, and the settings are unchanged if the run is here (for code, see `dvc status`);
+done: evaluated, and its settings are unchanged (whether its code changed, `dvc status` says);
 trained: still has to be evaluated; started: has a checkpoint; outdated: trained with other settings;
 damaged: its run.yaml cannot be read, train it again.
-iterations and images: of training; ~ marks estimates from the protocol's expected counts, which become exact
-when `dgreid protocol` has made it. hours: training alone, on one {device} ({machine}) with {threads}.
-from: where images/s was found: measured here, in data/runs (runs), or in reports/metrics (reports), which for
-a CPU may be another machine's."""
+iterations, images: of the whole training; ~ marks estimates from the protocol's expected counts, which become
+exact once `dgreid protocol` has made it. hours: training alone, on one {device} ({machine}) with {threads}.
+from: the source of images/s: measured on this machine, data/runs (runs) or reports/metrics (reports); on a
+CPU the last may be another machine's speed."""
 
 
 class Budget(NamedTuple):
@@ -61,7 +60,7 @@ class Need(NamedTuple):
 
     @property
     def hours(self) -> float | None:
-        """Hours of training from the start; None if speed or budget are unknown."""
+        """Hours of a complete training; None if speed or budget are unknown."""
         if self.speed is None or self.budget.images is None:
             return None
         return self.budget.images / self.speed.images_per_second / 3600
@@ -104,7 +103,7 @@ def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
 
 
 def status_of(run: RunConfig) -> str:
-    """done, trained, started, outdated, damaged or to do, by the files a run leaves."""
+    """Return done, trained, started, outdated, damaged or to do, judged by the run's files."""
     folder = RUNS / run.run
     if (folder / "run.yaml").is_file():
         try:
@@ -122,8 +121,8 @@ def status_of(run: RunConfig) -> str:
 
 def budget_of(run: RunConfig) -> Budget:
     """Count iterations and images of a training: from its protocol's rows, else from expected counts."""
-    folder = Path(PROTOCOLS / run.protocol.name)
-    if (folder / "train.parquet").is_file():
+    folder = PROTOCOLS / run.protocol.name
+    if (folder / TRAIN).is_file():
         task, exact = task_of(read_training(folder)[0], run), True
     else:
         task, exact = expected_training(run), run.recipe.iterations_per_epoch is not None
@@ -210,7 +209,7 @@ def _cells(need: Need) -> tuple[str, ...]:
 
 
 def _lacking(needs: Sequence[Need]) -> dict[str, str]:
-    """Protocol -> what is missing, in words."""
+    """Say what is missing, by protocol."""
     found = {need.protocol: need.data for need in needs if not need.data.startswith("ready")}
     return {f"protocol {name}": data for name, data in sorted(found.items())}
 

@@ -15,7 +15,7 @@ from dgreid.evaluation.queries import write_queries
 from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
-from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
+from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS, TRAIN
 from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import decisive, restore
@@ -101,7 +101,7 @@ def check_same(config: RunConfig, facts: Mapping[str, Any]) -> None:
     """
     trained = decisive(config, facts["config"])
     different = [key for key, value in decisive(config).items() if trained.get(key) != value]
-    if facts["data"]["sha256"] != sha256(PROTOCOLS / config.protocol.name / "train.parquet"):
+    if facts["data"]["sha256"] != sha256(PROTOCOLS / config.protocol.name / TRAIN):
         different.append("training data")
     if different:
         raise UserError(

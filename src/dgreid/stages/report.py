@@ -1,6 +1,7 @@
 """Stage report: make tables, figures and the page from metrics.
 
-The tables and the page show the runs of a selection; the papers' tables use every run in reports/metrics.
+Tables, figures, summary and page show the runs of a selection; the papers' tables use every run in
+reports/metrics. Tables, figures and summaries of other selections stay as they are.
 """
 
 import json
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def report(matrix: Mapping) -> None:
-    """Write tables, papers, figures, summary, site and index.html of a selection to reports/.
+    """Write tables, papers, figures, summary, site and index.html to reports/.
+
+    Args:
+        matrix: the selection, as `selection.matrix.read` returns it.
 
     Raises:
         UserError: a run's metrics are missing, are damaged or do not fit the others.
@@ -40,9 +44,9 @@ def report(matrix: Mapping) -> None:
     shown = write_papers(all_metrics)
     histories = {run: kept[run].history for run in metrics}
     pictures = figures.draw(title, metrics, histories, FIGURES / name)
-    write_summary(metrics)
+    write_summary(name, metrics)
     page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept), REPORTS)
-    log.info("reports/index.html: %d runs", len(metrics))
+    log.info("%s: %d runs", REPORTS / "index.html", len(metrics))
 
 
 def write_tables(
@@ -63,7 +67,7 @@ def write_tables(
 
 
 def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
-    """Write the papers' tables with every run that measures a row; return them for the page."""
+    """Write the papers' tables, with every run that measures one of their rows; return them for the page."""
     for sentence in audit.unexplained():
         log.warning("%s", sentence)
     known, methods = papers.Reference.read(), paper_sheets.methods()
@@ -82,9 +86,9 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
     return shown
 
 
-def write_summary(metrics: Mapping[str, Mapping]) -> None:
-    """Write a few numbers of each run, for `dvc metrics show`."""
-    with whole(SUMMARY) as folder:
+def write_summary(name: str, metrics: Mapping[str, Mapping]) -> None:
+    """Write a few numbers of each run, for `dvc metrics show`; those of other selections stay."""
+    with whole(SUMMARY / name) as folder:
         folder.mkdir()
         for run, node in metrics.items():
             (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n")

@@ -18,7 +18,7 @@ from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images.loader import batches, survey
 from dgreid.methods.base import Method
-from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
+from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, decisive, record
@@ -41,7 +41,7 @@ def train(config: RunConfig) -> Path:
     """
     device, commit = prepare(config.seed), provenance.commit()  # now: the commit of the loaded code
     rows, data = read_training(PROTOCOLS / config.protocol.name)
-    data["sha256"] = sha256(PROTOCOLS / config.protocol.name / "train.parquet")
+    data["sha256"] = sha256(PROTOCOLS / config.protocol.name / TRAIN)
     task = task_of(rows, config, data["domains"])
     method = build(config.method, config.backbone, config.recipe, task).to(device)
 

@@ -14,7 +14,7 @@ from dgreid.errors import UserError
 
 
 def test_zip_is_extracted_recognised_and_recorded(market, config, tmp_path):
-    root = archive.adopt(config("market1501"), market, tmp_path / "raw")
+    root = archive.adopt(config("market1501", expect={"images": 17}), market, tmp_path / "raw")
     assert root == tmp_path / "raw/market1501/files/Market-1501-v15.09.15"
     assert (root / "query/0003_c4s3_000341_02.jpg").is_file()
     record = json.loads((tmp_path / "raw/market1501/adopted.json").read_text())

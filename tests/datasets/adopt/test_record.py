@@ -44,7 +44,7 @@ def test_r1_a_folder_with_other_files_than_before_needs_the_users_word(
     other = pack(tmp_path / "moved", tmp_path / "other.zip")
     for given in (tmp_path / "moved", other):
         with pytest.raises(
-            UserError, match=r"\(18 images, full\).* from moved \(17 images, full, .*--replace"
+            UserError, match=r"\(18 images, unverified\).* from moved \(17 images, unverified, .*--replace"
         ):
             archive.adopt(config("market1501"), given, raw)
     assert archive.read_record(raw / "market1501")["fingerprint"] == first["fingerprint"]
@@ -55,7 +55,8 @@ def test_r1_a_folder_with_other_files_than_before_needs_the_users_word(
 @pytest.mark.parametrize("old", [False, True])
 def test_r1_full_data_do_not_become_partial_unnoticed(layouts, config, tmp_path, old):
     raw, folder = tmp_path / "raw", layouts("market1501")
-    archive.adopt(config("market1501"), folder, raw)
+    whole = config("market1501", expect={"images": 17})
+    archive.adopt(whole, folder, raw)
     if old:  # a record from before folders had fingerprints
         file = raw / "market1501/adopted.json"
         record = json.loads(file.read_text())
@@ -63,8 +64,8 @@ def test_r1_full_data_do_not_become_partial_unnoticed(layouts, config, tmp_path,
         file.write_text(json.dumps(record))
     shutil.rmtree(folder / "query")
     with pytest.raises(UserError, match=r"13 images, partial\) .* \(17 images, full, .*--replace"):
-        archive.adopt(config("market1501"), folder, raw)
-    archive.adopt(config("market1501"), folder, raw, replace=True)
+        archive.adopt(whole, folder, raw)
+    archive.adopt(whole, folder, raw, replace=True)
     assert archive.read_record(raw / "market1501")["kind"] == "partial"
 
 

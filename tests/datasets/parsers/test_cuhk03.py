@@ -70,7 +70,7 @@ def test_cuhk03_classic_test_sets(mat):
     assert len(query) + len(train) == len(parsed.images)
 
 
-def test_cuhk03_both_variants_in_one_pool_keep_people_apart(mat):
+def test_cuhk03_both_variants_in_one_pool_keep_identities_apart(mat):
     parsed = cuhk03.parse(mat, {"variant": "both"})
     alone = [cuhk03.parse(mat, {"variant": variant}) for variant in ("detected", "labeled")]
     assert len(parsed.images) == sum(len(one.images) for one in alone)

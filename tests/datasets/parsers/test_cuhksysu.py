@@ -221,7 +221,7 @@ def test_boxes_are_those_of_the_authors_script(tmp_path, box, columns, rows):
     assert np.array_equal(crop[:, 0, 0], rows) and np.array_equal(crop[0, :, 1], columns)
 
 
-def test_the_drawn_release_has_its_people_exactly_in_their_boxes(tmp_path):
+def test_the_drawn_release_has_its_identities_exactly_in_their_boxes(tmp_path):
     colours, drawn = {}, []
     for number, (colour, size) in enumerate((((250,) * 3, (24, 40)), ((5,) * 3, (17, 33))), start=1):
         name = f"p{number:05d}_n01_s00003_hard0.png"

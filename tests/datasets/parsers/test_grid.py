@@ -73,7 +73,7 @@ def test_grid_bad_folds(layouts):
     ],
 )
 @pytest.mark.parametrize("text", [True, False])
-def test_r18_grid_has_ten_folds_of_half_the_people(layouts, change, said, text):
+def test_r18_grid_has_ten_folds_of_half_the_identities(layouts, change, said, text):
     folder = layouts("grid")
     changed = change(grid.read_folds(folder))
     if text:

@@ -29,7 +29,7 @@ def test_ilids_with_a_120th_person_names_him(whole_ilids, options):
     with pytest.raises(
         UserError, match=r"has no identity 0120 \(2 of the images, first Persons/0120001\.jpg\); move these"
     ):
-        rules.published_people(settings, parsed, "here")
+        rules.published_identities(settings, parsed, "here")
     with pytest.raises(
         UserError, match="ids 120 instead of 119, images 240 instead of 238; something was added"
     ):
@@ -38,13 +38,13 @@ def test_ilids_with_a_120th_person_names_him(whole_ilids, options):
 
 def test_ilids_whole_and_partial(whole_ilids):
     settings, parsed = whole_ilids(range(1, 120))
-    rules.published_people(settings, parsed, "here")
+    rules.published_identities(settings, parsed, "here")
     assert rules.data_kind(settings, parsed, "here") == "full"
 
 
-def test_ilids_with_fewer_people_may_be_partial(whole_ilids):
+def test_ilids_with_fewer_identities_may_be_partial(whole_ilids):
     settings, parsed = whole_ilids(range(1, 100), allow_partial=True)
-    rules.published_people(settings, parsed, "here")
+    rules.published_identities(settings, parsed, "here")
     assert rules.data_kind(settings, parsed, "here") == "partial"
 
 

@@ -23,7 +23,7 @@ def test_other_names_do_not_match(name):
     assert market1501.NAME.match(name) is None
 
 
-def test_people_distractors_and_junk(layouts):
+def test_identities_distractors_and_junk(layouts):
     parsed = market1501.parse(layouts("market1501"), {})
     kinds = {image.path: image for image in parsed.images}
     junk = kinds["bounding_box_test/-1_c3s6_000451_03.jpg"]

@@ -141,7 +141,7 @@ def test_lists_name_the_images_whatever_the_case_of_their_extension(release):
     } == plain.splits
 
 
-def test_r16_one_label_for_two_people(release):
+def test_r16_one_label_for_two_identities(release):
     given = release("v2")
     for role in ("train", "val"):
         edit(given, role, lambda text: text.replace("jpg 1", "jpg 0"))
@@ -223,7 +223,7 @@ def test_r20_adoption_needs_an_acknowledgement_that_the_manifest_keeps(release, 
 def test_unverified_counts_warn(release, root):
     config = load_dataset("msmt17").model_copy(update={"expect": {}})
     parsed = parse(LAYOUT.find(release("v2")), {})
-    assert rules.data_kind(config, parsed, "here") == "full"
+    assert rules.data_kind(config, parsed, "here") == "unverified"
     assert "val_images 2; 2373 are remembered, unverified" in parsed.notes
 
 

@@ -7,7 +7,7 @@ import pytest
 from dgreid.datasets import looks_like, parse, parsers, read_splits
 from dgreid.datasets.adopt.archive import adopt
 from dgreid.datasets.manifest import build, write_manifest
-from dgreid.datasets.splits import people
+from dgreid.datasets.splits import identities
 from dgreid.errors import UserError
 
 PARSER = """
@@ -54,7 +54,7 @@ def test_a_parser_file_is_all_that_a_data_set_needs(toy, draw, config, tmp_path)
     root = adopt(settings, folder, tmp_path / "raw")
     with pytest.raises(UserError, match="toy/rand10 are not the frozen ones"):
         build(settings, root, parse(settings, root))
-    found = people(parse(settings, root), parsers.layout_of("toy").split_sets)  # as SplitSet says
+    found = identities(parse(settings, root), parsers.layout_of("toy").split_sets)  # as SplitSet says
     toy(found["toy/rand10"])
     write_manifest(tmp_path / "manifest", *build(settings, root, parse(settings, root)))
     assert read_splits(tmp_path / "manifest").split.nunique() == 10

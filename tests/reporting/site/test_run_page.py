@@ -14,8 +14,7 @@ from dgreid.reporting import photographs, tables
 from dgreid.reporting.site import overview, page, run_page, svg, wording
 from dgreid.reporting.site.material import Paper
 from dgreid.reporting.summary import summary
-from dgreid.runs import evidence
-from dgreid.runs import systems as runs
+from dgreid.runs import evidence, recorded
 
 FACTS = {
     "config": {
@@ -138,11 +137,11 @@ def test_what_one_run_does_not_record_is_unknown_beside_the_others(make):
     made = [make("erm", seed, 40.0) for seed in range(4)]
     names = "; ".join(run["run"] for run in made)
     nothing = {"commits": "", "training_rows": "", "searched_rows": ""}
-    assert runs.origin(made) == {"runs": names, **nothing}
+    assert recorded.origin(made) == {"runs": names, **nothing}
     for run, commit in zip(made, ("abc1234+", None, "def5678", "abc1234+"), strict=True):
         run["cost"]["commit"] = commit
     made[1]["made_from"] = {"training_rows": "2" * 64}
-    assert runs.origin(made) == {
+    assert recorded.origin(made) == {
         "runs": names,
         "commits": "abc1234+; unknown; def5678",
         "training_rows": f"unknown; {'2' * 12}",

@@ -185,8 +185,8 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
     if not parsed.images:
         raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
     if not published:
-        rules.published_people(config, parsed, root)
-    kind = rules.data_kind(config, parsed, str(root).replace(str(files), source))
+        rules.published_identities(config, parsed, root)
+    kind = rules.data_kind(config, parsed, str(root).replace(str(files), source), published)
     for note in parsed.notes:
         log.warning("%s: %s.", source, note)
     return root, {

@@ -76,7 +76,7 @@ def check_files(earlier: dict | None, offer: Offer, record: dict, target: Path) 
     """
     if earlier is None or (offer.sha256 is not None and earlier.get("sha256") == offer.sha256):
         return
-    pinned, lesser = earlier.get("fingerprint"), (earlier.get("kind"), record["kind"]) == ("full", "partial")
+    pinned, lesser = earlier.get("fingerprint"), record["kind"] == "partial" != earlier.get("kind")
     if lesser or (pinned and pinned != record["fingerprint"]):
         before, after = (
             f"{each.get('counts', {}).get('images', 0):,} images, {each['kind']}"

@@ -108,7 +108,7 @@ def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
     mat, found = open_mat(str(file)), []
     try:
         for pair, reference in enumerate(mat[variant][0], start=1):
-            table = mat[reference][:].T  # (people, 10): HDF5 has MATLAB's axes reversed
+            table = mat[reference][:].T  # (identities, 10): HDF5 has MATLAB's axes reversed
             for person, cells in enumerate(table, start=1):
                 for index, cell in enumerate(cells, start=1):
                     if cell and mat[cell].ndim == 3 and mat[cell].size:  # an empty cell is a stub

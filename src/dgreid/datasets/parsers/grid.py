@@ -1,7 +1,7 @@
 """QMUL underGround Re-IDentification (GRID): 250 pairs and 775 distractors from a metro station.
 
 250 probe images, 1,025 gallery images (250 matches + 775 distractors, all named 0000: 775 different
-unknown people). Its description speaks of eight cameras; 1-6 occur. JPEG, sizes vary. Ten official folds
+unknown identities). Its description speaks of eight cameras; 1-6 occur. JPEG, sizes vary. Ten official folds
 of 125 training identities; the other 125 are queries in a gallery of 900 images.
 
 Reference: Loy, Liu and Gong, Person Re-identification by Manifold Ranking, ICIP 2013.

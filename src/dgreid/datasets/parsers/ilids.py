@@ -16,7 +16,7 @@ from dgreid.datasets.splits import draw_pairs, generator, random_halves
 
 NAME = re.compile(r"^(?P<identity>\d{4})(?P<index>\d{3})\.jpg$")
 FOLDERS = ("Persons", "images")  # as published; as some copies have it
-PEOPLE = frozenset(f"{number:04d}" for number in range(1, 120))  # one copy has a 120th, from another set
+IDENTITIES = frozenset(f"{number:04d}" for number in range(1, 120))  # one copy has a 120th, from another set
 RAND10 = SplitSet(
     "ilids/rand10",
     count=10,
@@ -47,7 +47,7 @@ def parse(root: Path, options: dict) -> Parsed:
         for path, match in match_names(root, _folder(root), NAME, LAYOUT.title)
     ]
     how = {RAND10.name: f"{generator()}; query and gallery: two random images"}
-    parsed = Parsed(images, generators=how, people=PEOPLE)
+    parsed = Parsed(images, generators=how, identities=IDENTITIES)
     _split(parsed)
     return parsed
 

@@ -1,7 +1,7 @@
 """PRID2011, single-shot version: 385 identities in camera A, 749 in B, 200 of them in both. PNG, 128 x 64.
 
-The first 200 numbers are the same person in both cameras; from 201 on the same number means different
-people, so 934 identities in 1,134 images. Ten random splits of the shared identities: 100 train, 100 are
+The first 200 numbers are the same identity in both cameras; from 201 on the same number means different
+identities, so 934 identities in 1,134 images. Ten random splits of the shared identities: 100 train, 100 are
 queries (A) in a gallery of 649 (B: those 100 and the 549 seen by B only). `single_shot` is chosen by the
 names of its images: the multi-shot version has folders of tracks.
 
@@ -46,7 +46,7 @@ LAYOUT = Layout(
 def parse(root: Path, options: dict) -> Parsed:
     """Read both camera folders and generate the ten splits; a copy with an empty folder is partial.
 
-    Option `shared` (default 200): the number up to which both cameras show the same people.
+    Option `shared` (default 200): the number up to which both cameras show the same identities.
     """
     shared = int(options.get("shared", 200))
     rows, missing = match_folders(root, FOLDERS, NAME, LAYOUT.title)

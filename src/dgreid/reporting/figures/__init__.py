@@ -5,7 +5,7 @@ Every module of this folder is a figure, and nothing else registers it:
     ORDER    its place on the page, unique
     TITLE    what it shows, in a few words
     CAPTION  what it shows, in one sentence
-    data     gathers its numbers; an empty frame if the runs have none, and then there is no figure
+    data     takes groups of runs and their histories, gathers the numbers; an empty frame: no figure
     figure   draws them, and computes nothing
 """
 
@@ -33,7 +33,7 @@ class Figure(NamedTuple):
 
 
 def kinds() -> dict[str, ModuleType]:
-    """Name -> module of every figure, in the order of the page."""
+    """Find the module of every figure, by name, in the order of the page."""
     found = {name: FIGURES.module(name) for name in FIGURES.names()}
     return dict(sorted(found.items(), key=lambda item: (item[1].ORDER, item[0])))
 
@@ -50,13 +50,13 @@ def draw(
         metrics: run -> its metrics.
         histories: run -> its history.csv; missing or empty if the run was trained elsewhere.
     """
-    systems = style.systems(metrics.values())
+    groups = style.grouped(metrics.values())
     data_kinds = ", ".join(sorted({run["data"] for run in metrics.values()}))
     drawn = []
     with whole(folder) as part:
         part.mkdir()
         for name, kind in kinds().items():
-            frame = kind.data(systems, histories)
+            frame = kind.data(groups, histories)
             if frame.empty:
                 continue
             with style.applied():

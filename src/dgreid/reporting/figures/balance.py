@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dgreid.reporting import style
-from dgreid.reporting.style import System
+from dgreid.reporting.style import Group
 
 ORDER, TITLE = 1, "Gates per layer"
 CAPTION = (
@@ -24,12 +24,12 @@ QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 BLUE, ORANGE = style.COLOURS[:2]
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run and norm layer, as the metrics record it."""
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run and norm layer, as the metrics record it."""
     return pd.DataFrame(
-        {"system": system.label, "run": run["run"], "seed": run["seed"], **layer}
-        for system in systems
-        for run in system.runs
+        {"method": group.label, "run": run["run"], "seed": run["seed"], **layer}
+        for group in groups
+        for run in group.runs
         for layer in run.get("balance", ())
     )
 
@@ -37,7 +37,7 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw bands between quantiles over the layers, one panel per run."""
     if frame["run"].nunique() > MANY:
-        frame = frame[frame["seed"] == frame.groupby("system")["seed"].transform("min")]
+        frame = frame[frame["seed"] == frame.groupby("method")["seed"].transform("min")]
     groups = list(frame.groupby("run", sort=False))
     across = 2 if len(groups) <= MANY else 3
     drawn, panels = style.panels(len(groups), across, sharey=True)
@@ -45,9 +45,9 @@ def figure(frame: pd.DataFrame) -> Figure:
         draw_run(panel, lines)
         if number + across >= len(groups):  # nothing below
             panel.set_xlabel("norm layer, from input to output" if across == 2 else "norm layer")
-        seeds = frame.loc[frame["system"] == lines["system"].iloc[0], "seed"].nunique()
+        seeds = frame.loc[frame["method"] == lines["method"].iloc[0], "seed"].nunique()
         seed = f", seed\u00a0{lines['seed'].iloc[0]}" if seeds > 1 else ""
-        style.name(panel, lines["system"].iloc[0] + seed)
+        style.name(panel, lines["method"].iloc[0] + seed)
     for panel in panels[::across]:
         panel.set_ylabel("gate ρ")
     panels[0].set_ylim(np.floor(10 * frame["q05"].min()) / 10 - 0.02, 1.02)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dgreid.reporting import style
-from dgreid.reporting.style import System
+from dgreid.reporting.style import Group
 
 ORDER, TITLE = 6, "Buffer Bank per source domain"
 CAPTION = (
@@ -16,12 +16,12 @@ CAPTION = (
 LABELS = {"shift": "mean − average, in σ", "ratio": "variance ÷ average"}
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, norm layer and domain, as the metrics record it and relative to the average."""
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run, norm layer and domain, also relative to the average over domains."""
     frame = pd.DataFrame(
-        {"system": system.label, "run": run["run"], "seed": run["seed"], **row}
-        for system in systems
-        for run in system.runs
+        {"method": group.label, "run": run["run"], "seed": run["seed"], **row}
+        for group in groups
+        for run in group.runs
         for row in run.get("bank", ())
     )
     if frame.empty:
@@ -34,10 +34,10 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw means on the left, variances on the right, a row per method, a line per domain."""
-    groups = list(frame.groupby("system", sort=False))
+    groups = list(frame.groupby("method", sort=False))
     domains = list(dict.fromkeys(frame["domain"]))
     drawn, panels = style.panels(2 * len(groups))
-    for row, (system, part) in enumerate(groups):
+    for row, (method, part) in enumerate(groups):
         for panel, measure in zip(panels[2 * row : 2 * row + 2], ("shift", "ratio"), strict=True):
             over = part.groupby(["domain", "layer"])[measure].mean()
             for number, domain in enumerate(domains):
@@ -48,6 +48,6 @@ def figure(frame: pd.DataFrame) -> Figure:
             panel.set_ylabel(LABELS[measure])
             panel.set_xlabel("norm layer, from input to output")
             panel.locator_params(axis="x", integer=True)
-        style.name(panels[2 * row], system)
+        style.name(panels[2 * row], method)
     style.legend(drawn, panels)
     return drawn

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dgreid.reporting import style
-from dgreid.reporting.style import System
-from dgreid.runs import systems as runs
+from dgreid.reporting.style import Group
+from dgreid.runs import recorded
 
 ORDER, TITLE = 7, "Scores and their cost"
 CAPTION = (
@@ -17,12 +17,12 @@ CAPTION = (
 LABELS = {"seconds": "seconds of training", "parameters": "parameters, millions"}
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, if at least two methods were trained on the same kind of device."""
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run, if at least two methods were trained on the same kind of device."""
     frame = pd.DataFrame(
         {
-            "panel": f"{run['protocol']} ({run['data']} data), {runs.device(run)}",
-            "system": system.label,
+            "panel": f"{run['protocol']} ({run['data']} data), {recorded.device(run)}",
+            "method": group.label,
             "run": run["run"],
             "seed": run["seed"],
             "rank1": run["average"]["rank1"],
@@ -30,32 +30,34 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
             "seconds": run["cost"]["seconds"],
             "parameters": run["cost"]["parameters"] / 1e6,
         }
-        for system in plain(systems)
-        for run in system.runs
+        for group in plain(groups)
+        for run in group.runs
     )
     if frame.empty:
         return frame
-    return frame[frame.groupby("panel")["system"].transform("nunique") > 1]
+    return frame[frame.groupby("panel")["method"].transform("nunique") > 1]
 
 
-def plain(systems: Sequence[System]) -> list[System]:
-    """Leave out variants of a method that is here unchanged: they cost the same, and `sweeps` shows them."""
-    unchanged = {runs.system(system.first)[:-1] for system in systems if not runs.changes(system.first)}
+def plain(groups: Sequence[Group]) -> list[Group]:
+    """Leave out groups with overrides if the unchanged method is here: they cost the same."""
+    unchanged = {
+        recorded.group_key(group.first)[:-1] for group in groups if not recorded.changes(group.first)
+    }
     return [
-        system
-        for system in systems
-        if not runs.changes(system.first) or runs.system(system.first)[:-1] not in unchanged
+        group
+        for group in groups
+        if not recorded.changes(group.first) or recorded.group_key(group.first)[:-1] not in unchanged
     ]
 
 
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw seconds on the left, parameters on the right, a row per protocol and device."""
     groups = list(frame.groupby("panel", sort=False))
-    names = list(dict.fromkeys(frame["system"]))
+    names = list(dict.fromkeys(frame["method"]))
     drawn, panels = style.panels(2 * len(groups), height=2.2)
     for row, (title, part) in enumerate(groups):
         for panel, measure in zip(panels[2 * row : 2 * row + 2], ("seconds", "parameters"), strict=True):
-            over = part.groupby("system", sort=False)[["rank1", measure]].agg(["mean", style.spread])
+            over = part.groupby("method", sort=False)[["rank1", measure]].agg(["mean", style.spread])
             for name, point in over.iterrows():
                 number = names.index(name)
                 look = {"fmt": style.MARKERS[number % 11], "color": style.COLOURS[number % 7], "mec": "black"}

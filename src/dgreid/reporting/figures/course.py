@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dgreid.reporting import style
-from dgreid.reporting.style import System
+from dgreid.reporting.style import Group
 
 ORDER, TITLE = 2, "Gates during training"
 CAPTION = (
@@ -18,10 +18,10 @@ MEAN, STD = "balance_mean_", "balance_std_"  # columns of the history; the layer
 LABELS = {"mean": "mean", "std": "deviation"}
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, row of its history and layer."""
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run, row of its history and layer."""
     parts = []
-    for facts, history in style.histories_of(systems, histories):
+    for facts, history in style.histories_of(groups, histories):
         layers = [int(name.removeprefix(MEAN)) for name in history if name.startswith(MEAN)]
         for layer in layers:
             moved = {"mean": history[f"{MEAN}{layer}"], "std": history[f"{STD}{layer}"]}
@@ -32,10 +32,10 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw layer against time, mean on the left, standard deviation on the right, a row per method."""
-    groups = list(frame.groupby("system", sort=False))
+    groups = list(frame.groupby("method", sort=False))
     drawn, panels = style.panels(2 * len(groups), height=1.7, extra=0.5, sharex="row")
     lowest, highest = frame["mean"].min(), frame["std"].max()
-    for row, (system, part) in enumerate(groups):
+    for row, (method, part) in enumerate(groups):
         for side, (measure, low, high) in enumerate((("mean", lowest, 1.0), ("std", 0.0, highest))):
             table = part.groupby(["layer", "epoch"])[measure].mean().unstack()  # (layers, times)
             panel = panels[2 * row + side]
@@ -49,7 +49,7 @@ def figure(frame: pd.DataFrame) -> Figure:
             )
             panel.invert_yaxis()
             panel.locator_params(axis="y", integer=True)
-            style.name(panel, system if side == 0 else "")
+            style.name(panel, method if side == 0 else "")
             panel.set_xlabel("epoch")
             panel.set_ylabel("norm layer" if side == 0 else "")
             drawn.colorbar(shown, ax=panel, pad=0.02, label=f"{LABELS[measure]} of ρ")

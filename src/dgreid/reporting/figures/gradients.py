@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dgreid.reporting import style
-from dgreid.reporting.style import System
+from dgreid.reporting.style import Group
 
 ORDER, TITLE = 4, "Gradients of the inner step by loss"
 CAPTION = (
@@ -17,10 +17,10 @@ MEAN, NORM = "gradient_mean_", "gradient_norm_"
 LOSSES = ("scatter", "shuffle", "triplet", "cross_entropy")
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, loss and measurement."""
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run, loss and measurement."""
     parts = []
-    for facts, history in style.histories_of(systems, histories):
+    for facts, history in style.histories_of(groups, histories):
         for loss in LOSSES:
             if f"{MEAN}{loss}" in history:
                 time = {"iteration": history["iteration"], "epoch": history["epoch"], "loss": loss}
@@ -31,9 +31,9 @@ def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd
 
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw means on the left, norms on the right, a row per method."""
-    groups = list(frame.groupby("system", sort=False))
+    groups = list(frame.groupby("method", sort=False))
     drawn, panels = style.panels(2 * len(groups))
-    for row, (system, part) in enumerate(groups):
+    for row, (method, part) in enumerate(groups):
         left, right = panels[2 * row : 2 * row + 2]
         for number, loss in enumerate(LOSSES):
             lines = part[part["loss"] == loss]
@@ -41,7 +41,7 @@ def figure(frame: pd.DataFrame) -> Figure:
                 style.band(left, lines, "epoch", "mean", number, loss.replace("_", "-"))
                 style.band(right, lines, "epoch", "norm", number, loss.replace("_", "-"))
         left.axhline(0, color="0.3", lw=0.8)
-        style.name(left, system)
+        style.name(left, method)
         left.set_ylabel("mean of ∂ loss / ∂ ρ\n(+ to instance norm)")
         right.set_ylabel("norm of ∂ loss / ∂ ρ")
         for panel in (left, right):

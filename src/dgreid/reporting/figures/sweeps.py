@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from dgreid.errors import UserError
 from dgreid.reporting import style
-from dgreid.reporting.style import System
-from dgreid.runs import systems as runs
+from dgreid.reporting.style import Group
+from dgreid.runs import recorded
 from dgreid.runs.config import load_run
 
 ORDER, TITLE = 5, "Scores against a changed setting"
@@ -22,30 +22,38 @@ MEASURES, MEMORY = {"rank1": "R-1", "mAP": "mAP"}, {"memory_mib": "peak memory"}
 LOOKS = [*MEASURES, *MEMORY]  # a measure keeps its colour and marker
 
 
-def data(systems: Sequence[System], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run of every setting with two or more changed values, and the unchanged runs."""
-    known = {(place(system.first), frozenset(runs.changes(system.first))): system for system in systems}
-    found: dict[tuple, list[tuple[float, System]]] = {}
-    for (where, words), system in known.items():
+def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make one row per run of every setting with two or more changed values, and of its unchanged runs."""
+    known = {(place(group.first), frozenset(recorded.changes(group.first))): group for group in groups}
+    found: dict[tuple, list[tuple[float, Group]]] = {}
+    for (where, words), group in known.items():
         for word in words:
             key, _, text = word.partition("=")
             if (value := number(text)) is not None:
-                found.setdefault((where, words - {word}, key), []).append((value, system))
+                found.setdefault((where, words - {word}, key), []).append((value, group))
     rows = []
     for (where, rest, key), points in found.items():
         if len(points) > 1:
-            for value, system in points:
-                rows += row(system, key, rest, value, unchanged=False)
+            for value, group in points:
+                rows += row(group, key, rest, value, unchanged=False)
             if (where, rest) in known:
-                system = known[where, rest]
-                rows += row(system, key, rest, setting(system.first, key), unchanged=True)
+                group = known[where, rest]
+                rows += row(group, key, rest, setting(group.first, key), unchanged=True)
     return pd.DataFrame(rows)
 
 
-def row(system: System, key: str, rest: frozenset[str], value: float | None, unchanged: bool) -> list[dict]:
-    """One entry per seed."""
-    first = system.first
-    where = f"{first['title']}, {first['backbone']}, {first['protocol']}"
+def row(group: Group, key: str, rest: frozenset[str], value: float | None, unchanged: bool) -> list[dict]:
+    """Make one entry per seed of a group.
+
+    Args:
+        group: runs with the same value of the setting.
+        key: the setting, such as method.margin.
+        rest: their other overrides.
+        value: of the setting; None if unknown.
+        unchanged: whether params/ gives the value.
+    """
+    first = group.first
+    where = f"{recorded.named(first)}, {first['backbone']}, {first['protocol']}"
     return [
         {
             "sweep": ", ".join([where, *sorted(rest)]),
@@ -55,19 +63,19 @@ def row(system: System, key: str, rest: frozenset[str], value: float | None, unc
             "run": run["run"],
             "seed": run["seed"],
             **{measure: run["average"][measure] for measure in MEASURES},
-            "memory_mib": next(iter(runs.scores(run, (), "memory_mib") or ()), None),
+            "memory_mib": next(iter(recorded.scores(run, (), "memory_mib") or ()), None),
         }
-        for run in system.runs
+        for run in group.runs
     ]
 
 
 def place(run: Mapping) -> tuple:
-    """What runs of one sweep have in common besides their other overrides."""
-    return tuple(run[key] for key in ("data", "protocol", "method", *runs.SETTINGS))
+    """Return what is equal for all runs of one sweep, besides their other overrides."""
+    return tuple(run[key] for key in ("data", "protocol", "method", *recorded.SETTINGS))
 
 
 def number(text: Any) -> float | None:
-    """The value as a number, or None."""
+    """Convert a value to a number; None if it is not one."""
     try:
         return None if isinstance(text, bool) or text is None else float(text)
     except (TypeError, ValueError):
@@ -75,7 +83,7 @@ def number(text: Any) -> float | None:
 
 
 def setting(run: Mapping, key: str) -> float | None:
-    """The number that params/ gives a run's setting; None if it is no number, or the files are gone."""
+    """Return the number that params/ gives a run's setting; None if it is none, or the files are gone."""
     words = [f"{group}={run[group]}" for group in ("method", "backbone", "protocol", "recipe", "image")]
     try:
         node: Any = load_run(words).model_dump()
@@ -111,7 +119,7 @@ def figure(frame: pd.DataFrame) -> Figure:
 
 
 def scale(values: Sequence[float]) -> dict[str, Any]:
-    """Axis scale for sorted values: logarithmic if they span decades, symlog if one of them is zero."""
+    """Choose an axis scale for sorted values: logarithmic if they span decades, symlog if one is zero."""
     positive = [value for value in values if value > 0]
     if not positive or not style.wide(positive):
         return {"value": "linear"}

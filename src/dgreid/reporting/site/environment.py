@@ -1,4 +1,4 @@
-"""The one place that finds the templates and static files, for every page that is written."""
+"""Find the templates and static files, for every page that is written."""
 
 from functools import cache
 from importlib.resources import files
@@ -13,7 +13,7 @@ STATIC = ("page.css", "page.js")  # what the pages of the report share
 
 @cache
 def environment() -> Environment:
-    """The templates of this package; an unknown variable is an error, and text is escaped."""
+    """Return the templates of this package; an unknown variable is an error, and text is escaped."""
     made = Environment(
         loader=PackageLoader("dgreid.reporting.site"),
         autoescape=True,
@@ -31,5 +31,5 @@ def environment() -> Environment:
 
 
 def static(name: str) -> str:
-    """The text of a shared file, one of STATIC."""
+    """Read a shared file, one of STATIC."""
     return files("dgreid.reporting.site").joinpath("static", name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the pages are made of."""
+"""What the pages of the report are made from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from dgreid.reporting.differences import Gap
 from dgreid.reporting.figures import Figure
 from dgreid.reporting.tables import Block
 from dgreid.runs.evidence import Evidence
-from dgreid.runs.systems import plural
+from dgreid.runs.recorded import plural
 
 
 class Paper(NamedTuple):
@@ -30,12 +30,12 @@ class Paper(NamedTuple):
 
     @property
     def about(self) -> str:
-        """What follows the number."""
+        """The rest of the title, after the table's number."""
         return self.title.partition(".")[2].strip().rstrip(".")
 
     @property
     def state(self) -> str:
-        """How much of it is measured."""
+        """How many of its lines are measured, and how many networks are counted."""
         full, counted = (self.fragment.count(f'<tr class="{kind}">') for kind in ("measured", "counted"))
         measured = f"{plural(full, 'line')} measured" if full else "nothing measured"
         state = f"{measured} on full data" + ("" if full else " yet")

@@ -1,4 +1,4 @@
-"""The first page: the selection in a few numbers, its scores, its differences, its cost."""
+"""Make the first page: the selection in a few numbers, its scores, differences and cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -12,14 +12,14 @@ from dgreid.reporting.differences import AVERAGE, Gap
 from dgreid.reporting.site import svg
 from dgreid.reporting.site.material import Material
 from dgreid.reporting.site.wording import duration, listed, mebibytes
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
 
 
 def content(material: Material) -> dict[str, Any]:
-    """The variables of templates/index.html."""
+    """Return the variables of templates/index.html."""
     matrix, metrics = material.matrix, material.metrics
     return {
         "name": matrix["name"],
@@ -38,16 +38,20 @@ def content(material: Material) -> dict[str, Any]:
 
 
 def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """(name, value, small print) of what ran and what it cost."""
+    """Return (name, value, remark) of each tile: what ran, and what it cost."""
     costs = [run["cost"] for run in chosen]
-    methods, seeds = len(runs.systems(chosen)), sorted({run["seed"] for run in chosen})
+    methods, seeds = len(recorded.grouped(chosen)), sorted({run["seed"] for run in chosen})
     evaluated = {(run["protocol"], target) for run in chosen for target in run["targets"]}
     protocols = sorted({run["protocol"] for run in chosen})
     speeds = sorted(cost["images_per_second"] for cost in costs)
     peak = mebibytes(max(cost["peak_memory_bytes"] for cost in costs))
     backbones = sorted({run["backbone"] for run in chosen})
     return [
-        ("Runs", str(len(chosen)), f"{runs.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}"),
+        (
+            "Runs",
+            str(len(chosen)),
+            f"{recorded.plural(methods, 'method')}, seeds {', '.join(map(str, seeds))}",
+        ),
         ("Protocols", str(len(protocols)), listed(protocols)),
         ("Targets", str(len(evaluated)), listed(sorted({target for _, target in evaluated}))),
         ("Backbones", str(len(backbones)), listed(backbones)),
@@ -58,29 +62,30 @@ def tiles(chosen: Sequence[Mapping]) -> list[tuple[str, str, str]]:
             f"median; {speeds[0]:,.0f} to {speeds[-1]:,.0f}",
         ),
         ("Peak memory", f"{peak} MiB", "the largest run"),
-        ("Device", listed(sorted({runs.device(run) for run in chosen})), ""),
+        ("Device", listed(sorted({recorded.device(run) for run in chosen})), ""),
         *_trained(costs),
     ]
 
 
 def _trained(costs: Sequence[Mapping]) -> list[tuple[str, str, str]]:
-    """When, and at which commits, if any run recorded it."""
+    """Return the tile with dates and commits of the trainings; none if no run recorded a date."""
     days = sorted({cost["date"][:10] for cost in costs if cost.get("date")})
     commits = sorted({cost["commit"] for cost in costs if cost.get("commit")})
     if not days:
         return []
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     word = "commits" if len(commits) > 1 else "commit"
-    below = f"{word} {listed(commits) or runs.UNKNOWN}"
+    below = f"{word} {listed(commits) or recorded.UNKNOWN}"
     asked = ("date", "commit") if commits else ("date",)
     silent = sum(not all(cost.get(key) for key in asked) for cost in costs)
     return [("Trained", span, below + (f"; not recorded of {silent} of {len(costs)} runs" if silent else ""))]
 
 
 def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
-    """The first differences in average Rank-1, those that the seeds settle before the others.
+    """Choose differences in average Rank-1, first those whose interval over seeds excludes zero.
 
-    The text says backbone and protocol unless all have the same.
+    Returns:
+        At most FINDINGS gaps, each with a text that names backbone and protocol; "" if they are all the same.
     """
     chosen = [gap for gap in gaps if gap.target == AVERAGE and gap.measure == "rank1"]
     several = len({(gap.backbone, gap.protocol) for gap in chosen}) > 1
@@ -92,10 +97,10 @@ def findings(gaps: Sequence[Gap]) -> list[tuple[Gap, str]]:
 
 
 def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str, str, list[str]]]:
-    """(attribute, label, values) of every filter of the tables."""
+    """Return (attribute, label, values) of every filter of the tables."""
     chosen = list(chosen)
     found = [
-        ("method", "Method", [runs.title(run) for run in chosen]),
+        ("method", "Method", [recorded.title(run) for run in chosen]),
         ("backbone", "Backbone", [run["backbone"] for run in chosen]),
         ("protocol", "Protocol", [run["protocol"] for run in chosen]),
         ("data", "Data", [run["data"] for run in chosen]),
@@ -109,7 +114,7 @@ def options(chosen: Iterable[Mapping], targets: bool = False) -> list[tuple[str,
 def _block(block: tables.Block, material: Material) -> dict[str, Any]:
     matrix, metrics = material.matrix, material.metrics
     mine = [metrics[name] for name, run in matrix["runs"].items() if run["protocol"] == block.protocol]
-    groups = list(runs.systems(mine).values())  # in the order of the rows
+    groups = list(recorded.grouped(mine).values())  # in the order of the rows
     columns = _columns(block)
     lines = [
         {
@@ -120,7 +125,7 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
             "runs": group,
             "cells": [(c, tables.number(row.scores.get((c["target"], c["measure"])))) for c in columns],
             "cost": row.cost,
-            "device": ", ".join(sorted({runs.device(run) for run in group})),
+            "device": ", ".join(sorted({recorded.device(run) for run in group})),
         }
         for row, group in zip(block.rows, groups, strict=True)
     ]
@@ -140,13 +145,13 @@ def _block(block: tables.Block, material: Material) -> dict[str, Any]:
 
 
 def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
-    """Where a run's numbers are from: hashes shortened, empty if not recorded."""
-    hashes = runs.hashes(run, kept.facts if kept else {})
+    """Return commit, date and shortened hashes of a run; "" if not recorded."""
+    hashes = recorded.hashes(run, kept.facts if kept else {})
     return {
         "run": run["run"],
         "commit": run["cost"].get("commit") or "",
-        "date": runs.date(run),
-        **{key: hashes[key][: runs.SHORT] for key in hashes},
+        "date": recorded.date(run),
+        **{key: hashes[key][: recorded.SHORT] for key in hashes},
     }
 
 
@@ -167,6 +172,7 @@ def _dots(lines: Sequence[Mapping]) -> list[svg.Dots]:
 NOTES = {
     "comparable": "The papers' tables compare these runs with the published numbers.",
     "full": "Full data: if a paper has this protocol, its table shows these runs below its rows.",
+    "unverified": "Unverified data: no number here can be compared with a published one.",
     "partial": "Partial data: no number here can be compared with a published one.",
     "miniature": "Miniature data: no number here can be compared with a published one.",
 }
@@ -181,6 +187,6 @@ def _columns(block: tables.Block) -> list[dict[str, Any]]:
 
 
 def _averages_first(gaps: Sequence[Gap]) -> list[Gap]:
-    """The same gaps; those of one method stay together, its averages before its targets."""
+    """Sort gaps so that each method's are together, its averages before its targets."""
     order = {key: number for number, key in enumerate(dict.fromkeys(map(differences.comparison, gaps)))}
     return sorted(gaps, key=lambda gap: (order[differences.comparison(gap)], gap.target != AVERAGE))

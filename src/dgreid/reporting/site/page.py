@@ -1,6 +1,6 @@
-"""The report as static pages: reports/index.html and reports/site, readable from disk without a network.
+"""Write the report as static pages, reports/index.html and reports/site, to be opened from disk.
 
-The same metrics give the same bytes: no page knows the time or the machine it was rendered on.
+The same metrics give the same bytes: no page contains the time or the machine of its rendering.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dgreid.files import whole
 from dgreid.reporting.site import overview, run_page
 from dgreid.reporting.site.environment import STATIC, environment, static
 from dgreid.reporting.site.material import Material, Paper
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 
@@ -30,7 +30,7 @@ def write(material: Material, reports: Path) -> None:
 
 
 def site(material: Material) -> Iterator[tuple[str, str]]:
-    """(path below reports/, content) of every page and of the files they share."""
+    """Yield (path below reports/, content) of every page and of the files they share."""
     for name in STATIC:
         yield f"site/{name}", static(name)
     templates = environment()
@@ -44,7 +44,7 @@ def site(material: Material) -> Iterator[tuple[str, str]]:
     for table in material.papers:
         content = {"table": table, "fragment": Markup(_body(table))}
         yield render("paper.html", f"site/papers/{table.name}.html", "site/papers.html", **content)
-    listed = [dict(run, shown=runs.title(run), when=runs.date(run)) for run in material.every]
+    listed = [dict(run, shown=recorded.title(run), when=recorded.date(run)) for run in material.every]
     choices = overview.options(material.every)
     yield render("runs.html", "site/runs.html", runs=listed, selected=set(material.metrics), options=choices)
     for run in material.every:
@@ -53,12 +53,12 @@ def site(material: Material) -> Iterator[tuple[str, str]]:
 
 
 def alone(table: Paper) -> str:
-    """A paper's table as a page that needs no other file, to send or to show in another report."""
+    """Render a paper's table as a page that needs no other file, for mail or for another report."""
     style, script = (Markup(static(name)) for name in STATIC)
     content = {"table": table, "fragment": Markup(_body(table)), "style": style, "script": script}
     return environment().get_template("alone.html").render(up="", here="", **content)
 
 
 def _body(table: Paper) -> str:
-    """Its fragment without the title, which the page shows as its heading."""
+    """Return a table's fragment without its title, which the page shows as its heading."""
     return table.fragment.removeprefix(f"<h2>{escape(table.title)}</h2>\n")

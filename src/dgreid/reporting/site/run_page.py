@@ -1,4 +1,4 @@
-"""The page of one run: scores, curves, its hardest queries, its configuration and provenance."""
+"""Make the page of one run: scores, curves, hardest queries, configuration and provenance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from dgreid.reporting.site import svg
 from dgreid.reporting.site.wording import duration, mebibytes
-from dgreid.runs import systems as runs
+from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
 MEASURES = (
@@ -24,7 +24,7 @@ LAYERS = ("balance_mean_", "balance_std_")  # two per norm layer: the figure `co
 
 
 def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
-    """The variables of templates/run.html.
+    """Return the variables of templates/run.html.
 
     Args:
         run: its metrics.
@@ -32,7 +32,7 @@ def content(run: Mapping, kept: Evidence) -> dict[str, Any]:
     """
     return {
         "run": run,
-        "shown": runs.title(run),
+        "shown": recorded.title(run),
         "tiles": _tiles(run),
         "measures": MEASURES,
         "targets": [_target(name, node) for name, node in run["targets"].items()],
@@ -55,7 +55,7 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
         (
             "Average Rank-1",
             f"{average['rank1']:.1f}",
-            f"{runs.plural(len(run['targets']), 'target')}, percent",
+            f"{recorded.plural(len(run['targets']), 'target')}, percent",
         ),
         ("Average mAP", f"{average['mAP']:.1f}", "percent"),
         (
@@ -63,7 +63,7 @@ def _tiles(run: Mapping) -> list[tuple[str, str, str]]:
             duration(cost["seconds"]),
             f"{cost['images_per_second']:,.0f} images per second",
         ),
-        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", runs.device(run)),
+        ("Peak memory", f"{mebibytes(cost['peak_memory_bytes'])} MiB", recorded.device(run)),
     ]
 
 
@@ -78,7 +78,7 @@ def _target(name: str, node: Mapping) -> dict[str, Any]:
 
 
 def curves(history: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(column, drawing) of everything logged except single layers, the learning rate last."""
+    """Draw every column of the history except those of single layers; return (column, drawing) pairs."""
     names = [name for name in history.columns if name not in CLOCKS and not name.startswith(LAYERS)]
     names.sort(key=lambda name: name == "learning_rate")
     drawn = []
@@ -98,7 +98,7 @@ def _queries(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (key, value), one per section; keys outside of sections come first."""
+    """Return (section, [(key, value), ...]) of a configuration; keys outside sections come first."""
     if not node:
         return []
     loose = [(key, value(entry)) for key, entry in node.items() if not isinstance(entry, Mapping)]
@@ -111,7 +111,7 @@ def configuration(node: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def value(entry: Any) -> str:
-    """A setting as text: `none`, `yes`, `0.1`, `scatter 1.0, triplet 1.0`."""
+    """Write a setting as text, such as `none`, `yes`, `0.1` or `scatter 1.0, triplet 1.0`."""
     if isinstance(entry, Mapping):
         return ", ".join(f"{key} {value(part)}" for key, part in entry.items()) or "none"
     if isinstance(entry, list | tuple):
@@ -122,18 +122,18 @@ def value(entry: Any) -> str:
 
 
 def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What is recorded about where the numbers come from."""
+    """Return (heading, [(name, value), ...]) of what is recorded about a run's origin."""
     data = facts.get("data", {})
-    recorded = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
-    recorded.append(("parameters", f"{run['cost']['parameters']:,}"))
-    recorded += [("trained", runs.date(run))] if runs.date(run) else []
-    recorded += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
+    known_facts = [("run", run["run"]), ("data kind", run["data"]), ("protocol", run["protocol"])]
+    known_facts.append(("parameters", f"{run['cost']['parameters']:,}"))
+    known_facts += [("trained", recorded.date(run))] if recorded.date(run) else []
+    known_facts += [("commit", run["cost"]["commit"])] if run["cost"].get("commit") else []
     hashes = [
-        *((key.replace("_", " "), digest) for key, digest in runs.hashes(run, facts).items()),
+        *((key.replace("_", " "), digest) for key, digest in recorded.hashes(run, facts).items()),
         ("initial weights", data.get("initial_weights")),
         *((f"images of {name}", digest) for name, digest in data.get("content", {}).items()),
     ]
-    groups = [("Recorded", recorded)]
+    groups = [("Recorded", known_facts)]
     known = [(name, str(digest)) for name, digest in hashes if digest]
     if known:
         groups.append(("SHA-256 of what it was made from", known))
@@ -145,7 +145,7 @@ def provenance(run: Mapping, facts: Mapping) -> list[tuple[str, list[tuple[str, 
 
 
 def unrecorded(cost: Mapping) -> str:
-    """A sentence about what is not known of a training's date and commit, or what its + means."""
+    """Say what is not recorded of a training's date and commit, or what the + of its commit means."""
     if not cost.get("commit"):
         if cost.get("date"):
             return "Its commit is unknown: it was trained outside of a git checkout, or git did not answer."

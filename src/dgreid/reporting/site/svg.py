@@ -1,4 +1,4 @@
-"""Small drawings for the pages, as SVG text: a training curve, and scores of several methods on one axis."""
+"""Draw small pictures for the pages as SVG text: a training curve, and scores of methods on one axis."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ LONGEST = 60  # characters of a name that fit a drawing
 
 
 class Dots(NamedTuple):
-    """One method: its name and its score with every seed."""
+    """One method: its name and its score for every seed, in percent."""
 
     name: str
     scores: tuple[float, ...]
 
 
 def curve(name: str, x: Sequence[float], y: Sequence[float]) -> str:
-    """A line through (x, y), with its extremes written at the axes.
+    """Draw a line through the points (x, y); the axes show the smallest and the largest values.
 
     Args:
         name: what is drawn, for screen readers.
@@ -44,7 +44,7 @@ def curve(name: str, x: Sequence[float], y: Sequence[float]) -> str:
 
 
 def dots(name: str, rows: Sequence[Dots]) -> str:
-    """Per method a small ring for every seed and a disc for their mean, over an axis in percent."""
+    """Draw a row per method: a small ring for every seed, a disc for their mean, over an axis in percent."""
     width, step, start = 460, 42, 10
     every = [score for row in rows for score in row.scores]
     low, high = 10 * math.floor(min(every) / 10), 10 * math.ceil(max(every) / 10)
@@ -71,7 +71,7 @@ def dots(name: str, rows: Sequence[Dots]) -> str:
 
 
 def short(value: float) -> str:
-    """A number in few characters: 0.000925, 7.59, 600, 12000."""
+    """Write a number in few characters: 0.000925, 7.59, 600, 12000."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 

@@ -1,5 +1,6 @@
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -154,13 +155,60 @@ def test_a_file_is_described_with_values_origins_and_meanings(project, capsys, g
         assert found[name][2] == meaning, name
 
 
-@pytest.mark.parametrize("group", ["method", "backbone", "protocol", "recipe", "image", "dataset"])
+GROUPS = (
+    "method", "backbone", "protocol", "targets", "recipe", "image", "dataset", "tables", "matrices",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_shipped_file_can_be_described_and_shows_what_it_sets(root, capsys, group):
     for name in params.names(group):
         text = described(capsys, f"{group}={name}")
         found = {key.split("[")[0].split(".")[0] for key in rows(text)}
         missing = {key for key, value in params.read(group, name).items() if value not in ([], None)} - found
         assert missing <= {"name"}, name
+
+
+def test_every_base_can_be_described_and_shows_what_it_states(root, capsys):
+    bases = sorted(Path("params").glob("*/_*.yaml"))
+    assert len(bases) > 5
+    for path in bases:
+        text = described(capsys, f"{path.parent.name}={path.stem}")
+        assert text.startswith(f"{path.parent.name} {path.stem} ({path}")
+        shown = rows(text)
+        for key, value in yaml.safe_load(path.read_text()).items():
+            assert key == "defaults" or shown[key][1] == "file", (path, key)
+            assert key == "defaults" or isinstance(value, str | None) or shown[key][0]
+
+
+def test_each_value_names_its_base_and_brings_the_comment_behind_it(root, tmp_path, monkeypatch, capsys):
+    (tmp_path / "params/recipe").mkdir(parents=True)
+    (tmp_path / "params/recipe/_far.yaml").write_text(
+        "epochs: 5\nmomentum: 0.8\nnesterov: true  # of the far\n"
+    )
+    (tmp_path / "params/recipe/_near.yaml").write_text(
+        "defaults: [_far, _self_]\nmomentum: 0.7  # of the near\n"
+    )
+    (tmp_path / "params/recipe/mine.yaml").write_text(
+        "# Section 4.\n# And more.\ndefaults: [_near, _self_]\nepochs: 6  # they say 7\n# not this\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    text = described(capsys, "recipe=mine")
+    assert text.startswith(
+        "recipe mine (params/recipe/mine.yaml, based on _far, _near)\n# Section 4.\n# And more.\n\n"
+    )
+    found = rows(text)
+    assert found["epochs"] == ("6", "file", "length of training # they say 7")
+    assert found["momentum"][:2] == ("0.7", "_near") and found["momentum"][2].endswith("# of the near")
+    assert found["nesterov"][:2] == ("true", "_far") and found["gamma"][1] == "default"
+
+
+def test_sections_inside_sections_are_shown_one_by_one(root, capsys):
+    found = rows(described(capsys, "tables=m3l_t4"))
+    assert found["parts[].columns[].target"][:2] == ("market1501, cuhk03", "file")
+    assert found["parts[].rows[].row"][0] == "1, 2, 3" and "m3l_paper" in found["parts[].rows[].runs"][0]
+    found = rows(described(capsys, "targets=small_four"))
+    assert found["targets[].dataset"][:2] == ("viper, prid2011, grid, ilids", "file")  # written as `set: ...`
 
 
 def test_a_run_is_described_group_by_group(project, capsys):
@@ -182,6 +230,12 @@ def test_a_run_is_described_group_by_group(project, capsys):
     [
         (["method=metabim"], "unknown method 'metabim': did you mean 'metabin'?"),
         (["dataset=vipr"], "unknown dataset 'vipr': did you mean 'viper'?"),
+        (["targets=smal_four"], "unknown target group 'smal_four': did you mean 'small_four'?"),
+        (["tables=m3l_t9"], "unknown table 'm3l_t9': did you mean 'm3l_t"),
+        (["matrices=stori"], "unknown matrix 'stori': did you mean 'story'?"),
+        (["method=_metabn"], "unknown base in params/method: '_metabn': did you mean '_metabin'?"),
+        (["image=_none"], "unknown base in params/image: '_none': Known: none."),
+        (["table=m3l_t1"], "unknown group 'table': did you mean 'tables'?"),
         (["backbon=resnet50"], "unknown group 'backbon': did you mean 'backbone'?"),
         (["metabin"], "'metabin' is not of the form key=value"),
         (["method=erm", "recipe=miniature"], "which backbone?"),

@@ -1,6 +1,7 @@
-"""Runs as the report reads them: the content of reports/metrics, grouped by method and settings.
+"""What the metrics of finished runs say: titles, origin, scores, and which runs differ only in their seed.
 
-A system here is a method under the same settings and overrides: runs that differ only in their seed.
+A run here is the content of its file in reports/metrics. A group of runs has the same method, settings and
+overrides; its runs differ only in their seed. A score of the group is the mean over these seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,43 +15,43 @@ UNKNOWN = "unknown"
 
 
 def changes(run: Mapping) -> tuple[str, ...]:
-    """The overrides by which a run differs from the files in params/, sorted."""
+    """Return a run's overrides of values in params/, sorted."""
     return tuple(sorted(run.get("changes", ())))
 
 
 def expected_name(run: Mapping, words: Iterable[str]) -> str:
-    """The name of a run like this one with exactly these overrides."""
+    """Return the name that this run would have with exactly these overrides."""
     return name_of(run["method"], run["backbone"], run["protocol"], run["seed"], words)
 
 
-def system(run: Mapping) -> tuple:
-    """What runs that differ only in their seed have in common."""
+def group_key(run: Mapping) -> tuple:
+    """Return what is equal for runs that differ only in their seed: method, settings, overrides."""
     return (run["method"], *(run[key] for key in SETTINGS), changes(run))
 
 
-def systems(runs: Iterable[Mapping]) -> dict[tuple, list[Mapping]]:
-    """Runs by system, in the order of their first run, seeds rising."""
+def grouped(runs: Iterable[Mapping]) -> dict[tuple, list[Mapping]]:
+    """Group runs by `group_key`; groups in the order of their first run, seeds rising."""
     groups: dict[tuple, list[Mapping]] = {}
     for run in runs:
-        groups.setdefault(system(run), []).append(run)
+        groups.setdefault(group_key(run), []).append(run)
     return {key: sorted(group, key=lambda run: run["seed"]) for key, group in groups.items()}
 
 
 def title(run: Mapping) -> str:
-    """The method's title, followed by its overrides."""
+    """Return the method's title (see `named`), followed by the run's overrides."""
     return ", ".join([named(run), *(word.removeprefix("method.") for word in changes(run))])
 
 
 def named(run: Mapping) -> str:
-    """The method's title; if its test looked at images of the target, `sees target` stands behind it."""
+    """Return the method's title, marked with `(sees target)` if the method adapted to the targets' images."""
     return f"{run['title']} (sees target)" if run.get("sees_target") else run["title"]
 
 
 def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:
-    """System -> its title, followed by recipe or image if only they distinguish it from another.
+    """Return each group's title; recipe or image follow if groups of the same table differ only in them.
 
     Args:
-        groups: of `systems`, those in the same table.
+        groups: of `grouped`, all of one table.
     """
     found = {}
     for key, (first, *_) in groups.items():
@@ -65,11 +66,14 @@ def _looks(run: Mapping) -> tuple[str, str]:
 
 
 def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
-    """SHA-256 of configuration, training_rows and searched_rows (query and gallery); empty if unknown.
+    """Return the SHA-256 of configuration, training_rows and searched_rows (query and gallery rows), as hex.
 
     Args:
-        run: its metrics; older ones do not record them.
-        facts: of run.yaml, if the trained run is here, else empty.
+        run: its metrics; those of earlier versions record no hashes.
+        facts: of run.yaml, which then has some of them; empty if the trained run is not here.
+
+    Returns:
+        The three hashes by name, "" if unknown.
     """
     known = {
         "configuration": facts.get("config_sha256"),
@@ -80,23 +84,23 @@ def hashes(run: Mapping, facts: Mapping) -> dict[str, str]:
 
 
 def date(run: Mapping) -> str:
-    """When its training ended, `2026-11-21 09:30 UTC`; empty if it is not recorded."""
+    """Return when the training ended, as `2026-11-21 09:30 UTC`; "" if it is not recorded."""
     written = run["cost"].get("date")
     return f"{written[:10]} {written[11:16]} UTC" if written else ""
 
 
 def device(run: Mapping) -> str:
-    """What it was trained on, as far as its metrics say: `cpu, 1 thread`, or the name of a GPU."""
+    """Return the device of the training: `cpu, 1 thread`, or the name of a GPU."""
     kind = run["cost"].get("device", "not recorded")
     threads = run["cost"].get("threads") if kind == "cpu" else None
     return kind if threads is None else f"{kind}, {plural(threads, 'thread')}"
 
 
 def origin(group: Iterable[Mapping]) -> dict[str, str]:
-    """Where the numbers of some runs are from, by the names of ORIGIN: runs, commits, hashes of the data.
+    """Return where a group's numbers come from, by the names of ORIGIN: runs, commits, hashes of the data.
 
-    Different values are joined by `; `. If only some runs record a value, it is `unknown` for the others; if
-    none does, it is empty.
+    Different values are joined by `; `. A run that does not record a value counts as `unknown`; if no run
+    records it, the text is empty.
     """
     values: dict[str, list[str]] = {key: [] for key in ORIGIN}
     for run in group:
@@ -105,27 +109,27 @@ def origin(group: Iterable[Mapping]) -> dict[str, str]:
         values["commits"].append(run["cost"].get("commit"))
         for key in ("training_rows", "searched_rows"):
             values[key].append(made.get(key, "")[:SHORT])
-    return {key: "; ".join(_named(found)) for key, found in values.items()}
+    return {key: "; ".join(_once(found)) for key, found in values.items()}
 
 
-def _named(values: Iterable[str | None]) -> list[str]:
-    """Each value once, in order, `unknown` for missing ones; empty if all are missing."""
+def _once(values: Iterable[str | None]) -> list[str]:
+    """Return each value once, in order, `unknown` for missing ones; nothing if all are missing."""
     values = list(values)
     return list(dict.fromkeys(value or UNKNOWN for value in values)) if any(values) else []
 
 
 def plural(count: int, word: str) -> str:
-    """`1 seed`, `3 seeds`."""
+    """Write a count with its noun: `1 seed`, `3 seeds`."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def scores(run: Mapping, targets: Sequence[str], measure: str) -> list[float] | None:
-    """The measure on every target, percent, or a property of the training; None if the run lacks one.
+    """Return a run's scores on some targets, or one property of its training; None if a value is missing.
 
     Args:
         run: its metrics.
-        targets: their names in the protocol.
-        measure: rank1, mAP, ...; or memory_mib, known of training on a GPU.
+        targets: names in the protocol; not used for a property.
+        measure: rank1, mAP, ... in percent; or memory_mib, which is known if a GPU trained.
     """
     if measure in PROPERTIES:
         value = PROPERTIES[measure](run)
