@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from dgreid.datasets.walk import is_image
 from dgreid.errors import UserError
 from dgreid.files import whole
-from dgreid.inference.embed import BATCH, SUFFIXES, Embedder, batched, crops, readable
+from dgreid.inference.embed import BATCH, Embedder, batched, crops, readable
 from dgreid.reporting.site.environment import environment
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: s
     """Refuse names that lead out of the folder or are not of images, as these files are linked or copied."""
     for path in paths:
         name = PurePath(path or "")
-        if name.is_absolute() or ".." in name.parts or name.suffix.lower() not in SUFFIXES:
+        if name.is_absolute() or ".." in name.parts or not is_image(name.name):
             raise UserError(
                 f"{gallery} names {path!r}, which is not an image below {folder}: embed the gallery again "
                 f"with `dgreid embed --run {run}`."
