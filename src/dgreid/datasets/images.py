@@ -22,8 +22,8 @@ from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# What may be an image, by its content; Pillow knows more, but some of those start other programs (EPS) or are no
-# pictures. SUFFIXES are their file names, in lower case.
+# What may be an image, by its content; Pillow knows more, but some of those start other programs (EPS) or are
+# no pictures. SUFFIXES are their file names, in lower case.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
@@ -102,9 +102,9 @@ def _at_once(path: str, flags: int) -> int:
 def decode(content: bytes, file: Path | str, upright: bool = True) -> Image.Image:
     """Decode an image file as 8-bit RGB, to its end, so that a truncated file is noticed.
 
-    Grey, palette, CMYK and YCbCr become RGB as Pillow converts them. 16-bit grey is divided by 257, which takes
-    65,535 to 255, and rounded. Transparent pixels are laid over white. Of an animation or of several pages the
-    first is read.
+    Grey, palette, CMYK and YCbCr become RGB as Pillow converts them. 16-bit grey is divided by 257, which
+    takes 65,535 to 255, and rounded. Transparent pixels are laid over white. Of an animation or of several
+    pages the first is read.
 
     Args:
         content: the file's bytes.
@@ -171,8 +171,8 @@ def _warn_of_dim(folder: str) -> None:
 
 def _too_large(file: Path | str, size: str) -> UserError:
     return UserError(
-        f"{file}: {size} pixels; images up to {PIXELS // 10**6} megapixels and {SIDE} pixels a side are read; "
-        "make it smaller, or leave it out."
+        f"{file}: {size} pixels are too many, images up to {PIXELS // 10**6} megapixels and {SIDE} pixels a "
+        "side are read; make it smaller, or leave it out."
     )
 
 

@@ -33,7 +33,7 @@ def reading(file: Path, what: str) -> Iterator[None]:
     except Exception as error:  # a damaged or foreign file can raise any error
         said = _first_line(error)
         raise UserError(
-            f"{file}: not the released file, as {what} is not in it ({said}); get it again."
+            f"{file}: not the released file, {what} is not in it ({said}); get it again."
         ) from error
 
 

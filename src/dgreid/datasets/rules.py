@@ -198,6 +198,29 @@ def scene_repeats(images: list[Image], rows: list[dict], config: DatasetConfig) 
     return [f"{len(twice)} people occur twice in one scene, first {twice[0]}"] if twice else []
 
 
+def listed_once(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R9: a role lists an image once, or it would count twice."""
+    for role, rows in sorted(roles.items()):
+        if twice := [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]:
+            raise UserError(f"{where}: {min(twice)} is twice in role {role} ({len(twice)} such images).")
+    return []
+
+
+def finds_itself(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R9, R14: no query's own image is in the gallery, unless the rule of cameras leaves it out.
+
+    An image of unknown camera is never left out, so it would be the first match of itself.
+    """
+    gallery = {row["path"] for row in roles.get("gallery", [])}
+    queries = [row["path"] for row in roles.get("query", []) if row["camera"] is None]
+    if both := sorted(gallery & set(queries)):
+        raise UserError(
+            f"{where}: {both[0]} is query and gallery ({len(both)} such images); its camera is unknown, so it "
+            "would find itself: leave it out of one of the two."
+        )
+    return []
+
+
 def disjoint_people(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R6: no identity is in training and in test."""
     train = {row["person_key"] for row in roles.get("train", [])}
@@ -233,7 +256,7 @@ def queries_have_matches(roles: dict[str, list[dict]], layout: Layout, where: st
 
 def single_match(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R10: in single-shot data sets every query has one match."""
-    if "query" not in roles or not layout.single_shot:
+    if "query" not in roles or "gallery" not in roles or not layout.single_shot:
         return []
     matches = Counter(row["person_key"] for row in roles["gallery"])
     for row in roles["query"]:
@@ -257,7 +280,15 @@ def no_shared_pixels(roles: dict[str, list[dict]], layout: Layout, where: str) -
 
 
 IMAGE_RULES = (person_scope, image_size, label_conflicts, scene_repeats)
-SPLIT_RULES = (disjoint_people, only_people_train, queries_have_matches, single_match, no_shared_pixels)
+SPLIT_RULES = (
+    listed_once,
+    disjoint_people,
+    only_people_train,
+    finds_itself,
+    queries_have_matches,
+    single_match,
+    no_shared_pixels,
+)
 
 
 def _check_count(split_set: str, found: int, layout: Layout, config: DatasetConfig) -> None:

@@ -1,8 +1,8 @@
 """The one way to look for files in a folder.
 
-Linked folders are entered, every folder once, so that circles end; a folder under its own name goes before links
-to it. Hidden things are passed over, and so is what systems leave behind and what `dgreid search` wrote. A folder
-that cannot be read is an error. Nothing is left out without a reason, see `left_out`.
+Linked folders are entered, every folder once, so that circles end; a folder under its own name goes before
+links to it. Hidden things are passed over, and so is what systems leave behind and what `dgreid search`
+wrote. A folder that cannot be read is an error. Nothing is left out without a reason, see `left_out`.
 """
 
 import errno
@@ -93,11 +93,7 @@ def left_out(found: Iterable[Found]) -> str:
             kind = OTHER
         if kind not in (FILE, FOLDER):
             why.setdefault(kind, []).append(path)
-    return "; ".join(
-        f"{', '.join(sorted(paths)[:SHOWN])}{f' and {len(paths) - SHOWN} more' if len(paths) > SHOWN else ''} "
-        f"({reason})"
-        for reason, paths in sorted(why.items())
-    )
+    return "; ".join(f"{_some(paths)} ({reason})" for reason, paths in sorted(why.items()))
 
 
 def is_hidden(name: str) -> bool:
@@ -124,6 +120,11 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         return list(os.scandir(folder))
     except OSError as error:
         raise unreadable(folder, error) from error
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(sorted(paths)[:SHOWN]) + more
 
 
 def _kind(entry: os.DirEntry) -> str:

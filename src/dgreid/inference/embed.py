@@ -132,7 +132,7 @@ def crops(folder: Path) -> list[str]:
     """List the images below `folder`: relative paths, sorted; says what else is there. See `datasets.walk`.
 
     Raises:
-        UserError: not a folder, a part of it that cannot be read, no images in it, or a name that is not UTF-8.
+        UserError: not a folder, a part that cannot be read, no images in it, or a name that is not UTF-8.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds the person crops.")
@@ -173,17 +173,16 @@ def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str
     if not bad:
         return list(paths)
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    first, them = next(iter(bad)), "them" if len(bad) > 1 else "it"
     sentence = (
         f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {', '.join(list(bad)[:NAMED])}{more}; "
-        f"{'the first' if len(bad) > 1 else 'it'} is {next(iter(bad.values()))}"
+        f"{first}: {bad[first]}"
     )
     if len(bad) == len(paths):
         raise UserError(f"{sentence}.")
     if not skip:
-        raise UserError(
-            f"{sentence}; or leave {'them' if len(bad) > 1 else 'it'} out with --skip-unreadable."
-        )
-    log.warning("%s; leaving %s out.", sentence, "them" if len(bad) > 1 else "it")
+        raise UserError(f"{sentence}; or leave {them} out with --skip-unreadable.")
+    log.warning("%s; leaving %s out.", sentence, them)
     return [path for path in paths if path not in bad]
 
 

@@ -195,10 +195,10 @@ def test_without_any_scene_the_release_is_refused(release):
 def test_another_hdf5_file_is_one_sentence(release):
     with h5py.File(release / "annotation/Person.mat", "w") as mat:
         mat["Person/idname"] = [1]
-    with pytest.raises(UserError, match=r"Person\.mat: no Person table"):
+    with pytest.raises(UserError, match=r"Person\.mat: not the released file, the table Person"):
         cuhksysu.parse(release, {})
     (release / "annotation/Person.mat").write_bytes(b"<html>")
-    with pytest.raises(UserError, match=r"Person\.mat: no Person table"):
+    with pytest.raises(UserError, match=r"Person\.mat: not the released file, the table Person"):
         cuhksysu.parse(release, {})
 
 
