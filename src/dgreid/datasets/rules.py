@@ -207,17 +207,23 @@ def listed_once(roles: dict[str, list[dict]], layout: Layout, where: str) -> lis
 
 
 def finds_itself(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
-    """R9, R14: no query's own image is in the gallery, unless the rule of cameras leaves it out.
+    """R9, R14: no query's own image is in the gallery where cameras are unknown, under any name.
 
-    An image of unknown camera is never left out, so it would be the first match of itself.
+    An image of known camera is left out by that; one of unknown camera would be the first match of itself.
     """
-    gallery = {row["path"] for row in roles.get("gallery", [])}
-    queries = [row["path"] for row in roles.get("query", []) if row["camera"] is None]
-    if both := sorted(gallery & set(queries)):
-        raise UserError(
-            f"{where}: {both[0]} is query and gallery ({len(both)} such images); its camera is unknown, so it "
-            "would find itself: leave it out of one of the two."
-        )
+    unknown_camera, known_camera = {}, {}
+    for row in roles.get("gallery", []):
+        images = unknown_camera if row["camera"] is None else known_camera
+        images[row["pixel_sha256"], row["person_key"]] = row
+    for row in roles.get("query", []):
+        key = row["pixel_sha256"], row["person_key"]
+        found = unknown_camera.get(key) or (known_camera.get(key) if row["camera"] is None else None)
+        if found is not None:
+            name = "" if found["path"] == row["path"] else f", as {found['path']}"
+            raise UserError(
+                f"{where}: query {row['path']} is also in the gallery{name}; its camera is unknown, so it "
+                "would find itself: leave it out of one of the two."
+            )
     return []
 
 
