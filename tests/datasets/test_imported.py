@@ -99,7 +99,7 @@ BAD = {
     "has no match in the gallery": [viper() | {"gallery": viper()["gallery"][:2]}],
     "2 splits are the same": [viper(), viper()],
     "no images in role gallery": [viper() | {"gallery": []}],
-    "no images in role train and query and gallery": [dict.fromkeys(("train", "query", "gallery"), [])],
+    "no images in role train and query and gallery": [{"train": [], "query": [], "gallery": []}],
     "expected train, query and gallery as lists": [{k: v for k, v in viper().items() if k != "gallery"}],
     "is twice in role query": [viper() | {"query": viper()["query"] * 2}],
     "is twice in role train": [viper() | {"train": viper()["train"] * 2}],
