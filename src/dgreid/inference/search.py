@@ -74,6 +74,8 @@ def search(
         raise UserError(f"--top {top}: give 1 or more gallery images per query.")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder.")
+    if copy and any(folder.is_dir() and out.resolve() == folder.resolve() for folder in (query, gallery)):
+        raise UserError(f"--out {out} is searched, so copies would be found again: give another folder.")
     embedder = Embedder(run)
     asked = _folder(embedder, query, skip_unreadable)
     ranked = _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
@@ -237,5 +239,5 @@ def _sheet(
             run=run, shown=shown, total=len(groups), searched=searched, pages=names, number=number
         )
         with whole(out / name) as part:
-            part.write_text(html)
+            part.write_text(html, encoding="utf-8")
     return out / "index.html"

@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,7 +18,10 @@ from dgreid.datasets.adopt.foreign import explain, is_last_part
 from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
 
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, NotImplementedError)
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
+    *(ValueError, struct.error, MemoryError),  # of damaged records
+)
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Images hardly shrink, so an archive that unpacks to much more than itself holds no data set but a bomb.

@@ -23,9 +23,8 @@ def is_last_part(archive: Path) -> bool:
     with open(archive, "rb") as file:
         file.seek(max(archive.stat().st_size - TAIL, 0))
         _, sign, record = file.read().rpartition(b"PK\x05\x06")
-    return (
-        bool(sign) and len(record) >= 18 and 0 < int.from_bytes(record[:2], "little") < 0xFFFF
-    )  # of a large zip
+    disk = int.from_bytes(record[:2], "little") if sign and len(record) >= 18 else 0
+    return 0 < disk < 0xFFFF  # which stands in large zips of one part
 
 
 def explain(archive: Path) -> str:
