@@ -11,7 +11,9 @@ from dgreid.errors import UserError, unknown
 def names() -> list[str]:
     """List the modules in this folder that define a method, with a line `METHOD = ...`."""
     files = Path(__file__).parent.glob("[a-z]*.py")
-    return sorted(path.stem for path in files if re.search(r"^METHOD = ", path.read_text(), re.M))
+    return sorted(
+        path.stem for path in files if re.search(r"^METHOD = ", path.read_text(encoding="utf-8"), re.M)
+    )
 
 
 def module(name: str) -> ModuleType:

@@ -103,10 +103,10 @@ def _own(group: str, method: str) -> str:
 
 
 def _as_written(key: str, value: str) -> str:
-    """The value for Hydra; a path of weights is quoted, as `=`, spaces and parentheses have a meaning there."""
+    """The value for Hydra; a path of weights is quoted, as `=` and spaces mean something there."""
     if key.split(".")[-1] != "weights" or value[:1] in ("'", '"'):
         return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + value.replace("'", "\\'") + "'"
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -16,7 +16,10 @@ def names() -> list[str]:
     """List the values of `method.norm`: `batch`, and the files in this folder with a line `LAYER = ...`."""
     files = Path(__file__).parent.glob("[a-z]*.py")
     return sorted(
-        ["batch", *(path.stem for path in files if re.search(r"^LAYER = ", path.read_text(), re.M))]
+        [
+            "batch",
+            *(path.stem for path in files if re.search(r"^LAYER = ", path.read_text(encoding="utf-8"), re.M)),
+        ]
     )
 
 
