@@ -127,6 +127,8 @@ def _read_persons(root: Path) -> list[Image]:
         with open(file, "rb"):  # HDF5's own question takes a file that may not be read for another kind
             pass
         persons = list(_hdf5_persons(file) if h5py.is_hdf5(file) else _mat5_persons(file))
+        if not persons:
+            raise ValueError("it is empty")
         return [
             _appearance(name, index, *appearance)
             for name, appearances in persons
