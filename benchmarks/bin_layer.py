@@ -142,7 +142,7 @@ def main() -> None:
         "rows": rows,
     }
     with whole(arguments.out) as path:
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

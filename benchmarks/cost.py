@@ -261,7 +261,7 @@ def main() -> None:
     everything = not arguments.only and arguments.methods == list(PAIRS)
     if out := arguments.out or (RESULT if everything else None):
         with whole(out) as path:
-            path.write_text(json.dumps(result, indent=2) + "\n")
+            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -172,7 +172,9 @@ def main() -> None:
     if not arguments.only:
         facts = {"torch": torch.__version__, "threads": arguments.threads, "repeats": arguments.repeats}
         with whole(RESULT) as path:
-            path.write_text(json.dumps(facts | {"rows": rows, "gpu": gpu or None}, indent=2) + "\n")
+            path.write_text(
+                json.dumps(facts | {"rows": rows, "gpu": gpu or None}, indent=2) + "\n", encoding="utf-8"
+            )
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def main() -> None:
         return
     facts = {"batch": BATCH, "images": COUNT, "rounds": ROUNDS, "torch": torch.__version__}
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({**facts, "results": results}, indent=2) + "\n")
+    RESULT.write_text(json.dumps({**facts, "results": results}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,14 +54,20 @@ class Clone:
             command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True
         )
         if done.returncode:
-            logs = [log.read_text()[-1500:] for log in sorted(self.folder.glob("logs/**/*.log"))]
+            logs = [
+                log.read_text(encoding="utf-8")[-1500:] for log in sorted(self.folder.glob("logs/**/*.log"))
+            ]
             raise SystemExit("\n".join([command, done.stdout[-3000:], done.stderr[-3000:], *logs]))
         return done.stdout
 
     def executions(self) -> list[list[str]]:
         """Stage, words, seconds, process of each stage item that has run."""
         log = self.folder / "logs" / "executions.tsv"
-        return [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+        return (
+            [line.split("\t") for line in log.read_text(encoding="utf-8").splitlines()]
+            if log.exists()
+            else []
+        )
 
 
 def measure(words: list[str]) -> dict:
@@ -69,7 +75,7 @@ def measure(words: list[str]) -> dict:
         clone = Clone(Path(folder).resolve() / "project")
         if words:
             clone.run(" ".join(["dgreid select", *(f"'{word}'" for word in words)]))
-        matrix = yaml.safe_load((clone.folder / "params" / "matrix.yaml").read_text())
+        matrix = yaml.safe_load((clone.folder / "params" / "matrix.yaml").read_text(encoding="utf-8"))
         steps, done = {}, []
         for name, command in STEPS.items():
             begin = time.perf_counter()
@@ -109,7 +115,7 @@ def main() -> None:
         raise SystemExit("the first run must do something and the others nothing: nothing written.")
     if not arguments.matrix:
         with whole(RESULT) as path:
-            path.write_text(json.dumps(result, indent=2) + "\n")
+            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

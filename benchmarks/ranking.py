@@ -188,7 +188,7 @@ def evaluate() -> None:
     gallery = rng.standard_normal((82161, 128), dtype=np.float32)
     small = np.zeros(4, int), np.zeros(4, int), np.zeros(4, int), np.ones(4, int)
     rank(query[:4], gallery[:4], *small)  # compile and load libraries before measuring
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the peak so far
     before = status("VmRSS")
     begin = time.perf_counter()
     rank(query, gallery, *who)
@@ -198,7 +198,7 @@ def evaluate() -> None:
 
 
 def status(field: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise KeyError(field)
@@ -220,7 +220,7 @@ def main() -> None:
     print(f"rows just made by a product, 1 thread: {warm['ratio to sort']:.1f}x")
     for name, value in result["MSMT17 size, 11659 x 82161"].items():
         print(f"MSMT17 size: {name}: {value:.1f}")
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

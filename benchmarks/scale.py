@@ -107,7 +107,7 @@ def main() -> None:
             print(rows[-1], flush=True)
         facts = {"size": f"{WIDTH}x{HEIGHT}", "cores": os.cpu_count(), "python": platform.python_version()}
         if given.images == IMAGES:
-            RESULT.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
+            RESULT.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
         print("removing the images", flush=True)  # which some disks take long for
     return None
 

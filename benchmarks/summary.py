@@ -11,7 +11,7 @@ PAGE = ROOT / "docs" / "results" / "benchmarks.md"
 
 
 def read(name: str) -> dict:
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def table(head: list[str], rows: list[list]) -> list[str]:
@@ -177,7 +177,9 @@ def main() -> None:
     ]
     parts = (ranking, bin_layer, cost, packing, scale, pipeline)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text("\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n")
+    PAGE.write_text(
+        "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

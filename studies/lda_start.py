@@ -127,7 +127,8 @@ def main() -> None:
     )
     with whole(RESULT) as part:
         part.write_text(
-            json.dumps({"data": "partial", "setting": setting, "systems": found}, indent=1) + "\n"
+            json.dumps({"data": "partial", "setting": setting, "systems": found}, indent=1) + "\n",
+            encoding="utf-8",
         )
     for name, row in found.items():
         print(f"{name:28s}", row)

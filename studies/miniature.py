@@ -269,7 +269,7 @@ def main() -> None:
     }
     results["styles"] = {name: asdict(World(name, seed).style) for name in (*SOURCES, *TARGETS)}
     results["seconds"] = round(time.perf_counter() - started)
-    chosen.out.write_text(json.dumps(results, indent=1) + "\n")
+    chosen.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({k: v for k, v in results.items() if k not in ("styles", "settings")}, indent=1))
 
 

@@ -148,7 +148,7 @@ def main() -> None:
     kept = (
         []
         if arguments.again or not arguments.out.exists()
-        else json.loads(arguments.out.read_text())["plain"]
+        else json.loads(arguments.out.read_text(encoding="utf-8"))["plain"]
     )
     seeds = []
     for seed in range(arguments.seeds):
@@ -170,7 +170,7 @@ def main() -> None:
             for target, node in report["targets"].items()
         }
         for path in sorted(METRICS.glob("erm-mobilenet_v2_x1_0_last2-open_small-s*.json"))
-        for report in [json.loads(path.read_text())]
+        for report in [json.loads(path.read_text(encoding="utf-8"))]
     ]
     result = {"data": protocol.kind, "columns": ["rank1", "mAP"], "plain": seeds, "erm": ours}
     for name, each in (("plain", seeds), ("erm", ours)):
@@ -178,7 +178,7 @@ def main() -> None:
             target: [round(mean(seed[target][i] for seed in each), 2) for i in (0, 1)] for target in each[0]
         }
     with whole(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n")
+        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 

@@ -208,7 +208,7 @@ def main() -> None:
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    result = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    result = json.loads(chosen.out.read_text(encoding="utf-8")) if chosen.out.exists() else {}
     systems, gates, memories, still = (
         result.setdefault(key, {})
         for key in ("systems", "gates", "memory", "memory of a network that stands still")
@@ -226,7 +226,7 @@ def main() -> None:
             "memory of a network that stands still": still,
         }
         with whole(chosen.out) as part:
-            part.write_text(json.dumps(found, indent=1) + "\n")
+            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     for name in chosen.runs:
         for seed in map(str, chosen.seeds):

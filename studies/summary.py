@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "studies.md"
 
 
 def read(name: str) -> dict:
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def table(head: list[str], rows: list[list]) -> list[str]:
@@ -192,7 +192,9 @@ def main() -> None:
     ]
     parts = (plain_baseline, miniature, story, lda_start)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text("\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n")
+    PAGE.write_text(
+        "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

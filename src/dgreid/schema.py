@@ -10,16 +10,26 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from yaml import YAMLError
 
 from dgreid.errors import UserError, unknown
+
+NUMBERS = (int, float, int | None, float | None)
 
 
 class Strict(BaseModel):
     """Base of every section of params/: unknown keys are errors, values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what YAML reads as a truth value where a number is needed: `yes` would count as 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation in NUMBERS:
+            raise ValueError("a number is needed here, not yes or no, on or off, true or false")
+        return value
 
 
 @dataclass(frozen=True)

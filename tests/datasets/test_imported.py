@@ -98,6 +98,12 @@ BAD = {
     "is in the training and in the test role": [viper(test=(4, 500, 501))],
     "has no match in the gallery": [viper() | {"gallery": viper()["gallery"][:2]}],
     "2 splits are the same": [viper(), viper()],
+    "no images in role gallery": [viper() | {"gallery": []}],
+    "no images in role train and query and gallery": [{"train": [], "query": [], "gallery": []}],
+    "expected train, query and gallery as lists": [{k: v for k, v in viper().items() if k != "gallery"}],
+    "is twice in role query": [viper() | {"query": viper()["query"] * 2}],
+    "is twice in role train": [viper() | {"train": viper()["train"] * 2}],
+    "unknown role 'val'": [viper() | {"val": viper()["train"]}],
     "identity 999 is not seen by both": [{"train": [0, 3], "test": [999]}],
 }
 
@@ -109,6 +115,56 @@ def test_bad_files_are_one_sentence_and_write_nothing(place, tmp_path, sentence)
         imported.import_splits("viper", save(tmp_path, BAD[sentence]), "theirs", tmp_path / "splits")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "splits").glob("*")) if (tmp_path / "splits").exists() else True
+
+
+@pytest.mark.parametrize("gallery", [(1,), (1, 2)])
+def test_a_gallery_with_the_queries_themselves_is_refused_where_cameras_are_unknown(place, tmp_path, gallery):
+    place("ilids")
+
+    def part(people, numbers):
+        return entries("x", *(f"Persons/{p:04d}{i:03d}.jpg" for p in people for i in numbers))
+
+    split = {"train": part((1, 2, 3), (1, 2)), "query": part((4, 5), (1,))}
+    sound = imported.import_splits(
+        "ilids", save(tmp_path, [split | {"gallery": part((4, 5), (2,))}]), "good", tmp_path / "splits"
+    )
+    assert sound.is_file()
+    with pytest.raises(UserError, match=r"query Persons/0004001\.jpg is also in the gallery"):
+        imported.import_splits(
+            "ilids", save(tmp_path, [split | {"gallery": part((4, 5), gallery)}]), "bad", tmp_path / "splits"
+        )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_any_encoding_of_json_is_read(place, tmp_path, encoding):
+    place("viper")
+    file = tmp_path / "splits.json"
+    file.write_bytes(json.dumps([viper()], indent=1).replace("\n", "\r\n").encode(encoding))
+    assert imported.import_splits("viper", file, "theirs", tmp_path).is_file()
+
+
+def test_a_file_nested_too_deeply_or_no_file_is_one_sentence(place, tmp_path):
+    place("viper")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        imported.import_splits("viper", tmp_path / "deep.json", "theirs", tmp_path)
+    with pytest.raises(UserError, match="is no file"):
+        imported.import_splits("viper", tmp_path, "theirs", tmp_path)
+    (tmp_path / "viper-x.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="not an imported split set"):
+        imported.add_imported("viper", imported.Parsed([]), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"gallery": []}, {"val": []}])
+def test_our_own_file_has_every_role_and_no_other(place, tmp_path, change):
+    settings, root = place("viper")
+    file = imported.import_splits("viper", save(tmp_path, [viper()]), "theirs", tmp_path)
+    node = json.loads(file.read_text())
+    node["splits"][0] |= change
+    node["content"] = imported.content(node["splits"])
+    file.write_text(json.dumps(node))
+    with pytest.raises(UserError, match=r"split 0: .*role.*import it again"):
+        imported.add_imported("viper", parse(settings, root), tmp_path)
 
 
 def test_names_that_cannot_be(place, tmp_path):

@@ -126,6 +126,34 @@ def test_r9_no_match_from_another_camera(parsed, market):
     assert rules.check_splits(rows(parsed), parsed, market) == []
 
 
+@pytest.mark.parametrize("role", ["train", "query", "gallery"])
+def test_r9_an_image_twice_in_a_role(parsed, market, role):
+    parsed.splits["m/official", 0, role] *= 2
+    with pytest.raises(UserError, match=f"is twice in role {role}"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+def test_r9_a_query_in_the_gallery_finds_itself_where_its_camera_is_unknown(parsed, market):
+    parsed.splits["m/official", 0, "gallery"].append("q")
+    assert rules.check_splits(rows(parsed), parsed, market) == []  # left out by its camera
+    parsed.images[2].camera = None
+    with pytest.raises(UserError, match=r"query q is also in the gallery; its camera is unknown"):
+        rules.check_splits(rows(parsed), parsed, market)
+
+
+@pytest.mark.parametrize("unknown", [2, 3])
+def test_r14_a_query_under_another_name_in_the_gallery(parsed, market, unknown):
+    assert "under another name" in rules.check_splits(rows(parsed, q=b"x", g=b"x"), parsed, market)[0]
+    parsed.images[unknown].camera = None
+    with pytest.raises(UserError, match=r"query q is also in the gallery, as g; its camera"):
+        rules.check_splits(rows(parsed, q=b"x", g=b"x"), parsed, market)
+
+
+def test_queries_without_a_gallery_are_no_traceback(parsed, config):
+    del parsed.splits["m/official", 0, "gallery"]
+    assert rules.check_splits(rows(parsed), parsed, config("viper")) == []
+
+
 def test_r10_query_without_the_person_in_the_gallery(parsed, market):
     parsed.splits["m/official", 0, "gallery"].remove("g")
     with pytest.raises(UserError, match="query q has no match"):

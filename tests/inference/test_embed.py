@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -142,5 +144,32 @@ def test_a_long_list_of_unreadable_images_is_cut(project):
     _, folder = project
     for number in range(12):
         (folder / f"crops/x{number:02d}.png").touch()
-    with pytest.raises(UserError, match=r"x09\.png and 2 more; get"):
+    with pytest.raises(UserError, match=r"x09\.png and 2 more; x00\.png: corrupt image \(not an im"):
+        embed("mine", folder / "crops", folder / "out.parquet")
+
+
+def test_crops_are_found_through_links_and_what_is_not_taken_is_said(project, caplog):
+    _, folder = project
+    (folder / "crops/linked").symlink_to(folder / "crops/deep")
+    trained_run.crops(folder / "elsewhere", ["c.png"])
+    (folder / "crops/cam2").symlink_to(folder / "elsewhere")
+    (folder / "crops/.ipynb_checkpoints").mkdir()
+    frame = pd.read_parquet(embed("mine", folder / "crops", folder / "out.parquet"))
+    assert list(frame.path) == ["b.png", "cam2/c.png", "deep/a.JPG"]
+    (said,) = [message for message in caplog.messages if "not taken" in message]
+    assert ".ipynb_checkpoints (hidden)" in said and "deep/note.txt (no image by its suffix)" in said
+    assert "linked (link to a folder taken already)" in said
+
+
+def test_an_image_that_may_not_be_read_is_not_called_damaged(project, monkeypatch):
+    _, folder = project
+    path = os.open
+
+    def refuse(name, *arguments, **more):
+        if str(name).endswith("b.png"):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return path(name, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UserError, match=r"b\.png: cannot be read \(Permission denied\); fix that"):
         embed("mine", folder / "crops", folder / "out.parquet")

@@ -226,3 +226,12 @@ def test_the_commands(project, capsys):
     said = capsys.readouterr().err
     assert said.count("error: ") == 1 and "--skip-unreadable" in said
     assert cli.main([*words, "--skip-unreadable"]) == 0
+
+
+def test_copies_are_not_searched_again(project):
+    search("mine", project / "who", project / "crops", project / "crops/found", copy=True)
+    first = pd.read_csv(project / "crops/found/ranking.csv")
+    search("mine", project / "who", project / "crops", project / "crops/other", copy=True)
+    assert first.equals(pd.read_csv(project / "crops/other/ranking.csv"))
+    with pytest.raises(UserError, match="copies would be found again"):
+        search("mine", project / "who", project / "crops", project / "crops", copy=True)

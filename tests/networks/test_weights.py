@@ -1,7 +1,9 @@
 """Weight files into backbones: names of three layouts, exactness, refusals."""
 
+import errno
 import math
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +240,71 @@ def test_files_that_cannot_be_read(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(UserError, match="save a state_dict"):
         build(TINY, str(tmp_path / "list.pt"))
+
+
+def same_weights(one, other):
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("numpy", [b"numpy._core", b"numpy.core"])
+def test_a_checkpoint_with_numbers_of_numpy(tmp_path, numpy):
+    network = randomise_norms(build(TINY))
+    beside = {"rank1": np.float64(0.8), "epoch": np.int64(60), "curve": np.arange(3.0)}
+    torch.save({"state_dict": network.state_dict(), **beside}, tmp_path / "new.pth.tar")
+    with (
+        zipfile.ZipFile(tmp_path / "new.pth.tar") as old,
+        zipfile.ZipFile(tmp_path / "a.pth.tar", "w") as new,
+    ):
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content.replace(b"numpy._core", numpy) if name.endswith(".pkl") else content)
+    assert same_weights(network, build(TINY, str(tmp_path / "a.pth.tar")))
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+def test_the_forms_in_which_people_hold_weights(tmp_path, prefix, key):
+    network = randomise_norms(build(TINY))
+    state = {f"{prefix}{name}": value for name, value in network.state_dict().items()}
+    torch.save({key: state} if key else state, tmp_path / "a.pth")
+    assert same_weights(network, build(TINY, str(tmp_path / "a.pth")))
+
+
+def test_a_whole_module_is_to_be_saved_as_a_state_dict(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "a.pth")
+    with pytest.raises(
+        UserError, match=r"objects of torch\.nn\.modules\.linear\.Linear.* save its state_dict"
+    ) as caught:
+        build(TINY, str(tmp_path / "a.pth"))
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_blamed_on_the_file(tmp_path, value):
+    state = build(TINY).state_dict()
+    state["conv1.weight"][0, 0, 0, 0] = value
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"a\.safetensors: conv1\.weight holds NaN or infinite"):
+        build(TINY, str(tmp_path / "a.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"version https://git-lfs.github.com/spec/v1", b"\x80\x04]."])
+def test_what_is_no_weight_file_gives_no_advice_to_execute_it(tmp_path, content):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match="not a readable weight file") as caught:
+        build(TINY, str(tmp_path / "a.pth"))
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_weight_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
+    torch.save(build(TINY).state_dict(), tmp_path / "a.pth")
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); fix that"):
+        build(TINY, str(tmp_path / "a.pth"))
 
 
 def test_a_pickle_with_code_is_refused(tmp_path):

@@ -89,3 +89,16 @@ def test_a_list_where_a_run_needs_a_mapping(root, tmp_path, monkeypatch, group):
     (tmp_path / f"params/{group}/{name}.yaml").write_text("- 1\n")
     with pytest.raises(UserError, match=f"{group}/{name}.yaml holds a list"):
         load_run([*BASE, "recipe=metabin"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b/(x)=y.pth", "/it's/x.pt", "C:\\new\\x.pt", "/a,b[1]/{c}.pt", "none", "'/quoted here.pt'"]
+)
+def test_a_path_of_weights_is_taken_as_it_is_written(root, path):
+    assert load_run([*BASE, f"recipe.weights={path}"]).recipe.weights == path.strip("'")
+
+
+@pytest.mark.parametrize("value", ["true", "false", "yes", "on"])
+def test_a_truth_value_is_no_number(root, value):
+    with pytest.raises(UserError, match=r"recipe\.epochs: "):
+        load_run([*BASE, f"recipe.epochs={value}"])

@@ -74,7 +74,7 @@ def _logged(stage: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
         seconds = f"{time.time() - started:.1f}"
         line = "\t".join([arguments.command, " ".join(arguments.keys), seconds, str(os.getpid())])
         EXECUTIONS.parent.mkdir(exist_ok=True)
-        with EXECUTIONS.open("a") as log:
+        with EXECUTIONS.open("a", encoding="utf-8") as log:
             log.write(line + "\n")  # one short write: whole even when jobs run side by side
 
     return run

@@ -18,11 +18,13 @@ from dgreid.datasets.config import DatasetConfig, load_dataset
 from dgreid.datasets.parsers import parse
 from dgreid.datasets.records import Image, Parsed, Splits
 from dgreid.datasets.splits import fingerprint
+from dgreid.datasets.walk import unreadable
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.paths import SPLITS
 
 ROLES = ("train", "query", "gallery")
+FOREIGN = (*ROLES, "test")  # the lists that a foreign split may have
 Listed = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
 
 
@@ -51,7 +53,7 @@ def import_splits(dataset: str, source: Path, name: str, folder: Path = SPLITS) 
     rules.check_splits([_row(image) for image in parsed.images], imported, config)
     path = folder / f"{dataset}-{name}.json"
     with whole(path) as part:
-        part.write_text(json.dumps(node, indent=1) + "\n")
+        part.write_text(json.dumps(node, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -65,10 +67,13 @@ def add_imported(dataset: str, parsed: Parsed, folder: Path = SPLITS) -> None:
     for path in sorted(folder.glob(f"{dataset}-*.json")):
         again = f"import it again with `dgreid splits import {dataset}`"
         try:
-            node = json.loads(path.read_text())
+            node = json.loads(path.read_bytes())
             split_set, generator, splits = node["split_set"], node["generator"], node["splits"]
             found = content(splits)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            check_roles(splits, str(path))
+        except UserError as error:
+            raise UserError(f"{str(error).removesuffix('.')}; {again}.") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: not an imported split set ({error}); {again}.") from error
         if found != node.get("content"):
             raise UserError(f"{path}: its splits were changed after the import; {again}.")
@@ -85,18 +90,25 @@ def read_foreign(source: Path, images: list[Image]) -> Listed:
     Raises:
         UserError: another shape, an unknown or ambiguous image, an unknown identity.
     """
+    source = Path(source)
+    if not source.is_file():
+        what = "is no file" if source.exists() else "does not exist"
+        raise UserError(f"{source} {what}; give the JSON file that holds the splits.")
     try:
-        node = json.loads(Path(source).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{source} does not exist; give the JSON file that holds the splits.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{source}: not a JSON file that can be read ({error}).") from error
+        node = json.loads(source.read_bytes())  # bytes, whose encoding JSON tells from their beginning
+    except OSError as error:
+        raise unreadable(source, error) from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"{source}: not a JSON file that can be read ({reason}); get it again.") from error
     if not isinstance(node, list) or not node or not all(isinstance(split, dict) for split in node):
         raise UserError(f"{source}: expected a list of splits, as torchreid and MetaBIN write it.")
     find = _Finder(images)
-    splits = []
+    splits: Listed = []
     for number, split in enumerate(node):
         where = f"{source}, split {number}"
+        if other := sorted(key for key in split if isinstance(split[key], list) and key not in FOREIGN):
+            raise UserError(f"{where}: unknown role {other[0]!r}; known are {', '.join(ROLES)}: take it out.")
         if all(_is_entries(split.get(role)) for role in ROLES):
             splits.append({role: [find(entry[0], where) for entry in split[role]] for role in ROLES})
         elif all(_is_numbers(split.get(role)) for role in ("train", "test")):
@@ -107,7 +119,22 @@ def read_foreign(source: Path, images: list[Image]) -> Listed:
                 "train and test as lists of identity numbers; found "
                 f"{', '.join(sorted(map(str, split))) or 'nothing'}."
             )
+    check_roles(splits, str(source))
     return splits
+
+
+def check_roles(splits: Listed, where: str) -> None:
+    """Check that every split has images in every role, and no others.
+
+    Raises:
+        UserError: names the split and the role.
+    """
+    for number, split in enumerate(splits):
+        if wrong := sorted(split.keys() ^ set(ROLES)):
+            what = "unknown" if wrong[0] in split else "missing"
+            raise UserError(f"{where}, split {number}: the role {wrong[0]!r} is {what}.")
+        if empty := [role for role in ROLES if not split[role]]:
+            raise UserError(f"{where}, split {number}: no images in role {' and '.join(empty)}.")
 
 
 def content(splits: Listed) -> str:
@@ -179,7 +206,6 @@ def _numbered(split_set: str, splits: Listed) -> Splits:
         (split_set, number, role): paths
         for number, split in enumerate(splits)
         for role, paths in split.items()
-        if paths
     }
 
 

@@ -44,7 +44,7 @@ def inspect(dataset: str, manifests: Path = MANIFESTS, folder: Path = INSPECT) -
         part.mkdir()
         contact_sheet(frame, root).save(part / "contact_sheet.png")
         histograms(frame, config.title).savefig(part / "histograms.png", dpi=110)
-        (part / "summary.txt").write_text(text + "\n")
+        (part / "summary.txt").write_text(text + "\n", encoding="utf-8")
     return f"{text}\npictures: {folder / dataset}"
 
 

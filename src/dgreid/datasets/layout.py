@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgreid.datasets.names import Places, has_names, here, inside, subfolders
+from dgreid.datasets.names import Places, has_names, here, inside
+from dgreid.datasets.walk import subfolders
 from dgreid.errors import UserError
 
 DEPTH = 6  # folders between what a user points at and the data set
@@ -84,6 +85,10 @@ class Layout:
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; expected {self.tree} in it.")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise UserError(
+                f"{folder}: cannot be read (permission denied); fix that, or give a copy of yours."
+            )
         misnamed = []
         for level in _levels(folder, self.nestings):
             named = []

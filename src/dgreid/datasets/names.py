@@ -6,21 +6,24 @@ Copies that went through Windows vary, so folders are found whatever their lette
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from dgreid.datasets.walk import FILE, images, is_image, subfolders, unreadable, walk
 from dgreid.errors import UserError
 
 # What makes a folder the root of a data set: image folders relative to it, with the form of their names; or
 # container files, with None.
 Places = list[tuple[str, re.Pattern | None]]
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
 
 def has_names(root: Path, held: Places) -> bool:
     """Whether at least one image is named as the data set names its images, or its container is here."""
     return any(
-        pattern is None or any(match_name(pattern, name) for name in _images(root / place))
+        pattern is None
+        or any(
+            match_name(pattern, path) for path, kind in walk(root / place) if kind == FILE and is_image(path)
+        )
         for place, pattern in held
     )
 
@@ -47,21 +50,15 @@ def here(root: Path, pattern: re.Pattern, *folders: str, together: bool = False)
     return [(folder, pattern) for folder in found] if not together or len(found) == len(folders) else []
 
 
-def subfolders(parent: Path) -> list[Path]:
-    """The folders in `parent`, sorted, without hidden ones; none if it cannot be read."""
-    try:
-        entries = sorted(os.scandir(parent), key=lambda entry: entry.name)
-    except OSError:
-        return []
-    return [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX"))]
-
-
 def list_images(folder: Path) -> list[str]:
     """Paths of all image files below `folder`, relative to it, sorted; none if it does not exist.
 
-    Other files (Thumbs.db, read-me files) and hidden ones (._* of macOS) are not images.
+    Other files (read-me files) and hidden ones (._* of macOS) are not images; linked folders are entered.
+
+    Raises:
+        UserError: a folder cannot be read.
     """
-    return sorted(_images(folder))
+    return images(walk(folder))
 
 
 def match_name(pattern: re.Pattern, name: str) -> re.Match | None:
@@ -108,10 +105,15 @@ def match_folders(
     return rows, tuple(folder for folder, names in zip(folders, found, strict=True) if not names)
 
 
-def _images(folder: Path) -> Iterator[str]:
-    """Paths of image files below `folder`, in the order of the disk."""
-    for path, _, names in os.walk(folder):
-        prefix = os.path.relpath(path, folder).replace(os.sep, "/")
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                yield name if prefix == "." else f"{prefix}/{name}"
+def read_lines(file: Path) -> list[str]:
+    """The lines of a list, without empty ones and without the byte-order mark that editors add.
+
+    Raises:
+        UserError: it cannot be read, or is no text in UTF-8.
+    """
+    try:
+        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise unreadable(file, error) from error
+    except ValueError as error:
+        raise UserError(f"{file}: not a text file in UTF-8 ({error}); get the list again.") from error

@@ -205,6 +205,35 @@ def scene_repeats(images: list[Image], rows: list[dict], config: DatasetConfig) 
     return [f"{len(twice)} identities occur twice in one scene, first {twice[0]}"] if twice else []
 
 
+def listed_once(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R9: a role lists an image once, or it would count twice."""
+    for role, rows in sorted(roles.items()):
+        if twice := [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]:
+            raise UserError(f"{where}: {min(twice)} is twice in role {role} ({len(twice)} such images).")
+    return []
+
+
+def finds_itself(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
+    """R9, R14: no query's own image is in the gallery where cameras are unknown, under any name.
+
+    An image of known camera is left out by that; one of unknown camera would be the first match of itself.
+    """
+    unknown_camera, known_camera = {}, {}
+    for row in roles.get("gallery", []):
+        images = unknown_camera if row["camera"] is None else known_camera
+        images[row["pixel_sha256"], row["person_key"]] = row
+    for row in roles.get("query", []):
+        key = row["pixel_sha256"], row["person_key"]
+        found = unknown_camera.get(key) or (known_camera.get(key) if row["camera"] is None else None)
+        if found is not None:
+            name = "" if found["path"] == row["path"] else f", as {found['path']}"
+            raise UserError(
+                f"{where}: query {row['path']} is also in the gallery{name}; its camera is unknown, so it "
+                "would find itself: leave it out of one of the two."
+            )
+    return []
+
+
 def disjoint_identities(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R6: no identity is in training and in test."""
     train = {row["person_key"] for row in roles.get("train", [])}
@@ -240,7 +269,7 @@ def queries_have_matches(roles: dict[str, list[dict]], layout: Layout, where: st
 
 def single_match(roles: dict[str, list[dict]], layout: Layout, where: str) -> list[str]:
     """R10: in single-shot data sets every query has one match."""
-    if "query" not in roles or not layout.single_shot:
+    if "query" not in roles or "gallery" not in roles or not layout.single_shot:
         return []
     matches = Counter(row["person_key"] for row in roles["gallery"])
     for row in roles["query"]:
@@ -265,8 +294,10 @@ def no_shared_pixels(roles: dict[str, list[dict]], layout: Layout, where: str) -
 
 IMAGE_RULES = (person_scope, image_size, label_conflicts, scene_repeats)
 SPLIT_RULES = (
+    listed_once,
     disjoint_identities,
     only_identities_train,
+    finds_itself,
     queries_have_matches,
     single_match,
     no_shared_pixels,

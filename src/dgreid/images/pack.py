@@ -116,7 +116,7 @@ def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
                 store[row] = pixels
             store.flush()  # before `done` counts it
             with whole(done) as mark:
-                mark.write_text(str(first + len(chunk)))
+                mark.write_text(str(first + len(chunk)), encoding="utf-8")
             bar.update(len(chunk))
     os.replace(part, path)
     done.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
 def _finished(part: Path, done: Path, shape: tuple[int, ...]) -> int:
     """Count the finished images of a part; 0 if there is no part from which a build can resume."""
     try:
-        count, store = int(done.read_text()), np.load(part, mmap_mode="r")
+        count, store = int(done.read_text(encoding="utf-8")), np.load(part, mmap_mode="r")
     except (OSError, ValueError):
         return 0
     return count if store.shape == shape and store.dtype == np.uint8 and 0 <= count <= shape[0] else 0

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dgreid.datasets.images import open_image
+from dgreid.datasets import walk
+from dgreid.datasets.images import SUFFIXES, open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched, embed_batches
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 ROW_GROUP = 4 * 2**20  # bytes of embeddings in one row group, which are written and read together
 CHECKED = 1024  # images per batch when checking that all are readable
 NAMED = 10  # at most as many unreadable images are named in an error
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class Embedder:
@@ -138,20 +138,19 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
 
 
 def crops(folder: Path) -> list[str]:
-    """List the images below `folder`: relative paths, sorted.
+    """List the images below `folder`: relative paths, sorted; says what else is there. See `datasets.walk`.
 
     Raises:
-        UserError: not a folder, no images in it, or a name that is not UTF-8.
+        UserError: not a folder, a part that cannot be read, no images in it, or a name that is not UTF-8.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds the person crops.")
-    paths = sorted(
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    found = list(walk.walk(folder))
+    paths, left_out = walk.images(found), walk.left_out(found)
+    if left_out:
+        log.warning("%s: not taken: %s.", folder, left_out)
     if not paths:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}).")
+        raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)}); give another folder.")
     for path in paths:
         try:
             path.encode()
@@ -171,34 +170,38 @@ def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str
     Raises:
         UserError: some images cannot be read (unless `skip`), or none can.
     """
-    bad = []
+    bad: dict[str, str] = {}
     with (
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=len(paths), desc="checking", unit="img", disable=None) as bar,
     ):
         for some in batched(paths, CHECKED):
-            sound = pool.map(lambda path: _is_readable(folder, path), some)
-            bad += [path for path, good in zip(some, sound, strict=True) if not good]
+            faults = pool.map(lambda path: _fault(folder, path), some)
+            bad |= {path: fault for path, fault in zip(some, faults, strict=True) if fault is not None}
             bar.update(len(some))
     if not bad:
         return list(paths)
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    sentence = f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {', '.join(bad[:NAMED])}{more}"
+    first, them = next(iter(bad)), "them" if len(bad) > 1 else "it"
+    sentence = (
+        f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {', '.join(list(bad)[:NAMED])}{more}; "
+        f"{first}: {bad[first]}"
+    )
     if len(bad) == len(paths):
-        raise UserError(f"{sentence}; get these files again.")
+        raise UserError(f"{sentence}.")
     if not skip:
-        raise UserError(f"{sentence}; get these files again, or leave them out with --skip-unreadable.")
-    log.warning("%s; leaving them out.", sentence)
-    left_out = set(bad)
-    return [path for path in paths if path not in left_out]
+        raise UserError(f"{sentence}; or leave {them} out with --skip-unreadable.")
+    log.warning("%s; leaving %s out.", sentence, them)
+    return [path for path in paths if path not in bad]
 
 
-def _is_readable(folder: Path, path: str) -> bool:
+def _fault(folder: Path, path: str) -> str | None:
+    """Why an image cannot be read, and what to do; None if it can."""
     try:
         open_image(folder, path)
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return str(error).removeprefix(f"{folder / path}: ").removesuffix(".")
+    return None
 
 
 def _gathered(

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from dgreid.datasets.walk import is_image
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched
 from dgreid.files import whole
-from dgreid.inference.embed import SUFFIXES, Embedder, crops, readable
+from dgreid.inference.embed import Embedder, crops, readable
 from dgreid.reporting.site.environment import environment
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ def search(
         raise UserError(f"--top {top}: give 1 or more gallery images per query.")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder.")
+    if copy and any(folder.is_dir() and out.resolve() == folder.resolve() for folder in (query, gallery)):
+        raise UserError(f"--out {out} is searched, so copies would be found again: give another folder.")
     embedder = Embedder(run)
     asked = _folder(embedder, query, skip_unreadable)
     ranked = _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
@@ -158,7 +161,7 @@ def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: s
     """Refuse names that lead out of the folder or are not of images, as these files are linked or copied."""
     for path in paths:
         name = PurePath(path or "")
-        if name.is_absolute() or ".." in name.parts or name.suffix.lower() not in SUFFIXES:
+        if name.is_absolute() or ".." in name.parts or not is_image(name.name):
             raise UserError(
                 f"{gallery} names {path!r}, which is not an image below {folder}: embed the gallery again "
                 f"with `dgreid embed --run {run}`."
@@ -237,5 +240,5 @@ def _sheet(
             run=run, shown=shown, total=len(groups), searched=searched, pages=names, number=number
         )
         with whole(out / name) as part:
-            part.write_text(html)
+            part.write_text(html, encoding="utf-8")
     return out / "index.html"

@@ -9,10 +9,15 @@ ResNet or IBN-Net's; OSNet's names are torchreid's. Every tensor must fit.
 """
 
 import logging
+import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,8 +29,19 @@ from dgreid.paths import WEIGHTS
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
+CORES = ("core", "_core")
 DEFAULT = "IMAGENET1K_V1"
 WORD = re.compile(r"[\w-]+")  # the data that weights were trained on; a path has a suffix
+WITHIN = ("state_dict", "model")  # where checkpoints of torchreid and fast-reid have them
+PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")  # of DataParallel and of compiled networks
+FOREIGN = re.compile(r"GLOBAL ([\w.]+)")  # in torch's refusal of a pickled object
+NUMBERS = [  # of NumPy, such as a score beside the weights; pickles name functions by their old or new place
+    np.dtype,
+    np.ndarray,
+    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd"),
+    *((np.dtype(float).type(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in CORES),
+    *((np.zeros(1).__reduce__()[0], f"numpy.{core}.multiarray._reconstruct") for core in CORES),
+]
 
 
 def load(network: Backbone, weights: str, name: str) -> None:
@@ -55,31 +71,56 @@ def load(network: Backbone, weights: str, name: str) -> None:
 def read(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a .safetensors, .pt or .pth file, by name.
 
-    If the file is a checkpoint, its `state_dict` is read; the prefix `module.` (of DataParallel) is removed.
+    If the file is a checkpoint, its `state_dict` is read; or its `model`; the prefixes of DataParallel
+    and of compiled networks are removed.
 
     Raises:
-        UserError: there is no such file, it has another suffix, or it is not a mapping of names to tensors.
+        UserError: there is no such file, it has another suffix, cannot be read, holds more than plain values,
+            is not a mapping of names to tensors, or has numbers that are not finite.
     """
     if not path.is_file():
         raise UserError(
             f"weights {path}: no such file; give none, imagenet, a torchvision name such as "
             f"{DEFAULT}, or the path of a weight file."
         )
-    if path.suffix not in SUFFIXES:
+    if not path.name.endswith((*SUFFIXES, ".pth.tar")):
         raise UserError(f"weights {path}: unknown suffix; known are {', '.join(SUFFIXES)}.")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:  # weights_only: never executes code from the file
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise any error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"weights {path}: not a readable weight file ({reason}); get it again.") from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    state = _load(path)
+    for key in WITHIN:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+            break
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"weights {path}: is not a plain mapping of names to tensors; save a state_dict.")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise UserError(f"weights {path}: {name} holds NaN or infinite numbers; take another file.")
+    return {PREFIX.sub("", name): value for name, value in state.items()}
+
+
+def _load(path: Path) -> Any:
+    """What a weight file holds; never executes code from it."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(NUMBERS):
+            warnings.simplefilter("ignore")  # of numbers made by an earlier NumPy
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise any error
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(
+                f"weights {path}: cannot be read ({os.strerror(error.errno)}); fix that and run it again."
+            ) from error
+        if found := FOREIGN.search(str(error)):
+            raise UserError(
+                f"weights {path}: not a readable weight file, it holds objects of {found[1]}, which would "
+                "execute code; load it with its own program and save its state_dict alone."
+            ) from error
+        reason = (str(error) or type(error).__name__).split(". ")[0].splitlines()[0]
+        if isinstance(error, UnpicklingError):  # whose text gives advice that executes code
+            with open(path, "rb") as file:
+                reason = f"it begins with {file.read(24)!r}"
+        raise UserError(f"weights {path}: not a readable weight file ({reason}); get it again.") from error
 
 
 def fit(network: Backbone, state: Mapping[str, Tensor], source: str) -> None:

@@ -71,7 +71,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
             if key.startswith(f"{group}."):
                 _check_entry(key, node)
     # `++` also adds an unknown dotted key, so that our own schema can name the nearest known key
-    values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
+    values = [f"++{key}={_as_written(key, value)}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
@@ -103,6 +103,13 @@ def _own(group: str, method: str) -> str:
             f"choose {group}=NAME, one of: {', '.join(params.names(group))}."
         )
     return name
+
+
+def _as_written(key: str, value: str) -> str:
+    """The value for Hydra; a path of weights is quoted, as `=` and spaces mean something there."""
+    if key.split(".")[-1] != "weights" or value[:1] in ("'", '"'):
+        return value
+    return "'" + value.replace("'", "\\'") + "'"
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
     """Whether the folder holds the evaluated training: its cost is part of the metrics."""
     if not all((folder / name).is_file() for name in ("run.yaml", "history.csv", "cost.json")):
         return False
-    same = json.loads((folder / "cost.json").read_text()) == metrics["cost"]
+    same = json.loads((folder / "cost.json").read_text(encoding="utf-8")) == metrics["cost"]
     if not same:
         log.warning("%s is of another training than the metrics; evaluate it again.", folder)
     return same
@@ -62,7 +62,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
+        facts = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{folder}: run.yaml is not YAML") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):

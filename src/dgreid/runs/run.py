@@ -60,7 +60,7 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
         )
     damaged = "damaged or from another version: train the run again."
     try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
+        facts = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
         node, task = facts["config"], Task(**facts["training"])
         image = ImageConfig.model_validate(node["image"])
         task = task._replace(

@@ -60,10 +60,10 @@ def write(matrix: Mapping[str, Any]) -> list[Path]:
         if not path.exists() and kept.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             kept.replace(path)
-        if not path.exists() or path.read_text() != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             changed.append(path)
             with whole(path) as part:
-                part.write_text(text)
+                part.write_text(text, encoding="utf-8")
     for protocol in matrix["protocols"]:  # a protocol must not depend on data sets that it no longer has
         for path in (MEMBERS / protocol).glob("*.json"):
             if f"{protocol}/{path.stem}" not in matrix["members"]:

@@ -53,7 +53,7 @@ def machine() -> tuple[str, str]:
         name = torch.cuda.get_device_name(0)
         return name, name
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
@@ -101,7 +101,7 @@ def measure(run: RunConfig, domains: int) -> Speed:
             "the machine is busy (load %.1f): the measured speed is lower than on an idle one.", entry["load"]
         )
     with whole(COSTS) as part:
-        part.write_text(json.dumps([*_measured(), entry], indent=1) + "\n")
+        part.write_text(json.dumps([*_measured(), entry], indent=1) + "\n", encoding="utf-8")
     return Speed(entry["images_per_second"], "measured")
 
 
@@ -183,7 +183,7 @@ def _measured() -> list[dict[str, Any]]:
     if not COSTS.is_file():
         return []
     try:
-        entries = json.loads(COSTS.read_text())
+        entries = json.loads(COSTS.read_text(encoding="utf-8"))
     except ValueError:
         entries = None
     if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):
@@ -201,7 +201,7 @@ def _of_runs() -> list[dict[str, Any]]:
         try:
             config = read_facts(path.parent)["config"]
             names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
-            entry = names | json.loads(path.read_text())
+            entry = names | json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, LookupError, TypeError):
             entry = None
         if _has_speed(entry):

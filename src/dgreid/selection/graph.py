@@ -25,10 +25,10 @@ class Graph:
     """The stages of a dvc.yaml, plain or `foreach`, whose `vars` are YAML files."""
 
     def __init__(self, path: str = "dvc.yaml") -> None:
-        spec = yaml.safe_load(Path(path).read_text())
+        spec = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         self._vars: dict[str, Any] = {}
         for file in spec.get("vars", []):
-            self._vars |= yaml.safe_load(Path(file).read_text())
+            self._vars |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         self._stages = spec["stages"]
         self._made = {out for stage in self._stages for out in self.targets(stage)}
 
@@ -55,7 +55,7 @@ class Graph:
         """
         seen = _look_of(self._paths("code", "deps"))
         made = tuple(f"{out}/" for out in self.outputs("code"))
-        known = SEEN.is_file() and SEEN.read_text() == seen
+        known = SEEN.is_file() and SEEN.read_text(encoding="utf-8") == seen
         if known and all(Path(path).is_file() for path in self._all_inputs() if path.startswith(made)):
             return
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", "code"]
@@ -65,7 +65,7 @@ class Graph:
                 f"`{' '.join(command)}` failed, so it is unknown what has changed:\n{done.stderr}"
             )
         SEEN.parent.mkdir(exist_ok=True)
-        SEEN.write_text(seen)
+        SEEN.write_text(seen, encoding="utf-8")
 
     def _all_inputs(self) -> Iterator[str]:
         for stage in self._stages:
@@ -80,7 +80,7 @@ class Graph:
         """Add Snakemake's flags to `outputs`: for folders (names without suffix) and for its report."""
         from snakemake.io import directory, report
 
-        shown = yaml.safe_load(SHOWN.read_text())
+        shown = yaml.safe_load(SHOWN.read_text(encoding="utf-8"))
         shown = {self._resolve(out, "", None): dict(how) for out, how in shown.items()}
         flagged = []
         for out in self.outputs(stage):

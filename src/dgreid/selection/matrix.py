@@ -65,7 +65,10 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
     words = shlex.join(["dgreid", "select", name, *axes])
     with whole(MATRIX) as part:
-        part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
+        part.write_text(
+            f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200),
+            encoding="utf-8",
+        )
     return matrix
 
 

@@ -61,7 +61,7 @@ def evaluate(config: RunConfig) -> Path:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
-        part.write_text(json.dumps(node, indent=2) + "\n")
+        part.write_text(json.dumps(node, indent=2) + "\n", encoding="utf-8")
     best = node["average"]
     log.info(
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
@@ -76,7 +76,7 @@ def read_cost(folder: Path) -> dict[str, Any]:
         UserError: cost.json is missing or damaged.
     """
     try:
-        cost = json.loads((folder / "cost.json").read_text())
+        cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         cost = None
     if not isinstance(cost, dict):

@@ -25,5 +25,7 @@ def member(protocol: str, dataset: str) -> Path:
         )
     path = MEMBERS / protocol / f"{dataset}.json"
     with whole(path) as part:
-        part.write_text(json.dumps({file.name: sha256(file) for file in files}, indent=1) + "\n")
+        part.write_text(
+            json.dumps({file.name: sha256(file) for file in files}, indent=1) + "\n", encoding="utf-8"
+        )
     return path

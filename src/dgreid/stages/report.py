@@ -63,7 +63,7 @@ def write_tables(
     }
     for file, text in texts.items():
         with whole(TABLES / file) as part:
-            part.write_text(text)
+            part.write_text(text, encoding="utf-8")
 
 
 def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
@@ -79,10 +79,10 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
             cells = papers.cells(table, known, metrics)
             sheets = paper_sheets.sheets(table, cells, methods)
             shown.append(Paper(name, table.title, html(sheets)))
-            (folder / f"{name}.md").write_text(markdown(sheets))
-            (folder / f"{name}.csv").write_text(csv(cells))
-            (folder / f"{name}.tex").write_text(latex(sheets))
-            (folder / f"{name}.html").write_text(page.alone(shown[-1]))
+            (folder / f"{name}.md").write_text(markdown(sheets), encoding="utf-8")
+            (folder / f"{name}.csv").write_text(csv(cells), encoding="utf-8")
+            (folder / f"{name}.tex").write_text(latex(sheets), encoding="utf-8")
+            (folder / f"{name}.html").write_text(page.alone(shown[-1]), encoding="utf-8")
     return shown
 
 
@@ -91,4 +91,4 @@ def write_summary(name: str, metrics: Mapping[str, Mapping]) -> None:
     with whole(SUMMARY / name) as folder:
         folder.mkdir()
         for run, node in metrics.items():
-            (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n")
+            (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n", encoding="utf-8")

@@ -66,10 +66,12 @@ def train(config: RunConfig) -> Path:
         save_file(state, folder / "model.safetensors")
         history[columns(history)].to_csv(folder / "history.csv", index=False)
         facts = record(config, task, data | {"initial_weights": start})
-        (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
+        (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
         # not in run.yaml, which is the same in every repetition
         made = {"commit": commit, "date": provenance.now()}
-        (folder / "cost.json").write_text(json.dumps(expenses(cost, method, device) | made, indent=2) + "\n")
+        (folder / "cost.json").write_text(
+            json.dumps(expenses(cost, method, device) | made, indent=2) + "\n", encoding="utf-8"
+        )
     checkpoint.remove()
     log.info("%s: %d iterations, %.1f s", config.run, task.iterations, cost["seconds"])
     return RUNS / config.run

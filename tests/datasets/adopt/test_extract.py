@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -174,3 +177,100 @@ def test_archives_at_any_depth_but_no_clutter(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.zip").mkdir()
     assert [path.name for path in archives(tmp_path)] == ["a.zip", "b.tar.gz", "c.TGZ"]
+
+
+def cut_at_a_member(content):
+    """A tar without its second member and its end."""
+    return content[: 512 + 1024]
+
+
+def damage_the_second_header(content):
+    damaged = bytearray(content)
+    damaged[512 + 1024 + 20] ^= 255
+    return bytes(damaged)
+
+
+def blank_the_second_header(content):
+    return content[: 512 + 1024] + bytes(512) + content[512 + 1024 + 512 :]
+
+
+@pytest.mark.parametrize("damage", [cut_at_a_member, damage_the_second_header, blank_the_second_header])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_tar_that_ends_early_is_not_taken_as_whole(tmp_path, packed, damage):
+    members = [(f"{name}.jpg", tarfile.REGTYPE, name.encode() * 1000) for name in "abc"]
+    archive = tarred(tmp_path / "a.tar", *members)
+    whole = archive.read_bytes()
+    archive.write_bytes(packed(whole))
+    extract(archive, tmp_path / "whole")
+    assert len(list((tmp_path / "whole").iterdir())) == 3
+    archive.write_bytes(packed(damage(whole)))
+    with pytest.raises(UserError, match="truncated or damaged archive"):
+        check_whole(archive)
+    (tmp_path / "x").mkdir()
+    archive = archive.rename(tmp_path / "x/a.tar")
+    refused(archive, tmp_path / "x/out", "truncated or damaged archive")
+
+
+def test_a_gzip_without_its_checksum_is_not_whole(tmp_path):
+    archive = tarred(tmp_path / "a.tar.gz", ("a.jpg", tarfile.REGTYPE, b"a" * 1000), mode="w:gz")
+    archive.write_bytes(archive.read_bytes()[:-4])
+    refused(archive, tmp_path / "out", "truncated or damaged")
+
+
+def test_the_same_name_twice(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        archive = zipped(tmp_path / "a.zip", ("x/a.jpg", b"1"), ("x/a.jpg", b"2"))
+    refused(archive, tmp_path / "out", r"holds x/a\.jpg twice")
+
+
+@pytest.mark.parametrize("mode", [None, "w:gz"])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, mode):
+    monkeypatch.setattr("dgreid.datasets.adopt.extract.SMALL", 10_000)
+    archive, content = tmp_path / "a.archive", bytes(2_000_000)
+    if mode is None:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a.jpg", content)
+    else:
+        tarred(archive, ("a.jpg", tarfile.REGTYPE, content), mode=mode)
+    refused(archive, tmp_path / "out", "would unpack to more than")
+
+
+def test_hidden_things_are_not_extracted(tmp_path):
+    members = ["x/.ipynb_checkpoints/y.jpg", "x/Thumbs.db", "./x/y.jpg", ".Trash-1000/files/z.jpg"]
+    archive = zipped(tmp_path / "a.zip", *((name, b"1") for name in members))
+    extract(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["y.jpg"]
+
+
+def deflate64(content):
+    patched = bytearray(content)
+    for sign, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        patched[patched.index(sign) + offset] = 9
+    return bytes(patched)
+
+
+FOREIGN = {
+    "a.zip": (deflate64, "method deflate64"),
+    "a.rar": (lambda content: b"Rar!\x1a\x07\x01\x00" + content, "a RAR archive"),
+    "a.7z": (lambda content: b"7z\xbc\xaf\x27\x1c\x00\x04" + content[:50], "a 7z archive"),
+    "a.tar.zst": (lambda content: b"\x28\xb5\x2f\xfd" + content[:50], "a zstd archive"),
+    "a.zip.001": (lambda content: content[:60], "one part of several"),
+    "a.z01": (lambda content: b"PK\x07\x08" + content[:60], "one part of several"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_an_archive_of_another_program_is_to_be_unpacked_with_it(tmp_path, name):
+    change, sentence = FOREIGN[name]
+    content = zipped(tmp_path / "whole", ("good.txt", b"1" * 100)).read_bytes()
+    (tmp_path / "whole").unlink()
+    (tmp_path / name).write_bytes(change(content)[:-30] if name == "a.rar" else change(content))
+    refused(tmp_path / name, tmp_path / "out", f"{sentence}.*adopt the folder")
+
+
+def test_one_disk_of_several(tmp_path):
+    archive = zipped(tmp_path / "a.zip", ("good.txt", b"1"))
+    content = bytearray(archive.read_bytes())
+    content[content.rindex(b"PK\x05\x06") + 4] = 2
+    archive.write_bytes(content)
+    refused(archive, tmp_path / "out", "one part of several")

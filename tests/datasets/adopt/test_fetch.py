@@ -87,3 +87,36 @@ def test_a_copy_that_fails_names_the_file(layouts, config, tmp_path, monkeypatch
     with pytest.raises(UserError, match=r"\d+_\d+\.bmp: cannot be copied \(No space left"):
         archive.adopt(config("viper"), layouts("viper"), tmp_path / "raw", mode="copy")
     assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_a_copy_follows_links_once_and_leaves_clutter(layouts, config, tmp_path):
+    given = layouts("ilids")
+    (given / "Persons").rename(tmp_path / "elsewhere")
+    (given / "Persons").symlink_to(tmp_path / "elsewhere")
+    (given / "loop").symlink_to("loop")
+    (given / "Persons/again").symlink_to(given)
+    (given / "Persons/Thumbs.db").touch()
+    root = archive.adopt(config("ilids"), given, tmp_path / "raw", mode="copy")
+    assert {path.name for path in (tmp_path / "elsewhere").glob("*.jpg")} == {
+        path.name for path in (root / "Persons").iterdir()
+    }
+
+
+def test_a_copy_into_the_folder_itself_is_refused(layouts, config):
+    given = layouts("ilids")
+    with pytest.raises(UserError, match="lies inside"):
+        archive.adopt(config("ilids"), given, given / "raw", mode="copy")
+
+
+def test_sizes_of_nested_archives_do_not_multiply(layouts, config, tmp_path, pack, monkeypatch):
+    monkeypatch.setattr("dgreid.datasets.adopt.extract.SMALL", 0)
+    monkeypatch.setattr("dgreid.datasets.adopt.extract.GROWTH", 2)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (layouts("ilids") / "readme.txt").write_bytes(bytes(200_000))
+    with zipfile.ZipFile(inner / "b.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted((tmp_path / "ilids").rglob("*.*")):
+            file.write(path, path.relative_to(tmp_path / "ilids"))
+    outer = pack(inner, tmp_path / "a.zip")
+    with pytest.raises(UserError, match=r"a\.zip/b\.zip: refused, it would unpack to more"):
+        archive.adopt(config("ilids"), outer, tmp_path / "raw")

@@ -1,5 +1,6 @@
 """What a user points at: image folders, folders of archives, other data sets."""
 
+import os
 import shutil
 
 import pytest
@@ -132,3 +133,27 @@ def test_hashes_are_of_the_whole_file(tmp_path, monkeypatch):
         "1901da1c9f699b48f6b2636e65cbf73abf99d0441ef67f5c540a42f7051dec6f",
         "fb7001d34b8e82c9b579be5005d5b0a5",
     )
+
+
+def test_a_pipe_or_a_device_is_refused_at_once(config, tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+    for path in (tmp_path / "pipe.zip", "/dev/zero"):
+        with pytest.raises(UserError, match="is a device or a pipe; give the archive or folder"):
+            archive.adopt(config("ilids"), path, tmp_path / "raw")
+
+
+def test_a_circle_of_links_beside_an_archive_does_no_harm(market, config, tmp_path):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / "loop").symlink_to("loop")
+    (folder / "up").symlink_to("..")
+    market.rename(folder / market.name)
+    root = archive.adopt(config("market1501"), folder, tmp_path / "raw")
+    assert (root / "query").is_dir()
+
+
+def test_what_is_not_taken_is_said(layouts, config, tmp_path, caplog):
+    given = layouts("ilids")
+    (given / "Persons/notes.txt").touch()
+    archive.adopt(config("ilids"), given, tmp_path / "raw")
+    assert "not taken: Persons/notes.txt (no image by its suffix)" in caplog.text

@@ -184,3 +184,74 @@ def test_cuhk03_ready_made_folders_have_the_global_identities(draw, tmp_path):
         ("0843", 0, "train"), ("0844", 3, "query"), ("0844", 2, "gallery"),
     ]  # fmt: skip
     assert ("cuhk03/np_detected", 0, "query") in parsed.splits
+
+
+def without_test_sets(file):
+    del file["testsets"]
+
+
+def sets_of_numbers(file):
+    file["testsets"] = np.zeros((1, 20))
+
+
+def group_of_test_sets(file):
+    file.create_group("testsets")
+
+
+def sets_of_three_rows(file):
+    node = file.create_dataset("r/other", data=np.ones((3, 2)))
+    file["testsets"] = np.array([[node.ref]], h5py.ref_dtype)
+
+
+def empty_test_sets(file):
+    file["testsets"] = np.zeros((1, 0), h5py.ref_dtype)
+
+
+def sets_of_strangers(file):
+    node = file.create_dataset("r/other", data=np.array([[5], [99]], float))
+    file["testsets"] = np.array([[node.ref]], h5py.ref_dtype)
+
+
+def numbers_instead_of_images(file):
+    file["detected"] = np.zeros((1, 5))
+
+
+def group_instead_of_images(file):
+    file.create_group("detected")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_test_sets,
+        sets_of_numbers,
+        group_of_test_sets,
+        sets_of_three_rows,
+        empty_test_sets,
+        sets_of_strangers,
+        numbers_instead_of_images,
+        group_instead_of_images,
+    ],
+)
+def test_cuhk03_with_other_tables_is_one_sentence(mat, change):
+    with h5py.File(mat / "cuhk-03.mat", "a") as file:
+        name = "detected" if "images" in change.__name__ else "testsets"
+        if change is not without_test_sets:
+            del file[name]
+        change(file)
+    with pytest.raises(UserError, match=r"cuhk-03\.mat: .*get it again") as caught:
+        cuhk03.parse(mat, {})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 5), (3, 40_000, 40_000)])
+def test_a_cell_that_holds_no_image_is_one_sentence(mat, shape):
+    with h5py.File(mat / "cuhk-03.mat", "a") as file:
+        del file["r/detected1_1_4"]
+        pairs = file[file["detected"][0][1]]
+        node = file.create_dataset("r/new", shape=shape, dtype=np.uint8, chunks=True)
+        table = pairs[:]
+        table[4, 1] = node.ref
+        pairs[:] = table
+    with pytest.raises(UserError, match="its pixels are uint8"):
+        open_image(mat, "cuhk-03.mat#detected[2][2,5]")

@@ -195,10 +195,10 @@ def test_without_any_scene_the_release_is_refused(release):
 def test_another_hdf5_file_is_one_sentence(release):
     with h5py.File(release / "annotation/Person.mat", "w") as mat:
         mat["Person/idname"] = [1]
-    with pytest.raises(UserError, match=r"Person\.mat: no Person table"):
+    with pytest.raises(UserError, match=r"Person\.mat: not the released file, the table Person"):
         cuhksysu.parse(release, {})
     (release / "annotation/Person.mat").write_bytes(b"<html>")
-    with pytest.raises(UserError, match=r"Person\.mat: no Person table"):
+    with pytest.raises(UserError, match=r"Person\.mat: not the released file, the table Person"):
         cuhksysu.parse(release, {})
 
 
@@ -254,3 +254,11 @@ def test_original_release_gives_inclusive_boxes(release, tmp_path):
         open_image(tmp_path, "Image/SSM/s7.jpg#[31,3,4,5]")
     with pytest.raises(UserError, match="empty"):
         open_image(tmp_path, "Image/SSM/s7.jpg#[3,3,-2,5]")
+
+
+@pytest.mark.parametrize("content", [{}, {"Person": [[]]}, {"Person": 3.0}, {"x": 1}])
+def test_a_damaged_table_is_one_sentence(release, content):
+    savemat(release / "annotation/Person.mat", content)
+    with pytest.raises(UserError, match=r"Person\.mat: not the released file") as caught:
+        cuhksysu.parse(release, {})
+    assert "\n" not in str(caught.value)

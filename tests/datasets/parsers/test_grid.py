@@ -23,12 +23,13 @@ def test_grid_follows_the_official_folds(layouts, roles):
     assert len({number for _, number, _ in parsed.splits}) == 10
 
 
-def test_grid_folds_as_text_are_the_same(layouts):
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_grid_folds_as_text_are_the_same(layouts, mark):
     folder = layouts("grid")
     expected = grid.parse(folder, {}).splits
     lines = [" ".join(map(str, fold)) for fold in grid.read_folds(folder)]
     (folder / grid.PARTITIONS).unlink()
-    (folder / grid.FOLDS).write_text("\n".join(lines) + "\n")
+    (folder / grid.FOLDS).write_bytes(mark + "\n".join(lines).encode() + b"\r\n")
     assert grid.parse(folder, {}).splits == expected
 
 

@@ -234,3 +234,30 @@ def test_published_counts_add_up(root):
         assert trainval == expect.get("trainval_images", 32621) == 32621
         assert expect["ids"] == 1041 + expect["query_ids"]
     assert sum(load_dataset("msmt17").recalled.values()) == 32621
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b" ", b"\t"),
+        lambda text: text.replace(b"/", b"\\"),
+        lambda text: text.rstrip(b"\n"),
+        lambda text: text + b"\n\n",
+    ],
+)
+def test_lists_as_editors_leave_them(release, edit):
+    given = release("v2")
+    expected = parse(LAYOUT.find(given), {})
+    for file in given.rglob("list_*.txt"):
+        file.write_bytes(edit(file.read_bytes()))
+    assert parse(LAYOUT.find(given), {}) == expected
+
+
+def test_a_list_in_another_encoding_is_one_sentence(release):
+    given = release("v2")
+    file = next(given.rglob("list_query.txt"))
+    file.write_bytes(file.read_text().encode("utf-16"))
+    with pytest.raises(UserError, match=r"list_query\.txt: not a text file in UTF-8"):
+        parse(LAYOUT.find(given), {})

@@ -27,7 +27,9 @@ from dgreid.datasets.adopt.record import (
 )
 from dgreid.datasets.adopt.terms import check_terms, remedy, where_to_ask
 from dgreid.datasets.config import DatasetConfig, load_dataset
+from dgreid.datasets.names import Places
 from dgreid.datasets.parsers import layout_of, parse
+from dgreid.datasets.walk import Found, left_out, walk
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.paths import ARCHIVES, RAW
@@ -177,7 +179,8 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
     """Find the root in the fetched files, parse the names, check identities and counts."""
     layout, source = layout_of(config.parser), str(offer.path)
     try:
-        root = find_or_unpack(layout, files, source)
+        bound = extract.allowed(offer.path) if offer.mode == "extract" else None
+        root = find_or_unpack(layout, files, source, bound)
         parsed = parse(config, root)
     except UserError as error:
         said = str(error).removesuffix(".") + where_from(error, config)
@@ -187,6 +190,8 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
     if not published:
         rules.published_identities(config, parsed, root)
     kind = rules.data_kind(config, parsed, str(root).replace(str(files), source), published)
+    if said := _left_out(root, layout.places(root)):
+        log.warning("%s: not taken: %s.", source, said)
     for note in parsed.notes:
         log.warning("%s: %s.", source, note)
     return root, {
@@ -199,6 +204,17 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
         "lacks": list(parsed.lacks),
         "fingerprint": fingerprint(root, layout.places(root)),
     }
+
+
+def _left_out(root: Path, places: Places) -> str:
+    """Say what lies in the image folders and is not taken, and why."""
+    found = [
+        Found(f"{place}/{path}" if place else path, kind)
+        for place, pattern in places
+        if pattern is not None
+        for path, kind in walk(root / place)
+    ]
+    return left_out(found)
 
 
 def _found(config: DatasetConfig, record: dict) -> str:

@@ -2,9 +2,11 @@
 
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
@@ -12,28 +14,44 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from dgreid.datasets.adopt.foreign import explain, is_last_part
+from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
 
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, NotImplementedError)
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
+    *(ValueError, struct.error, MemoryError),  # of damaged records
+)
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Images hardly shrink, so an archive that unpacks to much more than itself holds no data set but a bomb.
+GROWTH, SMALL = 50, 2 * 10**9  # times its own size; bytes that any archive may unpack to
+BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
-def extract(archive: Path, to: Path, title: str | None = None) -> None:
+def extract(archive: Path, to: Path, title: str | None = None, bound: int | None = None) -> None:
     """Extract a zip or tar archive into the new folder `to`.
 
     Args:
         archive: the file.
         to: the folder to create.
         title: what messages call the archive; its path by default.
+        bound: bytes that it may unpack to; `allowed(archive)` by default.
 
     Raises:
-        UserError: the archive is not whole or encrypted, or a member is a link, a device, or would be
-            written outside `to`; in the last three cases nothing has been written.
+        UserError: the archive is not whole, is encrypted, or is packed in a way that Python cannot read; it
+            would unpack to more than `bound` or the disk holds; or a member is a link, a device, there twice,
+            or would be written outside `to`. Except for damage inside a member nothing has been written.
     """
     archive, to = Path(archive), Path(to)
-    title = title or str(archive)
-    with _opened(archive, title, f"extracted to {to}") as (members, open_member, _):
+    title, bound = title or str(archive), bound or allowed(archive)
+    with _opened(archive, title, bound, f"extracted to {to}") as (members, open_member, _):
         _write(title, to, members, open_member)
+
+
+def allowed(archive: Path) -> int:
+    """The bytes that an archive may unpack to, with the archives in it."""
+    return max(SMALL, GROWTH * archive.stat().st_size)
 
 
 def check_whole(archive: Path) -> None:
@@ -42,22 +60,24 @@ def check_whole(archive: Path) -> None:
     Raises:
         UserError: it is truncated or damaged, or no archive at all.
     """
-    with _opened(Path(archive), str(archive), "read") as (_, _, test):
+    archive = Path(archive)
+    with _opened(archive, str(archive), allowed(archive), "read") as (_, _, test):
         test()
 
 
 @contextmanager
-def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
+def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]:
     """Open an archive: its checked members, a function to open one, and one that reads them all."""
     try:
-        if zipfile.is_zipfile(archive):
+        if zipfile.is_zipfile(archive) and not is_last_part(archive):
             with zipfile.ZipFile(archive) as file:
-                yield _zip_members(title, file), file.open, lambda: _test_zip(file)
+                yield _zip_members(title, file, bound), file.open, lambda: _test_zip(file)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
-                yield _tar_members(title, file), file.extractfile, file.getmembers
+                members = _tar_members(title, file, bound)
+                yield members, file.extractfile, lambda: list(members)
         else:
-            raise UserError(f"{title} is not a whole zip or tar archive{_guess(archive)}.")
+            raise UserError(f"{title} is not a whole zip or tar archive{explain(archive)}.")
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
             raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
@@ -65,7 +85,8 @@ def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
 
 
 def _test_zip(file: zipfile.ZipFile) -> None:
-    if not any(member.flag_bits & 1 for member in file.infolist()) and (bad := file.testzip()):
+    readable = all(not member.flag_bits & 1 and member.compress_type in METHODS for member in file.infolist())
+    if readable and (bad := file.testzip()):
         raise zipfile.BadZipFile(f"bad member {bad}")
 
 
@@ -82,7 +103,10 @@ def archives(folder: Path, depth: int = 4) -> list[Path]:
     )
 
 
-def _zip_members(archive: str, file: zipfile.ZipFile) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
+def _zip_members(
+    archive: str, file: zipfile.ZipFile, bound: int
+) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
+    size = 0
     for member in file.infolist():
         mode = stat.S_IFMT(member.external_attr >> 16)
         name = _checked_name(archive, member.filename)
@@ -90,15 +114,49 @@ def _zip_members(archive: str, file: zipfile.ZipFile) -> Iterator[tuple[str, int
             raise UserError(f"{archive}: refused, its member {member.filename!r} is a link or a device.")
         if member.flag_bits & 1:
             raise UserError(f"{archive} is encrypted; unpack it with its password and adopt the folder.")
+        if member.compress_type not in METHODS:
+            method = {9: "deflate64", 93: "zstd", 95: "xz"}.get(member.compress_type, member.compress_type)
+            raise UserError(
+                f"{archive} is packed by the method {method}, which Python cannot read; unpack it with "
+                "another program and adopt the folder."
+            )
+        size += member.file_size
+        _check_size(archive, size, bound)
         yield name, member.file_size, member
 
 
-def _tar_members(archive: str, file: tarfile.TarFile) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
-    for member in file.getmembers():
+def _tar_members(
+    archive: str, file: tarfile.TarFile, bound: int
+) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
+    size = 0
+    for member in file:  # sizes are checked before a member is passed over, which unpacks it
         name = _checked_name(archive, member.name)
         if not (member.isreg() or member.isdir()):
             raise UserError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
+        size += member.size
+        _check_size(archive, size, bound)
         yield (f"{name}/" if member.isdir() else name), member.size, member
+    _check_end(file)
+
+
+def _check_end(file: tarfile.TarFile) -> None:
+    """Python takes a missing or damaged header for the end of a tar: ask for the zeros of a real one."""
+    file.fileobj.seek(file.offset)
+    end = file.fileobj.read(BLOCK)
+    if len(end) < BLOCK:
+        raise tarfile.ReadError("it ends too early")
+    while end:  # to the end of the stream, where compressed ones have their checksum
+        if any(end):
+            raise tarfile.ReadError("a header in it is damaged")
+        end = file.fileobj.read(1 << 20)
+
+
+def _check_size(archive: str, size: int, bound: int) -> None:
+    if size > bound:
+        raise UserError(
+            f"{archive}: refused, it would unpack to more than {bound / 1e9:.3g} GB, far more than its own "
+            "size; if you trust it, unpack it and adopt the folder."
+        )
 
 
 def _checked_name(archive: str, name: str) -> str:
@@ -112,7 +170,13 @@ def _checked_name(archive: str, name: str) -> str:
 
 
 def _write(archive: str, to: Path, members: Iterator, opened) -> None:
-    members = list(members)  # checks all before the first is written
+    members = [each for each in members if not _is_clutter(each[0])]  # checks all before the first is written
+    names = Counter(PurePosixPath(name) for name, *_ in members if not name.endswith("/"))
+    if twice := [str(name) for name, number in names.items() if number > 1]:
+        raise UserError(
+            f"{archive}: refused, it holds {twice[0]} twice ({len(twice)} such files); unpack it, and adopt "
+            "the folder."
+        )
     size, free = sum(size for _, size, _ in members), shutil.disk_usage(_existing(to)).free
     if size > free:
         raise UserError(f"{archive} needs {size / 1e9:.1f} GB and {to} has {free / 1e9:.1f} GB free.")
@@ -120,8 +184,6 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
     for name, _, member in tqdm(
         members, desc=f"extracting {Path(archive).name}", unit=" files", disable=None
     ):
-        if _is_clutter(name):
-            continue
         path = to / name
         if name.endswith("/"):  # keep empty folders: they show that their images are missing
             path.mkdir(parents=True, exist_ok=True)
@@ -132,19 +194,9 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
 
 
 def _is_clutter(name: str) -> bool:
-    """Whether macOS added this to an archive; its ._* files look like images."""
-    return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith("._")
+    """Whether a system or another program added this to an archive; macOS' ._* files look like images."""
+    return any(is_hidden(part) for part in PurePosixPath(name).parts if part != ".")
 
 
 def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.absolute().parent)
-
-
-def _guess(archive: Path) -> str:
-    with open(archive, "rb") as file:
-        head = file.read(200).lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html")):
-        return " but a web page; download the file itself"
-    if head.startswith((b"pk\x03\x04", b"\x1f\x8b")):
-        return " (truncated download?); get it again"
-    return "; give the archive as downloaded, or the unpacked folder"

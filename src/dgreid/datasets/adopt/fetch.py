@@ -1,7 +1,6 @@
 """Fetching an offer: extracted, linked or copied to a folder of ours, nested archives unpacked."""
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from tqdm import tqdm
 from dgreid.datasets.adopt import extract
 from dgreid.datasets.adopt.offer import Offer
 from dgreid.datasets.layout import Layout
+from dgreid.datasets.walk import FILE, FOLDER, walk
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,14 @@ def fetch_companions(layout: Layout, offer: Offer, folder: Path) -> None:
             log.info("%s: taken from beside %s.", name, offer.path.name)
 
 
-def find_or_unpack(layout: Layout, files: Path, title: str) -> Path:
+def find_or_unpack(layout: Layout, files: Path, title: str, bound: int | None = None) -> Path:
     """Find the root in `files`; if there is only an archive, extract it to a folder of its own name.
 
     Args:
         layout: of the data set.
         files: the fetched files.
         title: what messages call `files`.
+        bound: bytes that an archive in it may unpack to, if `files` came out of one: sizes do not multiply.
     """
     for _ in range(NESTED):
         try:
@@ -59,21 +60,22 @@ def find_or_unpack(layout: Layout, files: Path, title: str) -> Path:
             log.info("%s holds the archive %s; taking it.", title, archive.relative_to(files).as_posix())
             moved = archive.with_name(f".{archive.name}")
             archive.rename(moved)
-            extract.extract(moved, archive, name)
+            bound = bound or extract.allowed(moved)
+            extract.extract(moved, archive, name, bound)
             moved.unlink()
             files, title = archive, name
     return layout.find(files)
 
 
 def _copy(folder: Path, to: Path) -> None:
-    total = sum(len(names) for *_, names in os.walk(folder))
-    with tqdm(total=total, desc=f"copying {folder.name}", unit=" files", disable=None) as bar:
-
-        def copy(old: str, new: str) -> None:
-            try:
-                shutil.copy2(old, new)
-            except OSError as error:
-                raise UserError(f"{old}: cannot be copied ({error.strerror}).") from error
-            bar.update()
-
-        shutil.copytree(folder, to, copy_function=copy)
+    found = list(walk(folder))
+    to.mkdir()
+    for path, kind in found:
+        if kind == FOLDER:
+            (to / path).mkdir(parents=True, exist_ok=True)
+    files = [path for path, kind in found if kind == FILE]
+    for path in tqdm(files, desc=f"copying {folder.name}", unit=" files", disable=None):
+        try:
+            shutil.copy2(folder / path, to / path)
+        except OSError as error:
+            raise UserError(f"{folder / path}: cannot be copied ({error.strerror}).") from error

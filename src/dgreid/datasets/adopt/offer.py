@@ -47,10 +47,14 @@ def resolve(config: DatasetConfig, given: Path, mode: str, target: Path) -> Offe
         raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
     if not given.exists():
         raise UserError(f"{given} does not exist; give the archive or folder of {config.title}.")
+    if not (given.is_dir() or given.is_file()):
+        raise UserError(f"{given} is a device or a pipe; give the archive or folder of {config.title}.")
     layout = layout_of(config.parser)
     path = _locate(layout, config, given, mode)
     if target.exists() and path.resolve().is_relative_to(target.resolve()):
         raise UserError(f"{path} lies inside {target}, which is replaced; move it elsewhere first.")
+    if path.is_dir() and mode == "copy" and target.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"{target} lies inside {path}, which is copied; give another folder with --to.")
     if path.is_dir():
         return Offer(path, mode, only=_chosen(layout, given, path))
     return Offer(path, "extract", None, *hashes(path))

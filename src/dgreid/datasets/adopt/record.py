@@ -17,7 +17,7 @@ RECORD = "adopted.json"
 def read_record(folder: Path) -> dict | None:
     """What `adopt` recorded about `folder`; None if there is nothing, or nothing that `adopt` writes."""
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and {"kind", "root", "source"} <= record.keys() else None
@@ -25,7 +25,7 @@ def read_record(folder: Path) -> dict | None:
 
 def write_record(folder: Path, record: dict) -> None:
     """Write what `read_record` reads."""
-    (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def fingerprint(root: Path, held: Places) -> str:

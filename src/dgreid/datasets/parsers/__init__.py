@@ -42,8 +42,8 @@ def looks_like(folder: Path) -> list[str]:
     for each in map(layout_of, parser_names()):
         try:
             root = each.find(folder)
-        except UserError:  # nothing of it, or more than one
+            if has_names(root, each.places(root)):
+                found.append(each.title)
+        except UserError:  # nothing of it, or more than one, or it cannot be read
             continue
-        if has_names(root, each.places(root)):
-            found.append(each.title)
     return sorted(found)

@@ -19,8 +19,8 @@ import re
 from bisect import bisect_left
 from pathlib import Path
 
-from dgreid.datasets.images import open_mat
 from dgreid.datasets.layout import DEPTH, Layout
+from dgreid.datasets.mat import load_mat, open_hdf5, reading
 from dgreid.datasets.names import Places, here, inside, match_folders, match_names
 from dgreid.datasets.parsers import market1501
 from dgreid.datasets.records import Image, Parsed
@@ -105,16 +105,16 @@ def _parse_both(root: Path) -> Parsed:
 
 def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
     """(pair, person, index) of every image in the .mat, all counted from 1; empty cells are left out."""
-    mat, found = open_mat(str(file)), []
-    try:
+    mat, found = open_hdf5(file), []
+    with reading(file, variant):
         for pair, reference in enumerate(mat[variant][0], start=1):
             table = mat[reference][:].T  # (identities, 10): HDF5 has MATLAB's axes reversed
             for person, cells in enumerate(table, start=1):
                 for index, cell in enumerate(cells, start=1):
                     if cell and mat[cell].ndim == 3 and mat[cell].size:  # an empty cell is a stub
                         found.append((pair, person, index))
-    except (KeyError, IndexError, ValueError, OSError) as error:
-        raise UserError(f"{file}: not the released CUHK03 file ({error}); get it again.") from error
+        if found and max(found)[0] > len(OFFSETS):
+            raise ValueError(f"{max(found)[0]} camera pairs instead of {len(OFFSETS)}")
     return found
 
 
@@ -171,12 +171,13 @@ def _image(path: str, variant: str, pair: int, person: int, index: int) -> Image
 
 
 def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
-    mat, split_set = open_mat(str(file)), f"cuhk03/classic_{variant}"
+    split_set = f"cuhk03/classic_{variant}"
     views: dict[str, set] = {}
     for image in parsed.images:
         views.setdefault(image.person_raw, set()).add(image.view)
-    for number, reference in enumerate(mat["testsets"][0]):
-        test = {f"{int(pair)}_{int(person):03d}" for pair, person in mat[reference][:].T}
+    for number, test in enumerate(_test_sets(file)):
+        if lost := sorted(test - views.keys()):
+            raise UserError(f"{file}: test set {number + 1} names {lost[0]}, who has no image; get it again.")
         rows = {True: [], False: []}
         for image in parsed.images:
             rows[image.person_raw in test].append(image)
@@ -186,6 +187,17 @@ def _split_classic(parsed: Parsed, file: Path, variant: str) -> None:
             image.path for image in rows[True] if len(views[image.person_raw]) == 2
         ]
         parsed.splits[split_set, number, "gallery"] = [image.path for image in rows[True]]
+
+
+def _test_sets(file: Path) -> list[set[str]]:
+    """The identities of each of the shipped test sets, as `person_raw`."""
+    mat = open_hdf5(file)
+    with reading(file, "testsets"):
+        pairs = [mat[reference][:].T for reference in mat["testsets"][0]]  # (people, 2): camera pair, person
+        found = [{f"{int(pair)}_{int(person):03d}" for pair, person in table} for table in pairs]
+        if not found or not all(found):
+            raise ValueError("a test set is empty")
+    return found
 
 
 def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
@@ -198,13 +210,15 @@ def _split_new(parsed: Parsed, root: Path, variant: str) -> None:
         return
     if md5(file) != NP_MD5[name]:
         raise UserError(f"{file}: not the published file (a saved web page?); download the raw file again.")
-    from scipy.io import loadmat  # late: only this file needs it
-
-    config = loadmat(file)
-    names = [str(cell[0]) for cell in config["filelist"].ravel()]
+    with reading(file, "the new protocol"):
+        config = load_mat(file)
+        names = [str(cell[0]) for cell in config["filelist"].ravel()]
+        chosen = {  # counted from 1
+            role: [names[number - 1] for number in config[f"{role}_idx"].ravel()]
+            for role in ("train", "query", "gallery")
+        }
     paths = {image.name: image.path for image in parsed.images}
-    for role in ("train", "query", "gallery"):
-        chosen = [names[number - 1] for number in config[f"{role}_idx"].ravel()]  # counted from 1
-        if lost := [name for name in chosen if name not in paths]:
+    for role, listed in chosen.items():
+        if lost := [name for name in listed if name not in paths]:
             raise UserError(f"{file}: {lost[0]} is not among the images ({len(lost)} such); get {MAT} again.")
-        parsed.splits[f"cuhk03/np_{variant}", 0, role] = [paths[name] for name in chosen]
+        parsed.splits[f"cuhk03/np_{variant}", 0, role] = [paths[name] for name in listed]

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dgreid.datasets.layout import Layout
+from dgreid.datasets.mat import load_mat, open_hdf5, reading
 from dgreid.datasets.names import Places, as_published, here, inside, list_images, match_names
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError
@@ -119,19 +120,20 @@ def _parse_scenes(root: Path) -> Parsed:
 
 def _read_persons(root: Path) -> list[Image]:
     """Read every appearance in the original annotation, as a box of its scene named like MetaBIN's crops."""
-    import h5py  # late: only this layout needs them
-    from scipy.io.matlab import MatReadError
+    import h5py  # late: only this layout needs it
 
     file = root / PERSONS
-    try:
+    with reading(file, "the table Person"):
+        with open(file, "rb"):  # HDF5's own question takes a file that may not be read for another kind
+            pass
         persons = list(_hdf5_persons(file) if h5py.is_hdf5(file) else _mat5_persons(file))
-    except (ValueError, KeyError, AttributeError, TypeError, OSError, MatReadError) as error:
-        raise UserError(f"{file}: no Person table ({error}); get the release again.") from error
-    return [
-        _appearance(name, index, *appearance)
-        for name, appearances in persons
-        for index, appearance in enumerate(appearances, start=1)
-    ]
+        if not persons:
+            raise ValueError("it is empty")
+        return [
+            _appearance(name, index, *appearance)
+            for name, appearances in persons
+            for index, appearance in enumerate(appearances, start=1)
+        ]
 
 
 def _appearance(person: str, index: int, scene: str, box: tuple[int, ...], hard: bool) -> Image:
@@ -151,9 +153,7 @@ def _appearance(person: str, index: int, scene: str, box: tuple[int, ...], hard:
 
 def _mat5_persons(file: Path) -> Iterator[Person]:
     """Read the released file, MATLAB 5."""
-    from scipy.io import loadmat
-
-    for person in np.ravel(loadmat(file, squeeze_me=True, struct_as_record=False)["Person"]):
+    for person in np.ravel(load_mat(file, squeeze_me=True, struct_as_record=False)["Person"]):
         yield (
             str(person.idname),
             [
@@ -167,22 +167,22 @@ def _hdf5_persons(file: Path) -> Iterator[Person]:
     """Read the same table saved as MATLAB 7.3: a struct array is a group, a field a table of references."""
     import h5py
 
-    with h5py.File(file) as mat:
+    mat = open_hdf5(file)
 
-        def items(node: h5py.Group | h5py.Dataset) -> list:
-            """The elements of a field; the field of a single struct is the element itself."""
-            several = isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype)
-            return [mat[reference] for reference in node[:].ravel()] if several else [node]
+    def items(node: h5py.Group | h5py.Dataset) -> list:
+        """The elements of a field; the field of a single struct is the element itself."""
+        several = isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype)
+        return [mat[reference] for reference in node[:].ravel()] if several else [node]
 
-        for name, scene in zip(*(items(mat["Person"][field]) for field in ("idname", "scene")), strict=True):
-            fields = (items(scene[field]) for field in ("imname", "idlocate", "ishard"))
-            yield (
-                _word(name),
-                [
-                    (_word(image), tuple(int(value) for value in box[:].ravel()), bool(hard[:].ravel()[0]))
-                    for image, box, hard in zip(*fields, strict=True)
-                ],
-            )
+    for name, scene in zip(*(items(mat["Person"][field]) for field in ("idname", "scene")), strict=True):
+        fields = (items(scene[field]) for field in ("imname", "idlocate", "ishard"))
+        yield (
+            _word(name),
+            [
+                (_word(image), tuple(int(value) for value in box[:].ravel()), bool(hard[:].ravel()[0]))
+                for image, box, hard in zip(*fields, strict=True)
+            ],
+        )
 
 
 def _word(node) -> str:

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from dgreid.datasets.layout import Layout, SplitSet
-from dgreid.datasets.names import match_folders
+from dgreid.datasets.mat import load_mat, reading
+from dgreid.datasets.names import match_folders, read_lines
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError
 
@@ -65,24 +66,16 @@ def read_folds(root: Path) -> list[list[int]]:
         return _read_partitions(root / PARTITIONS)
     if (root / FOLDS).is_file():
         try:
-            lines = (root / FOLDS).read_text().splitlines()
-            return [sorted(map(int, line.split())) for line in lines if line.strip()]
+            return [sorted(map(int, line.split())) for line in read_lines(root / FOLDS)]
         except ValueError as error:
             raise UserError(f"{root / FOLDS}: expected one line of identity numbers per fold.") from error
     return []
 
 
 def _read_partitions(path: Path) -> list[list[int]]:
-    from scipy.io import loadmat  # late: only GRID and CUHK files need SciPy
-    from scipy.io.matlab import MatReadError
-
-    try:
-        cells = loadmat(path)["trainIdxAll"].ravel()  # 1 x 10 cell of structs; the third field holds the ids
+    with reading(path, "trainIdxAll with ten folds"):
+        cells = load_mat(path)["trainIdxAll"].ravel()  # 1 x 10 cell of structs; the third field holds the ids
         return [sorted(int(identity) for identity in cell[0][0][2].ravel()) for cell in cells]
-    except (KeyError, ValueError, IndexError, TypeError, NotImplementedError, MatReadError) as error:
-        raise UserError(
-            f"{path}: no trainIdxAll with ten folds in it ({error}); download the file again."
-        ) from error
 
 
 def _image(path: str, match: re.Match, role: str) -> Image:

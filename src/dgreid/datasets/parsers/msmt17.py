@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 
 from dgreid.datasets.layout import Incomplete, Layout
-from dgreid.datasets.names import Places, as_published, has_names, here, inside, match_names
+from dgreid.datasets.names import Places, as_published, has_names, here, inside, match_names, read_lines
 from dgreid.datasets.parsers import market1501
 from dgreid.datasets.records import Image, Parsed
 from dgreid.errors import UserError, unknown
@@ -127,10 +127,9 @@ def _read_list(folder: Path, role: str) -> dict[str, str]:
             f"{file} is missing, and without the four lists the images' roles are unknown; put it "
             "there from the archive the images came in, or get a whole copy"
         )
-    for line in file.read_text().splitlines():
-        if not line.strip():
-            continue
-        name, _, label = line.strip().partition(" ")
+    for line in read_lines(file):
+        name, *rest = line.replace("\\", "/").split(maxsplit=1)  # copies edited on Windows
+        label = "".join(rest).strip()
         if not label.isdigit():
             raise UserError(f"{file}: the line '{line}' is not `path label`; get the list again.")
         if name in listed:
