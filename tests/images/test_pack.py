@@ -1,5 +1,7 @@
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,7 +99,7 @@ def killed(tmp_path, chunks):
 
     def done():
         marks = list(packs.glob("*.done"))
-        return int(marks[0].read_text() or 0) if marks else 0
+        return json.loads(marks[0].read_text())["images"] if marks else 0
 
     while done() < 2 * chunks and time.time() < limit:
         time.sleep(0.02)
@@ -218,7 +220,7 @@ def test_a_build_decodes_a_chunk_at_a_time(drawn, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_said_before_anything_is_written(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
-    with pytest.raises(UserError, match=r"needs 0\.0 GB for drawn-32x16"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
+    with pytest.raises(UserError, match=r"-32x16-\w+\.npy needs 10\.8 kB and data/packs has 100 bytes free"):
         Pack.open("drawn", IMAGE)
     assert not list((tmp_path / "data/packs").glob("*.npy"))

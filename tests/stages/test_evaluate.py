@@ -123,9 +123,19 @@ def test_a_model_is_not_scored_under_another_configuration(project, config):
 
 
 def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
-    rows = PROTOCOLS / "miniature" / "train.parquet"
-    rows.write_bytes(rows.read_bytes() + b"0")
+    folder = PROTOCOLS / "miniature"
+    protocol = protocols.read_protocol(folder)
+    protocol.train = protocol.train[::-1]
+    protocols.write(folder, protocol)
     with pytest.raises(UserError, match="another training data"):
+        evaluate.evaluate(config)
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "targets.parquet"])
+def test_damaged_rows_are_named_with_what_makes_them_again(project, config, name):
+    rows = PROTOCOLS / "miniature" / name
+    rows.write_bytes(rows.read_bytes() + b"0")
+    with pytest.raises(UserError, match=rf"{name} is damaged: make it again with `dgreid protocol p"):
         evaluate.evaluate(config)
 
 

@@ -1,12 +1,14 @@
 """Reads reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dgreid import sealed
 from dgreid.errors import UserError
 from dgreid.paths import METRICS
 
@@ -62,20 +64,33 @@ class _Run(_Known):
     sees_target: bool = False
 
 
+AGAIN = "evaluate the run again"
+
+log = logging.getLogger(__name__)
+
+
 def read(path: Path) -> dict[str, Any]:
-    """The metrics of one run.
+    """The metrics of one run, without their seal.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged or out of reach.
     """
-    text = path.read_bytes()
-    try:
-        _Run.model_validate_json(text)
-    except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        where = f" (at {place})" if place else ""
-        raise UserError(f"{path} is damaged{where}: evaluate the run again.") from error
-    return json.loads(text)
+    return sealed.opened(_parsed(path))
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """The fields of a file, whose seal holds if it has one."""
+    with sealed.reading(path, AGAIN, "damaged"):
+        text = path.read_bytes()
+        try:
+            _Run.model_validate_json(text)
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            where = f" (at {place})" if place else ""
+            raise UserError(f"{path} is damaged{where}: {AGAIN}.") from error
+        node = json.loads(text)
+        sealed.opened(node)
+        return node
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
@@ -101,4 +116,12 @@ def every() -> list[dict[str, Any]]:
     Raises:
         UserError: a file is damaged.
     """
-    return [read(path) for path in sorted(METRICS.glob("*.json"))]
+    found = [_parsed(path) for path in sorted(METRICS.glob("*.json"))]
+    if bare := sum(not sealed.is_sealed(node) for node in found):
+        log.info(
+            "%d of %d files in %s have no hash of their content: taken as they are.",
+            bare,
+            len(found),
+            METRICS,
+        )
+    return [sealed.opened(node) for node in found]

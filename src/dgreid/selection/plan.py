@@ -9,16 +9,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from dgreid.errors import UserError
 from dgreid.methods.base import Training
 from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
-from dgreid.runs.evidence import read_facts
+from dgreid.runs.folder import read_facts
 from dgreid.runs.run import build, chosen
 from dgreid.runs.systems import plural
 from dgreid.runs.training import task_of
+from dgreid.sealed import Unreadable
 from dgreid.selection import costs
 from dgreid.selection.matrix import config_of
 
@@ -104,12 +106,14 @@ def _is_worth_measuring(speed: costs.Speed | None, budget: Budget) -> bool:
 
 
 def status_of(run: RunConfig) -> str:
-    """done, trained, started, outdated, damaged or to do, by the files a run leaves."""
+    """done, trained, started, outdated, damaged, unreadable or to do, by the files a run leaves."""
     folder = RUNS / run.run
     if (folder / "run.yaml").is_file():
         try:
             trained = read_facts(folder)["config"]
-        except ValueError:
+        except Unreadable:
+            return "unreadable"
+        except UserError:
             return "damaged"
         if trained != chosen(run):
             return "outdated"

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from dgreid.errors import UserError
+from dgreid.files import check_room
+from dgreid.trouble import full
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, NotImplementedError)
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -32,7 +34,7 @@ def extract(archive: Path, to: Path, title: str | None = None) -> None:
     """
     archive, to = Path(archive), Path(to)
     title = title or str(archive)
-    with _opened(archive, title, f"extracted to {to}") as (members, open_member, _):
+    with _opened(archive, title, "extracted") as (members, open_member, _):
         _write(title, to, members, open_member)
 
 
@@ -59,6 +61,8 @@ def _opened(archive: Path, title: str, what: str) -> Iterator[tuple]:
         else:
             raise UserError(f"{title} is not a whole zip or tar archive{_guess(archive)}.")
     except BROKEN as error:
+        if full(error):  # `whole` knows which folder is to be filled
+            raise
         if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
             raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
@@ -113,9 +117,7 @@ def _checked_name(archive: str, name: str) -> str:
 
 def _write(archive: str, to: Path, members: Iterator, opened) -> None:
     members = list(members)  # checks all before the first is written
-    size, free = sum(size for _, size, _ in members), shutil.disk_usage(_existing(to)).free
-    if size > free:
-        raise UserError(f"{archive} needs {size / 1e9:.1f} GB and {to} has {free / 1e9:.1f} GB free.")
+    check_room(to, sum(size for _, size, _ in members), archive)
     to.mkdir(parents=True)
     for name, _, member in tqdm(
         members, desc=f"extracting {Path(archive).name}", unit=" files", disable=None
@@ -134,10 +136,6 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
 def _is_clutter(name: str) -> bool:
     """Whether macOS added this to an archive; its ._* files look like images."""
     return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith("._")
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.absolute().parent)
 
 
 def _guess(archive: Path) -> str:
