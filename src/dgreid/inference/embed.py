@@ -24,7 +24,7 @@ from dgreid.evaluation.runner import BATCH, embed_batches
 from dgreid.files import check_room, sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
-from dgreid.runs.rehearsal import check_embeddings
+from dgreid.runs.rehearsal import embedded
 from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Embedder:
         self.method = method.to(self.device)
         self.image = ImageConfig.model_validate(facts["config"]["image"])
         blank = torch.zeros(2, 3, self.image.height, self.image.width, device=self.device)
-        self.shape = tuple(check_embeddings(self.method, blank, run).shape[1:])
+        self.shape = tuple(embedded(self.method, blank, run).shape[1:])
 
     def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Embed images batch by batch: yields some of `paths` and their embeddings (n, *shape), in order.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def read_protocol(folder: Path | str) -> Protocol:
         UserError: there is no such file, or it is not a protocol.
     """
     train, _ = read_training(folder)
-    frame, metadata = read_targets(folder)
+    frame, metadata = _read(Path(folder) / TARGETS)
     groups = dict(list(frame.groupby(["target", "split", "part"], sort=False)))
     targets: dict[str, list] = {name: [] for name in metadata["targets"]}
     for name in targets:
@@ -93,13 +94,13 @@ def read_protocol(folder: Path | str) -> Protocol:
     return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
 
 
-def read_targets(folder: Path | str) -> tuple[pd.DataFrame, dict]:
-    """Read the query and gallery rows of every target and split, and the protocol's metadata.
+def read_test_rows(folder: Path | str) -> pd.DataFrame:
+    """Read the query and gallery rows of every target and split, the columns of `SCHEMA`.
 
     Raises:
         UserError: there is no such file, or it is damaged or not a protocol.
     """
-    return _read(Path(folder) / TARGETS)
+    return _rows(_table(Path(folder) / TARGETS))
 
 
 def _write(path: Path, frames: list[pd.DataFrame], metadata: dict) -> None:
@@ -110,14 +111,29 @@ def _write(path: Path, frames: list[pd.DataFrame], metadata: dict) -> None:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, dict]:
-    command = f"`dgreid protocol protocol={path.parent.name}`"
+    table = _table(path)
+    with _reading(path):
+        return _rows(table), json.loads(table.schema.metadata[b"protocol"])
+
+
+def _table(path: Path) -> pa.Table:
     if not path.is_file():
-        raise UserError(f"{path}: no protocol here; make it with {command}.")
-    with sealed.reading(path, f"make it again with {command}", "damaged, or not a protocol file"):
-        table = sealed.read_table(path)
-        metadata = json.loads(table.schema.metadata[b"protocol"])
-        words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
-        return table.cast(pa.schema(words)).to_pandas(), metadata
+        raise UserError(f"{path}: no protocol here; make it with {_command(path)}.")
+    with _reading(path):
+        return sealed.read_table(path)
+
+
+def _rows(table: pa.Table) -> pd.DataFrame:
+    words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(words)).to_pandas()
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return sealed.reading(path, f"make it again with {_command(path)}", "damaged, or not a protocol file")
+
+
+def _command(path: Path) -> str:
+    return f"`dgreid protocol protocol={path.parent.name}`"
 
 
 def _training_metadata(protocol: Protocol) -> dict:

@@ -10,7 +10,7 @@ import pandas as pd
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import agree, as_percent, read_queries, read_scores
 from dgreid.paths import PROTOCOLS, QUERIES, RUNS, TARGETS
-from dgreid.protocols.tables import read_targets
+from dgreid.protocols.tables import read_test_rows
 from dgreid.runs.folder import COST, FACTS, HISTORY, read_cost, read_facts, read_history
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def _known(protocol: str) -> pd.DataFrame:
     columns = ["query", "identity", "camera", "dataset", "path", "row"]
     if not (PROTOCOLS / protocol / TARGETS).is_file():
         return pd.DataFrame(columns=columns)
-    frame, _ = read_targets(PROTOCOLS / protocol)
+    frame = read_test_rows(PROTOCOLS / protocol)
     frame = frame[frame["part"] == "query"]
     frame = frame.assign(query=frame["dataset"].astype(str) + "/" + frame["image_id"].astype(str))
     return frame[columns].drop_duplicates("query")

@@ -53,11 +53,11 @@ def rehearse(method: Method, facts: Mapping[str, Any], images: Tensor) -> None:
 
 
 @torch.inference_mode()
-def check_embeddings(method: Method, images: Tensor, run: str) -> Tensor:
-    """Embed some images in eval mode and compare them, and return the embeddings (N, ...).
+def embedded(method: Method, images: Tensor, run: str) -> Tensor:
+    """Embed some images, (N, 3, H, W) -> (N, ...).
 
     Raises:
-        UserError: there is not one finite embedding per image, or their similarities are not a table of them.
+        UserError: there is not one embedding per image.
     """
     found = method.embed(images)
     if not isinstance(found, Tensor) or found.dim() < 2 or len(found) != len(images):
@@ -66,6 +66,17 @@ def check_embeddings(method: Method, images: Tensor, run: str) -> Tensor:
             f"run {run}: its method embeds a batch, not image by image ({shape} for {len(images)} images): "
             "embeddings cannot be stored; its `embed` has to return one tensor (images, ...)."
         )
+    return found
+
+
+@torch.inference_mode()
+def check_embeddings(method: Method, images: Tensor, run: str) -> None:
+    """Embed some images with an untrained method, in eval mode, and compare them.
+
+    Raises:
+        UserError: there is not one finite embedding per image, or their similarities are no table of numbers.
+    """
+    found = embedded(method, images, run)
     if type(method).similarity is Method.similarity and found.dim() != 2:
         raise UserError(
             f"run {run}: its embeddings have {found.dim() - 1} axes, {tuple(found.shape[1:])}, and a cosine "
@@ -83,7 +94,6 @@ def check_embeddings(method: Method, images: Tensor, run: str) -> Tensor:
             f"run {run}: its `similarity` of 2 and {len(found)} embeddings is {shape} or not finite; it must "
             f"be finite and {wanted}."
         )
-    return found
 
 
 def check_disk(method: Method, checkpoint: Path, folder: Path, saves: bool) -> None:
