@@ -55,8 +55,12 @@ def stamp(node: Mapping[str, Any]) -> dict[str, Any]:
     return {**node, FIELD: PREFIX + _digest(node)}
 
 
-def opened(node: Any) -> dict[str, Any]:
+def opened(node: Any, text: str) -> dict[str, Any]:
     """Return what `stamp` was given; a mapping without a seal is returned as it is.
+
+    Args:
+        node: a mapping with its seal.
+        text: what it was read from.
 
     Raises:
         Damaged: the values are not those that were stamped.
@@ -68,8 +72,8 @@ def opened(node: Any) -> dict[str, Any]:
     if is_sealed(node):
         if node.get(FIELD) != PREFIX + _digest(rest):
             raise Damaged
-    elif any(isinstance(value, str) and value.startswith(PREFIX) for value in rest.values()):
-        raise Damaged  # the name of the seal itself is damaged
+    elif PREFIX in text:
+        raise Damaged  # what stands around the seal is damaged
     return rest
 
 
@@ -84,12 +88,14 @@ def _digest(node: Mapping[str, Any]) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a stamped JSON file; see `opened`."""
-    return opened(json.loads(path.read_text(encoding="utf-8")))
+    text = path.read_text(encoding="utf-8")
+    return opened(json.loads(text), text)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a stamped YAML file; see `opened`."""
-    return opened(yaml.safe_load(path.read_text(encoding="utf-8")))
+    text = path.read_text(encoding="utf-8")
+    return opened(yaml.safe_load(text), text)
 
 
 def seal(path: Path) -> None:

@@ -186,7 +186,7 @@ def _mark(count: int, crc: int) -> bytes:
 def _read_mark(text: bytes) -> tuple[int, int]:
     """Number of images and their checksum; -1 and 0 if the text is damaged."""
     try:
-        node = sealed.opened(json.loads(text))
+        node = sealed.opened(json.loads(text), text.decode())
         return int(node["images"]), int(node["crc32"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return -1, 0

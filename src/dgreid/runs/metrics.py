@@ -75,11 +75,11 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is damaged or out of reach.
     """
-    return sealed.opened(_parsed(path))
+    return _read(path)[0]
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    """The fields of a file, whose seal holds if it has one."""
+def _read(path: Path) -> tuple[dict[str, Any], bool]:
+    """The metrics of one run, and whether the file has a seal."""
     with sealed.reading(path, AGAIN, "damaged"):
         text = path.read_bytes()
         try:
@@ -89,8 +89,7 @@ def _parsed(path: Path) -> dict[str, Any]:
             where = f" (at {place})" if place else ""
             raise UserError(f"{path} is damaged{where}: {AGAIN}.") from error
         node = json.loads(text)
-        sealed.opened(node)
-        return node
+        return sealed.opened(node, text.decode()), sealed.is_sealed(node)
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
@@ -116,12 +115,12 @@ def every() -> list[dict[str, Any]]:
     Raises:
         UserError: a file is damaged.
     """
-    found = [_parsed(path) for path in sorted(METRICS.glob("*.json"))]
-    if bare := sum(not sealed.is_sealed(node) for node in found):
+    found = [_read(path) for path in sorted(METRICS.glob("*.json"))]
+    if bare := sum(not is_sealed for _, is_sealed in found):
         log.info(
             "%d of %d files in %s have no hash of their content: taken as they are.",
             bare,
             len(found),
             METRICS,
         )
-    return [sealed.opened(node) for node in found]
+    return [node for node, _ in found]

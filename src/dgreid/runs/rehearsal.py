@@ -113,11 +113,10 @@ def check_disk(method: Method, checkpoint: Path, folder: Path, saves: bool) -> N
         * _bytes(weight for group in each.param_groups for weight in group["params"])
         for each in method.optimisers.values()
     )
-    room = 0
-    if saves:
-        room = (1 if checkpoint.is_file() else 2) * (model + held)
-        check_room(checkpoint, room, "the checkpoints of this run together")
-    check_room(folder, model + room, "this run with its checkpoints" if saves else "the model of this run")
+    if saves:  # the last one stays until the next is whole; a model, written beside one, is never larger
+        count = 1 if checkpoint.is_file() else 2
+        check_room(checkpoint, count * (model + held), "this training, for its checkpoints,")
+    check_room(folder, model, "this training, for its model,")
 
 
 @contextmanager
