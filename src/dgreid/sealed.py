@@ -26,7 +26,7 @@ from dgreid.trouble import short_of_memory
 
 log = logging.getLogger(__name__)
 
-FIELD = "sealed"  # of mappings: the last one
+FIELD = "sealed"  # of mappings
 PREFIX = "sha256:"  # of its value, so that neither a damaged name nor a damaged value hides a seal
 MARK = b"dgreid-sha256:"  # stands before the hash in other files
 BLANK = b"0" * 64  # what the hash counts in its own place
@@ -53,6 +53,17 @@ class Unreadable(UserError):
 def stamp(node: Mapping[str, Any]) -> dict[str, Any]:
     """Add the seal of a mapping's values, as its last field."""
     return {**node, FIELD: PREFIX + _digest(node)}
+
+
+def to_json(node: Mapping[str, Any]) -> str:
+    """Write a mapping as JSON, its seal last: without its end it is no JSON."""
+    return json.dumps(stamp(node), indent=2) + "\n"
+
+
+def to_yaml(node: Mapping[str, Any]) -> str:
+    """Write a mapping as YAML, its seal first: without its end it would still be YAML."""
+    sealed = stamp(node)
+    return yaml.safe_dump({FIELD: sealed.pop(FIELD), **sealed}, sort_keys=False)
 
 
 def opened(node: Any, text: str) -> dict[str, Any]:

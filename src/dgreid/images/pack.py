@@ -180,7 +180,7 @@ def _holds(file: BinaryIO, shape: Shape, count: int, crc: int) -> bool:
 
 
 def _mark(count: int, crc: int) -> bytes:
-    return json.dumps(sealed.stamp({"images": count, "crc32": crc})).encode() + b"\n"
+    return sealed.to_json({"images": count, "crc32": crc}).encode()
 
 
 def _read_mark(text: bytes) -> tuple[int, int]:

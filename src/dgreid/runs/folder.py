@@ -4,14 +4,12 @@ run.yaml holds the hashes of the model and of the history, and is sealed itself;
 differs between repetitions.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -37,9 +35,8 @@ def write(
     (folder / MODEL).write_bytes(save(dict(state)))
     history.to_csv(folder / HISTORY, index=False)
     files = {name: sha256(folder / name) for name in (MODEL, HISTORY)}
-    text = yaml.safe_dump(sealed.stamp({**facts, "files": files}), sort_keys=False)
-    (folder / FACTS).write_text(text, encoding="utf-8")
-    (folder / COST).write_text(json.dumps(sealed.stamp(cost), indent=2) + "\n", encoding="utf-8")
+    (folder / FACTS).write_text(sealed.to_yaml({**facts, "files": files}), encoding="utf-8")
+    (folder / COST).write_text(sealed.to_json(cost), encoding="utf-8")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

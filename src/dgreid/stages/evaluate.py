@@ -3,7 +3,6 @@
 The scores of single queries go to data/queries/<run>.parquet, for intervals over queries.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +62,7 @@ def evaluate(config: RunConfig) -> Path:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
-        part.write_text(json.dumps(sealed.stamp(node), indent=2) + "\n")
+        part.write_text(sealed.to_json(node), encoding="utf-8")
     best = node["average"]
     log.info(
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
