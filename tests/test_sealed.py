@@ -59,7 +59,7 @@ def test_a_damaged_mapping_is_refused_or_means_the_same(tmp_path, name, write, r
             refused += 1
         else:
             assert found == NODE, way
-    assert refused > 250
+    assert refused > 150
 
 
 def test_a_hand_that_changes_a_value_is_noticed():
@@ -94,7 +94,7 @@ def test_a_damaged_table_is_refused_or_holds_the_same(tmp_path):
 
 def test_a_seal_behind_the_end_finds_every_flipped_bit(tmp_path):
     path = tmp_path / "last.pt"
-    path.write_bytes(bytes(range(256)) * 4)
+    path.write_bytes(bytes(range(256)) * 4 + sealed.PLACE)
     sealed.seal(path)
     assert sealed.check(path)
     content = path.read_bytes()

@@ -27,10 +27,11 @@ from dgreid.trouble import short_of_memory
 log = logging.getLogger(__name__)
 
 FIELD = "sealed"  # of mappings
-PREFIX = "sha256:"  # of its value, so that neither a damaged name nor a damaged value hides a seal
-MARK = b"dgreid-sha256:"  # stands before the hash in other files
+PREFIX = "dgreid-sha256:"  # stands before the hash, so that a seal is seen even if its place is damaged
+MARK = PREFIX.encode()
 BLANK = b"0" * 64  # what the hash counts in its own place
-PARQUET = {FIELD: (MARK + BLANK).decode()}  # metadata that make room for a seal
+PLACE = MARK + BLANK
+PARQUET = {FIELD: PLACE.decode()}
 FOREIGN = (
     ValueError,
     LookupError,
@@ -110,19 +111,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def seal(path: Path) -> None:
-    """Seal a file: write the hash of its other bytes where it has room for one, else behind its end.
+    """Write the hash of a file's other bytes into the place that it has for one.
 
-    The readers of zip archives, such as torch's, do not look behind the end; a parquet file has room by
-    `PARQUET`.
+    A parquet file has the place among its metadata, by `PARQUET`; others have `PLACE` behind their end, where
+    the readers of zip archives, such as torch's, do not look.
     """
     with open(path, "r+b") as file:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            at = content.rfind(MARK + BLANK)
-        if at < 0:
-            at = file.seek(0, os.SEEK_END)
-            file.write(MARK + BLANK)
-            file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            at = content.rfind(PLACE)
             found = _hash_around(content, at)
         file.seek(at + len(MARK))
         file.write(found.encode())

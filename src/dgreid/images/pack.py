@@ -37,7 +37,7 @@ from dgreid.paths import MANIFESTS, PACKS
 
 FORMAT = "Pillow bicubic, RGB, 1"  # how `load` makes pixels; change this and new packs are built
 CHUNK = 256  # images decoded at a time; this bounds the memory of a build
-BLOCK = 2**20  # bytes read at a time to check a pack
+BLOCK = 2**18  # bytes read at a time to check a pack
 
 Shape = tuple[int, int, int, int]  # images, height, width, 3
 
@@ -144,7 +144,7 @@ def is_whole(path: Path, shape: Shape) -> bool:
     if not path.exists():
         return False
     if _version(path) not in _checked:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             file.seek(len(_header(shape)) + int(np.prod(shape)))
             count, crc = _read_mark(file.read())
             if count != shape[0] or not _holds(file, shape, count, crc):
@@ -162,7 +162,7 @@ def _finished(part: Path, done: Path, shape: Shape) -> tuple[int, int]:
     """Images of a part from which a build can resume, and their checksum; 0 and 0 if there is none."""
     if part.is_file() and done.is_file():
         count, crc = _read_mark(done.read_bytes())
-        with open(part, "rb") as file:
+        with open(part, "rb", buffering=0) as file:
             if 0 < count <= shape[0] and _holds(file, shape, count, crc):
                 return count, crc
     return 0, 0
@@ -174,8 +174,9 @@ def _holds(file: BinaryIO, shape: Shape, count: int, crc: int) -> bool:
     header, left, found = _header(shape), count * int(np.prod(shape[1:])), 0
     if file.read(len(header)) != header:
         return False
-    while left and (block := file.read(min(left, BLOCK))):
-        found, left = zlib.crc32(block, found), left - len(block)
+    block = memoryview(bytearray(BLOCK))  # one for all: it stays in the processor's cache
+    while left and (count := file.readinto(block[: min(left, BLOCK)])):
+        found, left = zlib.crc32(block[:count], found), left - count
     return not left and found == crc
 
 

@@ -72,6 +72,7 @@ class Checkpoint:
         with whole(self.path) as part:
             with open(part, "wb") as file:  # torch's own writing does not say why it failed
                 torch.save(state, file)
+                file.write(sealed.PLACE)
             sealed.seal(part)
 
     def load(self, method: Method) -> dict[str, Any] | None:
