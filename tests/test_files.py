@@ -1,10 +1,12 @@
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 
-from dgreid.files import sha256, whole
+from dgreid.errors import UserError
+from dgreid.files import FEW, amount, check_room, sha256, whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):
@@ -82,3 +84,64 @@ def test_writes_in_progress_and_those_of_other_hosts_are_left_alone(tmp_path):
         assert slow.exists()
     assert (tmp_path / "a.txt").read_text() == "first"
     assert sorted(os.listdir(tmp_path)) == [foreign.name, "a.txt"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, kind):
+    """Whichever library writes, and however it wraps the error."""
+    with pytest.raises(OSError) as raised, whole(tmp_path / "a.txt") as part:
+        if kind == "folder":
+            part.mkdir()
+            part = part / "inside"
+        try:
+            part.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("unexpected pos 64 vs 0") from error
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "a.txt"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError) as raised, whole(tmp_path / "file" / "a.txt"):
+        pass
+    assert raised.value.filename == str(tmp_path / "file")
+
+
+def test_a_sentence_of_ours_passes_as_it_is(tmp_path):
+    with pytest.raises(UserError, match="mine"), whole(tmp_path / "a.txt"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise UserError("mine") from error
+
+
+@pytest.mark.parametrize(("names", "synced"), [(2, 4), (FEW + 1, 1)])
+def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch, names, synced):
+    calls = []
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append(os.readlink(f"/proc/self/fd/{handle}")))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("everything"))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("name") or replace(*paths))
+    with whole(tmp_path / "run") as part:
+        part.mkdir()
+        for number in range(names):
+            (part / str(number)).touch()
+    assert calls.index("name") == synced - (names == 2) and calls[-1] == str(tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 999_499, 999_501, 12_345_678, 10**13, 5 * 10**15])
+def test_an_amount_has_useful_digits(size):
+    number, unit = amount(size).split()
+    factor = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}[unit]
+    assert float(number) * factor == pytest.approx(size, rel=0.05) and len(number) <= 5
+
+
+def test_room_is_looked_for_where_the_file_will_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 12_345_678}))
+    monkeypatch.chdir(tmp_path)
+    check_room("data/raw/grid", 12_345_678, "grid.zip")
+    (tmp_path / "data" / "raw" / ".tmp-grid").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^grid\.zip needs 23\.5 MB and data/raw has 12\.3 MB free"):
+        check_room("data/raw/.tmp-grid/files", 23_456_789, "grid.zip")

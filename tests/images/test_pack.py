@@ -1,9 +1,12 @@
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +19,7 @@ from dgreid.errors import UserError
 from dgreid.images import pack
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import Pack, load
+from helpers.damage import damaged
 
 IMAGE = ImageConfig(name="small", height=32, width=16)
 
@@ -97,7 +101,7 @@ def killed(tmp_path, chunks):
 
     def done():
         marks = list(packs.glob("*.done"))
-        return int(marks[0].read_text() or 0) if marks else 0
+        return json.loads(marks[0].read_text())["images"] if marks else 0
 
     while done() < 2 * chunks and time.time() < limit:
         time.sleep(0.02)
@@ -218,7 +222,55 @@ def test_a_build_decodes_a_chunk_at_a_time(drawn, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_said_before_anything_is_written(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
-    with pytest.raises(UserError, match=r"needs 0\.0 GB for drawn-32x16"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
+    with pytest.raises(UserError, match=r"-32x16-\w+\.npy needs 10\.8 kB and data/packs has 100 bytes free"):
         Pack.open("drawn", IMAGE)
     assert not list((tmp_path / "data/packs").glob("*.npy"))
+
+
+def test_a_damaged_pack_is_built_again(drawn, counted, caplog):
+    """Whatever happened to it; nothing but the right pixels comes out."""
+    path = Pack.open("drawn", IMAGE).path
+    content, expected = path.read_bytes(), np.load(path)
+    built = 0
+    for way, bad in damaged(content, flips=40):
+        path.unlink()
+        path.write_bytes(bad)
+        counted.clear()
+        caplog.clear()
+        opened = Pack.open("drawn", IMAGE)
+        assert (opened.images == expected).all(), way
+        assert bool(counted) == ("is damaged, or of an earlier version: it is built again" in caplog.text)
+        built += bool(counted)
+    assert built > 40
+
+
+@pytest.mark.parametrize("other", [np.zeros((7, 32, 16, 3), np.uint8), np.zeros((7, 32, 16, 3)), np.zeros(3)])
+def test_an_array_that_is_no_pack_of_ours_is_built_again(drawn, other):
+    path = Pack.open("drawn", IMAGE).path
+    expected = np.load(path)
+    path.unlink()
+    np.save(path, other)
+    assert (Pack.open("drawn", IMAGE).images == expected).all()
+
+
+def test_a_pack_is_read_to_its_end_once_in_a_process(drawn, monkeypatch):
+    first = Pack.open("drawn", IMAGE)
+    monkeypatch.setattr(pack, "_checked", set())  # as another process
+    blocks, crc32 = [], zlib.crc32
+    monkeypatch.setattr(zlib, "crc32", lambda block, *crc: blocks.append(len(block)) or crc32(block, *crc))
+    for _ in range(3):
+        assert Pack.open("drawn", IMAGE).path == first.path
+    assert sum(blocks) == first.images.size
+
+
+def test_a_damaged_part_is_not_continued(drawn, tmp_path, counted):
+    draw(tmp_path, count=60)
+    killed(tmp_path, 3)
+    (part,) = (tmp_path / "data/packs").glob("*.part")
+    content = bytearray(part.read_bytes())
+    content[200] ^= 1
+    part.write_bytes(content)
+    opened = Pack.open("drawn", IMAGE)
+    assert len(counted) == 60
+    assert (opened[np.array([0])][0] == load(tmp_path, "images/000.jpg", IMAGE)).all()

@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,17 +9,20 @@ import pytest
 import yaml
 from safetensors.torch import save_file
 
-from dgreid import protocols
+from dgreid import protocols, sealed
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import agree, read_queries
-from dgreid.files import sha256
+from dgreid.files import sha256, whole
 from dgreid.methods.base import Task
 from dgreid.methods.erm import ERM
 from dgreid.paths import METRICS, PROTOCOLS, RUNS
-from dgreid.runs import recorded
+from dgreid.runs import folder, recorded
+from dgreid.runs import metrics as results
 from dgreid.runs.config import load_run
-from dgreid.runs.run import build, record
+from dgreid.runs.folder import read_facts, write
+from dgreid.runs.run import build, record, restore
 from dgreid.stages import evaluate
+from helpers.damage import damaged
 
 WORDS = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
 
@@ -144,9 +148,19 @@ def test_a_title_that_was_edited_since_is_no_other_configuration(project, config
 
 
 def test_a_model_is_not_scored_after_its_training_data_changed(project, config):
-    rows = PROTOCOLS / "miniature" / "train.parquet"
-    rows.write_bytes(rows.read_bytes() + b"0")
+    folder = PROTOCOLS / "miniature"
+    protocol = protocols.read_protocol(folder)
+    protocol.train = protocol.train[::-1]
+    protocols.write(folder, protocol)
     with pytest.raises(UserError, match="another training data"):
+        evaluate.evaluate(config)
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "targets.parquet"])
+def test_damaged_rows_are_named_with_what_makes_them_again(project, config, name):
+    rows = PROTOCOLS / "miniature" / name
+    rows.write_bytes(rows.read_bytes() + b"0")
+    with pytest.raises(UserError, match=rf"{name} is damaged: make it again with `dgreid protocol p"):
         evaluate.evaluate(config)
 
 
@@ -166,3 +180,59 @@ def test_a_missing_run_is_named(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="erm-resnet_tiny-miniature-s7 holds no trained model"):
         evaluate.evaluate(config)
+
+
+COST = {"seconds": 1.5, "images_per_second": 8.0, "peak_memory_bytes": 9, "parameters": 10}
+
+
+def files_read(config):
+    folder, rows = RUNS / config.run, PROTOCOLS / "miniature"
+    names = ("model.safetensors", "run.yaml", "cost.json")
+    return [folder / name for name in names] + [rows / name for name in ("train.parquet", "targets.parquet")]
+
+
+def test_damage_to_what_evaluate_reads_is_named_or_without_effect(project, config):
+    """No flipped bit, lost end or page of zeros becomes a score."""
+    method, facts = restore(RUNS / config.run)
+    shutil.rmtree(RUNS / config.run)
+    with whole(RUNS / config.run) as part:  # as train writes it
+        history = pd.DataFrame({"iteration": [1], "cross_entropy": [1.0]})
+        state = {name: tensor.contiguous() for name, tensor in method.state_dict().items()}
+        write(part, state, facts, history, COST)
+    expected = evaluate.evaluate(config).read_bytes()
+    refused = 0
+    for path in files_read(config):
+        content = path.read_bytes()
+        for way, bad in damaged(content, flips=4):
+            path.write_bytes(bad)
+            try:
+                found = evaluate.evaluate(config).read_bytes()
+            except UserError as error:
+                assert "\n" not in str(error) and path.name in str(error), way
+                refused += 1
+            else:
+                assert found == expected, f"{path}: {way}"
+        path.write_bytes(content)
+    assert refused > 55  # of 65
+
+
+def test_damage_to_what_evaluate_wrote_is_named_or_without_effect(project, config):
+    (RUNS / config.run / "cost.json").write_text(json.dumps(COST))
+    metrics = evaluate.evaluate(config)
+    for path, read in ((metrics, results.read), (evaluate.QUERIES / f"{config.run}.parquet", read_queries)):
+        content, expected = path.read_bytes(), str(read(path))
+        for way, bad in damaged(content, flips=100):
+            path.write_bytes(bad)
+            try:
+                assert str(read(path)) == expected, way
+            except UserError as error:
+                assert str(path) in str(error) and "evaluate the run again" in str(error)
+        path.write_bytes(content)
+
+
+def test_a_model_that_cannot_be_read_is_not_called_damaged(project, config):
+    facts = read_facts(RUNS / config.run)
+    (RUNS / config.run / "model.safetensors").unlink()
+    (RUNS / config.run / "model.safetensors").mkdir()  # root reads whatever its mode
+    with pytest.raises(sealed.Unreadable, match=r"model\.safetensors cannot be read"):
+        folder.read_model(RUNS / config.run, facts)

@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +14,11 @@ import torch
 import yaml
 from PIL import Image
 
-from dgreid import protocols
+from dgreid import protocols, trouble
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images import pack
+from dgreid.methods.erm import ERM
 from dgreid.runs.run import restore
 from dgreid.stages.train import check_finite, train
 from helpers import tiny
@@ -26,6 +29,7 @@ sys.path.insert(0, sys.argv[1])
 from helpers import tiny
 from pathlib import Path
 from dgreid.images import pack
+from dgreid.methods.erm import ERM
 from dgreid.stages.train import train
 pack.images_root = lambda name: Path("pictures")
 train(tiny.config(sys.argv[2], **eval(sys.argv[3])))
@@ -155,3 +159,35 @@ def test_a_network_that_the_last_update_broke_is_not_saved(value):
     with pytest.raises(UserError, match=r"mine: after training bad is not finite; lower recipe\.learning"):
         check_finite(state, "mine")
     check_finite({"good": torch.zeros(2), "steps": torch.tensor(3)}, "mine")
+
+
+def test_every_file_of_a_run_has_the_mode_that_the_umask_gives(world):
+    before = os.umask(0o027)
+    try:
+        folder = train(tiny.config("erm"))
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o640"}
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_method_that_could_not_be_stored_is_refused_before_the_training(world, monkeypatch):
+    monkeypatch.setattr(ERM, "embed", lambda self, images: images.mean((1, 2, 3)))
+    monkeypatch.setattr(ERM, "step", lambda self, *_: pytest.fail("it has begun to train"))
+    with pytest.raises(UserError, match="embeds a batch, not image by image"):
+        train(tiny.config("erm"))
+
+
+def test_a_full_disk_while_the_model_is_saved_leaves_no_run_and_names_it(world):
+    run = tiny.config("erm")
+    size = train(run).joinpath("model.safetensors").stat().st_size
+    shutil.rmtree("data/runs")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+    try:
+        with pytest.raises(OSError) as raised:
+            train(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert trouble.sentence(raised.value).startswith(f"data/runs/{run.run}: File too large; ")
+    assert list(Path("data/runs").iterdir()) == []

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from dgreid import trouble
 from dgreid.cli import data, inference, pictures, selection, stages
 from dgreid.errors import UserError, unknown
 from dgreid.paths import PARAMS
@@ -55,9 +56,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader closed the pipe, as in `dgreid protocols | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush would fail
         return 0
-    except OSError as error:  # the last resort: a full disk, a missing permission
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}; fix that and run it again.", file=sys.stderr)
+    except Exception as error:  # the last resort: a full disk, short memory, a missing permission
+        said = trouble.sentence(error)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue.", file=sys.stderr)

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from dgreid import __version__
+from dgreid import __version__, sealed
 from dgreid.datasets import images as reading
 from dgreid.datasets import rules
 from dgreid.datasets import splits as splitting
@@ -136,7 +135,7 @@ def write_manifest(folder: Path, images: pa.Table, splits: pa.Table, metadata: d
         part.mkdir()
         for name, table in (("images", images), ("splits", splits)):
             table = table.replace_schema_metadata(dict(sorted(metadata.items())))
-            pq.write_table(table, part / f"{name}.parquet", compression="zstd", version="2.6")
+            sealed.write_table(table, part / f"{name}.parquet")
 
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
@@ -173,13 +172,11 @@ def content_hash(*tables: pa.Table) -> str:
 
 def _read(path: Path, name: str) -> pd.DataFrame:
     file = path / name if path.is_dir() or path.suffix != ".parquet" else path
+    command = f"`dgreid manifest dataset={file.parent.name}`"
     if not file.is_file():
-        dataset = file.parent.name
-        raise UserError(f"{file}: no manifest here; make it with `dgreid manifest dataset={dataset}`.")
-    try:
-        table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: not a parquet file; delete it and make the manifest again.") from error
+        raise UserError(f"{file}: no manifest here; make it with {command}.")
+    with sealed.reading(file, f"make it again with {command}", "damaged, or not a parquet file"):
+        table = sealed.read_table(file)
     words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     nullable = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}

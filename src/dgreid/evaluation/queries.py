@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from dgreid import sealed
 from dgreid.evaluation.ranking import Ranking
 from dgreid.files import whole
 from dgreid.protocols import Protocol
@@ -36,7 +36,7 @@ def write_queries(path: Path, results: Mapping[str, list[Ranking]], protocol: Pr
             )
     table = pa.Table.from_pandas(pd.concat(frames), SCHEMA, preserve_index=False, safe=False)
     with whole(path) as part:
-        pq.write_table(table.replace_schema_metadata(), part, compression="zstd")
+        sealed.write_table(table.replace_schema_metadata(), part)
 
 
 def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
@@ -46,9 +46,27 @@ def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
     return set(means.index) == set(shown) and all(abs(means[name] - shown[name]) < ROUNDING for name in shown)
 
 
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read what `write_queries` wrote, the columns of `SCHEMA`.
+
+    Raises:
+        UserError: the file is out of reach, damaged or another one.
+    """
+    with sealed.reading(path, "evaluate the run again"):
+        return sealed.read_table(path).select(SCHEMA.names).to_pandas()
+
+
 def read_queries(path: Path) -> pd.DataFrame:
-    """Read target, split, query, mAP and rank1 of every query; percent, NaN for a query without a match."""
-    frame = pd.read_parquet(path)
+    """Read the scores of queries as `as_percent` gives them.
+
+    Raises:
+        UserError: the file is out of reach, damaged or another one.
+    """
+    return as_percent(read_scores(path))
+
+
+def as_percent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match."""
     found = frame["first_hit"] > 0
     return pd.DataFrame(
         {

@@ -3,14 +3,22 @@
 Packs are a cache under data/packs, named after their content, and safe to delete. Pillow makes them, so that
 a pack equals single images read by `load` bit for bit (cubic filters of other decoders differ by a few
 levels).
+
+Behind the pixels stands their CRC-32, made as they are written. A process checks a pack when it first opens
+it, and builds a damaged one again. CRC-32 because it is several times as fast as any cryptographic hash that
+Python brings, and a cache has to be safe from accidents only.
 """
 
 import hashlib
+import json
+import logging
 import os
-import shutil
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -18,17 +26,23 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
+from dgreid import sealed
 from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import read_manifest
 from dgreid.device import threads
-from dgreid.errors import UserError
-from dgreid.files import whole
+from dgreid.files import check_room, whole
 from dgreid.images.config import ImageConfig
 from dgreid.paths import MANIFESTS, PACKS
 
 FORMAT = "Pillow bicubic, RGB, 1"  # how `load` makes pixels; change this and new packs are built
 CHUNK = 256  # images decoded at a time; this bounds the memory of a build
+BLOCK = 2**18  # bytes read at a time to check a pack
+
+Shape = tuple[int, int, int, int]  # images, height, width, 3
+
+log = logging.getLogger(__name__)
+_checked: set[tuple] = set()  # the files that this process has checked or built
 
 
 class Pack:
@@ -47,10 +61,13 @@ class Pack:
         """
         manifest = read_manifest(MANIFESTS / dataset)
         path = PACKS / f"{dataset}-{image.height}x{image.width}-{_key(manifest)}.npy"
-        if not path.exists():
+        shape = len(manifest), image.height, image.width, 3
+        if not is_whole(path, shape):
             PACKS.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                if not path.exists():
+                if not is_whole(path, shape):  # no other process has built it meanwhile
+                    if path.exists():
+                        log.warning("%s is damaged, or of an earlier version: it is built again.", path)
                     build(path, images_root(dataset), list(manifest["path"]), image)
         return cls(path)
 
@@ -88,47 +105,105 @@ def _key(manifest: pd.DataFrame) -> str:
 def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
     """Write the whole pack; the caller holds its lock. A killed build resumes after its last chunk.
 
-    Until it is complete, the pack is NAME.npy.part, and NAME.npy.done holds the number of images on the disk.
-    The name depends on content and size, so a part never belongs to other images.
+    Until it is complete, the pack is NAME.npy.part, and NAME.npy.done holds the number of images on the disk
+    and their checksum. The name depends on content and size, so a part never belongs to other images.
     """
     part, done = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.done")
     _sweep(path, keep=(part, done))
     shape = len(paths), image.height, image.width, 3
-    start = _finished(part, done, shape)
-    size, free = int(np.prod((len(paths) - start, *shape[1:]))), shutil.disk_usage(path.parent).free
-    if size > free:  # writing a mapped file on a full disk kills the process without a message
-        raise UserError(
-            f"{path.parent} needs {size / 1e9:.1f} GB for {path.name} and has {free / 1e9:.1f} GB free; "
-            "delete packs you do not need, or link the folder to another disk."
-        )
-    if start:
-        store = np.lib.format.open_memmap(part, mode="r+")
-    else:
+    start, crc = _finished(part, done, shape)
+    check_room(path, int(np.prod((len(paths) - start, *shape[1:]))), path.name)
+    if not start:
         done.unlink(missing_ok=True)  # it may belong to an older part
-        store = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
     with (
+        open(part, "r+b" if start else "wb") as file,  # not mapped: a full disk would kill the process
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=len(paths), initial=start, desc=f"packing {path.stem}", unit="img", disable=None) as bar,
     ):
+        file.write(_header(shape))
+        file.seek(start * int(np.prod(shape[1:])), os.SEEK_CUR)
         for first in range(start, len(paths), CHUNK):
             chunk = paths[first : first + CHUNK]
-            for row, pixels in enumerate(pool.map(lambda name: load(root, name, image), chunk), first):
-                store[row] = pixels
-            store.flush()  # before `done` counts it
+            pixels = np.stack(list(pool.map(lambda name: load(root, name, image), chunk))).tobytes()
+            crc = zlib.crc32(pixels, crc)
+            file.write(pixels)
+            _flush(file)  # before `done` counts it
             with whole(done) as mark:
-                mark.write_text(str(first + len(chunk)), encoding="utf-8")
+                mark.write_bytes(_mark(first + len(chunk), crc))
             bar.update(len(chunk))
+        file.truncate()  # what a killed build wrote after its last mark
+        file.write(_mark(len(paths), crc))
+        _flush(file)
     os.replace(part, path)
     done.unlink(missing_ok=True)
+    _checked.add(_version(path))
 
 
-def _finished(part: Path, done: Path, shape: tuple[int, ...]) -> int:
-    """Count the finished images of a part; 0 if there is no part from which a build can resume."""
+def is_whole(path: Path, shape: Shape) -> bool:
+    """Whether a pack is there and its pixels are those that were written; read once per process and file."""
+    if not path.exists():
+        return False
+    if _version(path) not in _checked:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(len(_header(shape)) + int(np.prod(shape)))
+            count, crc = _read_mark(file.read())
+            if count != shape[0] or not _holds(file, shape, count, crc):
+                return False
+        _checked.add(_version(path))
+    return True
+
+
+def _version(path: Path) -> tuple:
+    facts = path.stat()
+    return str(path.resolve()), facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _finished(part: Path, done: Path, shape: Shape) -> tuple[int, int]:
+    """Images of a part from which a build can resume, and their checksum; 0 and 0 if there is none."""
+    if part.is_file() and done.is_file():
+        count, crc = _read_mark(done.read_bytes())
+        with open(part, "rb", buffering=0) as file:
+            if 0 < count <= shape[0] and _holds(file, shape, count, crc):
+                return count, crc
+    return 0, 0
+
+
+def _holds(file: BinaryIO, shape: Shape, count: int, crc: int) -> bool:
+    """Whether a file begins like a pack of this shape whose first `count` images have this checksum."""
+    file.seek(0)
+    header, left, found = _header(shape), count * int(np.prod(shape[1:])), 0
+    if file.read(len(header)) != header:
+        return False
+    block = memoryview(bytearray(BLOCK))  # one for all: it stays in the processor's cache
+    while left and (count := file.readinto(block[: min(left, BLOCK)])):
+        found, left = zlib.crc32(block[:count], found), left - count
+    return not left and found == crc
+
+
+def _mark(count: int, crc: int) -> bytes:
+    return sealed.to_json({"images": count, "crc32": crc}).encode()
+
+
+def _read_mark(text: bytes) -> tuple[int, int]:
+    """Number of images and their checksum; -1 and 0 if the text is damaged."""
     try:
-        count, store = int(done.read_text(encoding="utf-8")), np.load(part, mmap_mode="r")
-    except (OSError, ValueError):
-        return 0
-    return count if store.shape == shape and store.dtype == np.uint8 and 0 <= count <= shape[0] else 0
+        node = sealed.opened(json.loads(text), text.decode())
+        return int(node["images"]), int(node["crc32"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return -1, 0
+
+
+def _header(shape: Shape) -> bytes:
+    """What stands before the pixels: that of NumPy's format for a uint8 array."""
+    buffer = BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, facts)
+    return buffer.getvalue()
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sweep(path: Path, keep: tuple[Path, ...]) -> None:

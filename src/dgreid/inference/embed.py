@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dgreid import sealed
 from dgreid.datasets import walk
 from dgreid.datasets.images import SUFFIXES, open_image
 from dgreid.device import prepare, threads
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched, embed_batches
-from dgreid.files import sha256, whole
+from dgreid.files import check_room, sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
+from dgreid.runs.rehearsal import embedded
 from dgreid.runs.run import find, restore
 
 log = logging.getLogger(__name__)
@@ -58,14 +60,7 @@ class Embedder:
         self.method = method.to(self.device)
         self.image = ImageConfig.model_validate(facts["config"]["image"])
         blank = torch.zeros(2, 3, self.image.height, self.image.width, device=self.device)
-        with torch.inference_mode():
-            probe = self.method.embed(blank)
-        if not isinstance(probe, Tensor) or probe.dim() < 2 or len(probe) != len(blank):
-            raise UserError(
-                f"run {run}: its method embeds a batch, not image by image, so embeddings cannot be stored; "
-                "its `embed` has to return one tensor (images, ...)."
-            )
-        self.shape = tuple(probe.shape[1:])
+        self.shape = tuple(embedded(self.method, blank, run).shape[1:])
         if method.adapt:
             log.warning(
                 "run %s adapts to each camera's images before it embeds them, and its scores in tables are "
@@ -129,11 +124,15 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
         "folder": str(folder.resolve()),
     }
     schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), size))], metadata=facts)
+    check_room(out, len(paths) * size * 4, out.name)
     with whole(out) as part, pq.ParquetWriter(part, schema) as writer:
         for some, features in _gathered(embedder.batches(folder, paths), max(1, ROW_GROUP // (4 * size))):
             numbers = pa.array(features.ravel())
             rows = [pa.array(some, pa.string()), pa.FixedSizeListArray.from_arrays(numbers, size)]
             writer.write_table(pa.Table.from_arrays(rows, schema=schema))
+        writer.add_key_value_metadata(sealed.PARQUET)
+        writer.close()
+        sealed.seal(part)
     return out
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from dgreid import sealed
 from dgreid.datasets.walk import is_image
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched
@@ -136,11 +137,17 @@ def _folder(embedder: Embedder, path: Path, skip_unreadable: bool) -> Crops:
 def _parquet(embedder: Embedder, path: Path) -> Crops:
     """Read a gallery that `dgreid embed` made with the same model."""
     try:
+        if not sealed.check(path):
+            sealed.say_unsealed(path)
         file = pq.ParquetFile(path)
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
         paths = file.read(["path"])["path"].to_pylist()
         run, model, folder = (facts[key] for key in ("run", "model_sha256", "folder"))
         shape = json.loads(facts["shape"])
+    except sealed.Damaged as error:
+        raise UserError(
+            f"{path} is damaged: embed its folder again with `dgreid embed --run {embedder.run}`."
+        ) from error
     except (ValueError, KeyError) as error:  # ValueError: no parquet, no text, no JSON
         raise UserError(
             f"{path} is not a gallery: give a folder of crops, or the file `dgreid embed` made of one."

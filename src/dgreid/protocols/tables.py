@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from dgreid import sealed
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.paths import TARGETS, TRAIN
@@ -51,7 +52,7 @@ class Protocol:
 
 
 def write(folder: Path | str, protocol: Protocol) -> None:
-    """Write train.parquet and targets.parquet; the same protocol gives the same bytes."""
+    """Write train.parquet and targets.parquet, both or neither; the same protocol gives the same bytes."""
     train = protocol.train.assign(part="train", target=None, split=None)
     test = [
         frame.assign(part=part, target=target, split=number, domain=None)
@@ -59,8 +60,10 @@ def write(folder: Path | str, protocol: Protocol) -> None:
         for number, pair in enumerate(splits)
         for part, frame in zip(("query", "gallery"), pair, strict=True)
     ]
-    _write(Path(folder) / TRAIN, [train], _training_metadata(protocol))
-    _write(Path(folder) / TARGETS, test, protocol.metadata)
+    with whole(folder) as part:
+        part.mkdir()
+        _write(part / TRAIN, [train], _training_metadata(protocol))
+        _write(part / TARGETS, test, protocol.metadata)
 
 
 def read_training(folder: Path | str) -> tuple[pd.DataFrame, dict]:
@@ -91,25 +94,46 @@ def read_protocol(folder: Path | str) -> Protocol:
     return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
 
 
+def read_test_rows(folder: Path | str) -> pd.DataFrame:
+    """Read the query and gallery rows of every target and split, the columns of `SCHEMA`.
+
+    Raises:
+        UserError: there is no such file, or it is damaged or not a protocol.
+    """
+    return _rows(_table(Path(folder) / TARGETS))
+
+
 def _write(path: Path, frames: list[pd.DataFrame], metadata: dict) -> None:
     tables = [pa.Table.from_pandas(frame[SCHEMA.names], SCHEMA, preserve_index=False) for frame in frames]
     table = pa.concat_tables(tables or [SCHEMA.empty_table()]).unify_dictionaries()
     table = table.replace_schema_metadata({"protocol": json.dumps(metadata)})
-    with whole(path) as part:
-        pq.write_table(table, part, compression="zstd", version="2.6")
+    sealed.write_table(table, path)
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, dict]:
+    table = _table(path)
+    with _reading(path):
+        return _rows(table), json.loads(table.schema.metadata[b"protocol"])
+
+
+def _table(path: Path) -> pa.Table:
     if not path.is_file():
-        name = path.parent.name
-        raise UserError(f"{path}: no protocol here; make it with `dgreid protocol protocol={name}`.")
-    try:
-        table = pq.read_table(path)
-        metadata = json.loads(table.schema.metadata[b"protocol"])
-    except (pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a protocol file; delete it and make the protocol again.") from error
+        raise UserError(f"{path}: no protocol here; make it with {_command(path)}.")
+    with _reading(path):
+        return sealed.read_table(path)
+
+
+def _rows(table: pa.Table) -> pd.DataFrame:
     words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
-    return table.cast(pa.schema(words)).to_pandas(), metadata
+    return table.cast(pa.schema(words)).to_pandas()
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return sealed.reading(path, f"make it again with {_command(path)}", "damaged, or not a protocol file")
+
+
+def _command(path: Path) -> str:
+    return f"`dgreid protocol protocol={path.parent.name}`"
 
 
 def _training_metadata(protocol: Protocol) -> dict:

@@ -1,17 +1,17 @@
 """Read what is kept of a run besides its metrics: configuration, history, what each query scored."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
-from dgreid.evaluation.queries import agree, read_queries
+from dgreid.errors import UserError
+from dgreid.evaluation.queries import agree, as_percent, read_queries, read_scores
 from dgreid.paths import PROTOCOLS, QUERIES, RUNS, TARGETS
+from dgreid.protocols.tables import read_test_rows
+from dgreid.runs.folder import COST, FACTS, HISTORY, read_cost, read_facts, read_history
 
 log = logging.getLogger(__name__)
 
@@ -39,35 +39,22 @@ def read(metrics: Mapping) -> Evidence:
     facts, history = {}, pd.DataFrame()
     try:
         if _same_training(folder, metrics):
-            facts, history = read_facts(folder), pd.read_csv(folder / "history.csv")
-    except ValueError:
-        log.warning("%s is damaged, so its history is not shown; train the run again.", folder)
+            facts = read_facts(folder)
+            history = read_history(folder, facts)
+    except UserError as error:
+        log.warning("%s is damaged, so its history is not shown: %s", folder, error)
+        facts, history = {}, pd.DataFrame()
     return Evidence(facts, history, _hardest(metrics))
 
 
 def _same_training(folder: Path, metrics: Mapping) -> bool:
     """Whether the folder holds the evaluated training: its cost is part of the metrics."""
-    if not all((folder / name).is_file() for name in ("run.yaml", "history.csv", "cost.json")):
+    if not all((folder / name).is_file() for name in (FACTS, HISTORY, COST)):
         return False
-    same = json.loads((folder / "cost.json").read_text(encoding="utf-8")) == metrics["cost"]
+    same = read_cost(folder) == metrics["cost"]
     if not same:
         log.warning("%s is of another training than the metrics; evaluate it again.", folder)
     return same
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Read run.yaml in a run's folder; its `config` is a mapping.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{folder}: run.yaml is not YAML") from error
-    if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):
-        raise ValueError(f"{folder}: run.yaml has no configuration")
-    return facts
 
 
 def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
@@ -92,18 +79,19 @@ def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
 
 def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
     path = QUERIES / f"{metrics['run']}.parquet"
-    if not path.is_file() or not agree(read_queries(path), metrics):
+    if not path.is_file():
         return {}
-    return hardest(pd.read_parquet(path), _known(metrics["protocol"]))
+    scores = read_scores(path)
+    return hardest(scores, _known(metrics["protocol"])) if agree(as_percent(scores), metrics) else {}
 
 
 def _known(protocol: str) -> pd.DataFrame:
     """Read identity, camera and path of every query image of a protocol; empty if it is not here."""
     columns = ["query", "identity", "camera", "dataset", "path", "row"]
-    path = PROTOCOLS / protocol / TARGETS
-    if not path.is_file():
+    if not (PROTOCOLS / protocol / TARGETS).is_file():
         return pd.DataFrame(columns=columns)
-    frame = pd.read_parquet(path, columns=["image_id", *columns[1:]], filters=[("part", "==", "query")])
+    frame = read_test_rows(PROTOCOLS / protocol)
+    frame = frame[frame["part"] == "query"]
     frame = frame.assign(query=frame["dataset"].astype(str) + "/" + frame["image_id"].astype(str))
     return frame[columns].drop_duplicates("query")
 

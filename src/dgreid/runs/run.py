@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from dgreid import methods
 from dgreid.errors import UserError, unknown
@@ -22,7 +19,15 @@ from dgreid.networks import backbones
 from dgreid.networks.config import BackboneOptions
 from dgreid.paths import RUNS
 from dgreid.runs.config import RunConfig
+from dgreid.runs.folder import MODEL, check_trained, read_facts, read_model
 from dgreid.schema import deciding
+from dgreid.trouble import short_of_memory
+
+OTHER_VERSION = "damaged or from another version: train the run again"
+
+
+class Misfit(Exception):
+    """The facts of a run are not those of a run of this version."""
 
 
 def find(run: str) -> Path:
@@ -54,13 +59,27 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
     Raises:
         UserError: the folder holds no trained run, or one that is damaged.
     """
-    if not (folder / "model.safetensors").is_file():
-        raise UserError(
-            f"{folder} holds no trained model: train the run first, or fetch it with `dvc checkout`."
-        )
-    damaged = "damaged or from another version: train the run again."
+    check_trained(folder)
+    facts = read_facts(folder)
     try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+        method = rebuilt(facts)
+        method.load_state_dict(read_model(folder, facts))
+    except Misfit as error:
+        raise UserError(f"{folder}: its run.yaml is {error}.") from error
+    except RuntimeError as error:  # the tensors do not fit
+        if short_of_memory(error):
+            raise
+        raise UserError(f"{folder}: its {MODEL} is {OTHER_VERSION}.") from error
+    return method.eval(), facts
+
+
+def rebuilt(facts: Mapping[str, Any]) -> Method:
+    """Build the method that run.yaml describes, untrained, on the CPU.
+
+    Raises:
+        Misfit: the facts are not such that this version can build it.
+    """
+    try:
         node, task = facts["config"], Task(**facts["training"])
         image = ImageConfig.model_validate(node["image"])
         task = task._replace(
@@ -70,14 +89,9 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
         )
         options, backbone = methods.read(node["method"]), backbones.read(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, UserError) as error:
-        raise UserError(f"{folder}: its run.yaml is missing, {damaged}") from error
-    method = build(options, backbone, recipe, task, weights="none")
-    try:
-        method.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: the tensors do not fit
-        raise UserError(f"{folder}: its model.safetensors is {damaged}") from error
-    return method.eval(), facts
+    except (LookupError, TypeError, ValueError, UserError) as error:
+        raise Misfit(f"missing, {OTHER_VERSION}") from error
+    return build(options, backbone, recipe, task, weights="none")
 
 
 def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,10 @@ from dgreid.selection.matrix import config_of, members_of
 
 log = logging.getLogger(__name__)
 
-# never affect a result by themselves
-GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "registry", "schema")
+GROUND = (  # never affect a result by themselves
+    *("errors", "files", "imports", "params", "paths", "provenance", "registry", "schema", "sealed"),
+    "trouble",
+)
 READ = ("runs.config", "runs.names", "selection")  # affect only the settings, which are recorded
 EXCHANGED = (  # affect only the files that runs read; how runs read them (manifest, images, tables) counts
     "miniature",

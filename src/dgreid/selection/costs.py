@@ -27,7 +27,7 @@ from dgreid.methods.base import Method
 from dgreid.paths import COSTS, RUNS
 from dgreid.runs import metrics as results
 from dgreid.runs.config import RunConfig
-from dgreid.runs.evidence import read_facts
+from dgreid.runs.folder import read_cost, read_facts
 from dgreid.runs.run import build
 from dgreid.runs.training import streams, task_of, training_images
 from dgreid.training.loop import keys
@@ -201,8 +201,9 @@ def _of_runs() -> list[dict[str, Any]]:
         try:
             config = read_facts(path.parent)["config"]
             names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
-            entry = names | json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, LookupError, TypeError):
+            entry = names | read_cost(path.parent)
+        except (UserError, LookupError, TypeError) as error:
+            log.debug("%s", error)
             entry = None
         if _has_speed(entry):
             entries.append(entry)

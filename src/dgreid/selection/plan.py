@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from dgreid.errors import UserError
 from dgreid.methods.base import Task
 from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
 from dgreid.protocols.listing import availability, table
 from dgreid.runs.config import RunConfig
-from dgreid.runs.evidence import read_facts
+from dgreid.runs.folder import read_facts
 from dgreid.runs.recorded import plural
 from dgreid.runs.run import build, decisive
 from dgreid.runs.training import task_of
+from dgreid.sealed import Unreadable
 from dgreid.selection import costs
 from dgreid.selection.matrix import config_of
 
@@ -108,7 +110,9 @@ def status_of(run: RunConfig) -> str:
     if (folder / "run.yaml").is_file():
         try:
             trained = read_facts(folder)["config"]
-        except ValueError:
+        except Unreadable:
+            return "unreadable"
+        except UserError:
             return "damaged"
         if decisive(run, trained) != decisive(run):
             return "outdated"

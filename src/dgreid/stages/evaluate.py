@@ -3,12 +3,12 @@
 The scores of single queries go to data/queries/<run>.parquet, for intervals over queries.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dgreid import sealed
 from dgreid.device import prepare
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import write_queries
@@ -18,6 +18,7 @@ from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS, TRAIN
 from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
+from dgreid.runs.folder import read_cost
 from dgreid.runs.run import decisive, restore
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,9 @@ def evaluate(config: RunConfig) -> Path:
     """
     device = prepare(config.seed)
     method, facts = restore(RUNS / config.run)
+    protocol = read_protocol(PROTOCOLS / config.protocol.name)
     check_same(config, facts)
     cost = read_cost(RUNS / config.run)
-    protocol = read_protocol(PROTOCOLS / config.protocol.name)
     if not protocol.targets:
         raise UserError(f"protocol {protocol.name} has no targets to evaluate on.")
     portrait = method.portrait()  # of the trained network, before any adapting to a target
@@ -61,27 +62,12 @@ def evaluate(config: RunConfig) -> Path:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
     with whole(METRICS / f"{config.run}.json") as part:
-        part.write_text(json.dumps(node, indent=2) + "\n", encoding="utf-8")
+        part.write_text(sealed.to_json(node), encoding="utf-8")
     best = node["average"]
     log.info(
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
     )
     return METRICS / f"{config.run}.json"
-
-
-def read_cost(folder: Path) -> dict[str, Any]:
-    """Read what the training of a run cost.
-
-    Raises:
-        UserError: cost.json is missing or damaged.
-    """
-    try:
-        cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        cost = None
-    if not isinstance(cost, dict):
-        raise UserError(f"{folder}: its cost.json is missing or damaged: train the run again.")
-    return cost
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Stage train: train one run on its protocol -> data/runs/<run>/, complete or absent."""
 
-import json
 import logging
 import resource
 from collections.abc import Mapping
@@ -9,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-import yaml
-from safetensors.torch import save_file
 
 from dgreid import provenance
 from dgreid.device import prepare
@@ -21,6 +18,8 @@ from dgreid.methods.base import Method
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
+from dgreid.runs.folder import write
+from dgreid.runs.rehearsal import check_disk, rehearse
 from dgreid.runs.run import build, decisive, record
 from dgreid.runs.training import task_of, training_images
 from dgreid.selection.code import executed
@@ -28,6 +27,8 @@ from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit
 
 log = logging.getLogger(__name__)
+
+FEW = 4  # images that are embedded before the training
 
 
 def train(config: RunConfig) -> Path:
@@ -37,7 +38,7 @@ def train(config: RunConfig) -> Path:
 
     Raises:
         UserError: data are missing, the run needs more domains or identities than there are, or a loss is not
-            finite.
+            finite; or the trained run could not be stored, loaded or evaluated.
     """
     device, commit = prepare(config.seed), provenance.commit()  # now: the commit of the loaded code
     rows, data = read_training(PROTOCOLS / config.protocol.name)
@@ -47,8 +48,12 @@ def train(config: RunConfig) -> Path:
 
     images = training_images(rows, config, method)
     start = state_hash(method)  # random weights, or those of the weight file
+    facts = record(config, task, data | {"initial_weights": start})
+    rehearse(method, facts, next(survey(images, device)).images[:FEW])
     mark = fingerprint(decisive(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
+    saves = config.recipe.checkpoint_every < task.iterations
+    check_disk(method, checkpoint.path, RUNS / config.run, saves)
     history, cost = fit(
         method,
         lambda keys: batches(images, keys, device),
@@ -62,16 +67,9 @@ def train(config: RunConfig) -> Path:
     state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
     check_finite(state, config.run)
     with whole(RUNS / config.run) as folder:
-        folder.mkdir()
-        save_file(state, folder / "model.safetensors")
-        history[columns(history)].to_csv(folder / "history.csv", index=False)
-        facts = record(config, task, data | {"initial_weights": start})
-        (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
         # not in run.yaml, which is the same in every repetition
         made = {"commit": commit, "date": provenance.now()}
-        (folder / "cost.json").write_text(
-            json.dumps(expenses(cost, method, device) | made, indent=2) + "\n", encoding="utf-8"
-        )
+        write(folder, state, facts, history[columns(history)], expenses(cost, method, device) | made)
     checkpoint.remove()
     log.info("%s: %d iterations, %.1f s", config.run, task.iterations, cost["seconds"])
     return RUNS / config.run

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-import pickle
+import os
 import platform
 import random
 import shutil
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from dgreid import sealed
 from dgreid.device import threads
+from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.methods.base import Method
 
@@ -49,7 +51,11 @@ def state_hash(method: Method) -> str:
 
 
 class Checkpoint:
-    """The checkpoint file of one run, in its own folder; a file with another fingerprint is ignored."""
+    """The checkpoint file of one run, in its own folder.
+
+    A file that is damaged is not used. One of other settings, code or data is kept beside until the run is
+    complete, because whoever takes a change back wants to go on from it.
+    """
 
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.fingerprint = path, fingerprint
@@ -64,25 +70,64 @@ class Checkpoint:
             "progress": progress,
         }
         with whole(self.path) as part:
-            torch.save(state, part)
+            with open(part, "wb") as file:  # torch's own writing does not say why it failed
+                torch.save(state, file)
+                file.write(sealed.PLACE)
+            sealed.seal(part)
 
     def load(self, method: Method) -> dict[str, Any] | None:
-        """Restore the method and the random states; return `progress`, or None if there is no checkpoint."""
-        if not self.path.exists():
-            return None
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("%s cannot be read (%s): training starts over.", self.path, error)
-            return None
-        if state["fingerprint"] != self.fingerprint:
-            log.info("%s was written with other code, data or settings: training starts over.", self.path)
+        """Restore the method and the random states; return `progress`, or None if there is no checkpoint.
+
+        Raises:
+            UserError: the system refuses to read the file, which may be whole.
+        """
+        state = self._find()
+        if state is None:
             return None
         method.load_state_dict(state["method"])
         for name, each in method.optimisers.items():
             each.load_state_dict(state["optimisers"][name])
         set_random_state(state["random"])
         return state["progress"]
+
+    def _find(self) -> dict[str, Any] | None:
+        """The state of this run, in the file or kept from before; the file of another is kept aside."""
+        state, kept = self._read(self.path), self._aside(self.fingerprint)
+        if state is not None and state["fingerprint"] == self.fingerprint:
+            return state
+        if state is not None:
+            aside = self._aside(state["fingerprint"])
+            os.replace(self.path, aside)
+            for older in self.path.parent.glob("other-*.pt"):
+                if older not in (aside, kept):
+                    older.unlink()
+            log.info(
+                "%s was written with other code, data or settings: training starts over. It is kept as %s "
+                "until this run is complete.",
+                self.path,
+                aside.name,
+            )
+        if (state := self._read(kept)) is not None:
+            log.info("%s was written with the present code, data and settings.", kept)
+        return state
+
+    def _aside(self, fingerprint: str) -> Path:
+        return self.path.with_name(f"other-{fingerprint[:12]}.pt")
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """The content of a checkpoint, or None if there is none that is whole."""
+        if not os.path.lexists(path):
+            return None
+        try:
+            with sealed.reading(path, "training starts over"):
+                if not sealed.check(path):
+                    raise ValueError("it has no seal")
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except sealed.Unreadable:
+            raise
+        except UserError as error:
+            log.warning("%s", error)
+            return None
 
     def remove(self) -> None:
         """Delete the checkpoint and its folder, once the run is complete."""

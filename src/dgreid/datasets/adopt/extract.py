@@ -17,6 +17,8 @@ from tqdm import tqdm
 from dgreid.datasets.adopt.foreign import explain, is_last_part
 from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
+from dgreid.files import check_room
+from dgreid.trouble import full
 
 BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
@@ -45,7 +47,7 @@ def extract(archive: Path, to: Path, title: str | None = None, bound: int | None
     """
     archive, to = Path(archive), Path(to)
     title, bound = title or str(archive), bound or allowed(archive)
-    with _opened(archive, title, bound, f"extracted to {to}") as (members, open_member, _):
+    with _opened(archive, title, bound, "extracted") as (members, open_member, _):
         _write(title, to, members, open_member)
 
 
@@ -79,6 +81,8 @@ def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]
         else:
             raise UserError(f"{title} is not a whole zip or tar archive{explain(archive)}.")
     except BROKEN as error:
+        if full(error):  # `whole` knows which folder is to be filled
+            raise
         if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
             raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
@@ -177,9 +181,7 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
             f"{archive}: refused, it holds {twice[0]} twice ({len(twice)} such files); unpack it, and adopt "
             "the folder."
         )
-    size, free = sum(size for _, size, _ in members), shutil.disk_usage(_existing(to)).free
-    if size > free:
-        raise UserError(f"{archive} needs {size / 1e9:.1f} GB and {to} has {free / 1e9:.1f} GB free.")
+    check_room(to, sum(size for _, size, _ in members), archive)
     to.mkdir(parents=True)
     for name, _, member in tqdm(
         members, desc=f"extracting {Path(archive).name}", unit=" files", disable=None
@@ -196,7 +198,3 @@ def _write(archive: str, to: Path, members: Iterator, opened) -> None:
 def _is_clutter(name: str) -> bool:
     """Whether a system or another program added this to an archive; macOS' ._* files look like images."""
     return any(is_hidden(part) for part in PurePosixPath(name).parts if part != ".")
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.absolute().parent)
