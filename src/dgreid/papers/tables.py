@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from dgreid import params, schema
 from dgreid.papers import counted, reference
@@ -30,16 +31,16 @@ COLUMNS = [
 class Columns(schema.Strict):
     """Neighbouring columns of one target."""
 
-    group: str = ""
-    target: str  # as in data/reference; `*`: the row's own; empty: no target
-    measures: tuple[str, ...]
+    group: schema.Title = ""
+    target: schema.Title  # as in data/reference; `*`: the row's own; empty: no target
+    measures: tuple[schema.Title, ...]
 
 
 class Row(schema.Strict):
     """A published row."""
 
-    row: int
-    label: tuple[str, ...]
+    row: int = Field(ge=0, le=1000)
+    label: tuple[schema.Title, ...]
     runs: tuple[str, ...] = ()  # method/backbone, then the run's changes, as on the command line
 
 
@@ -53,13 +54,13 @@ class Part(schema.Strict):
 class Description(schema.Strict):
     """A file of params/tables."""
 
-    name: str
-    document: str
-    table: str
-    title: str
-    labels: tuple[str, ...]
+    name: schema.Name
+    document: schema.Name
+    table: schema.Name
+    title: schema.Title
+    labels: tuple[schema.Title, ...]
     stand_ins: bool = True  # whether runs of the same methods on smaller data are shown too
-    notes: tuple[str, ...] = ()
+    notes: tuple[schema.Title, ...] = ()
     parts: tuple[Part, ...]
 
 
@@ -97,7 +98,7 @@ def names() -> list[str]:
 def describe(name: str) -> Description:
     """Read params/tables/NAME.yaml."""
     path = PARAMS / "tables" / f"{name}.yaml"
-    return schema.validate(Description, {**schema.read_yaml(path), "name": name}, str(path))
+    return schema.validate(Description, params.read("tables", name), str(path))
 
 
 def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> pd.DataFrame:

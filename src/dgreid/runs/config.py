@@ -23,7 +23,7 @@ from dgreid.networks import backbones
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import ProtocolConfig, load_protocol
 from dgreid.runs.names import name_of
-from dgreid.schema import Strict, reason, validate
+from dgreid.schema import Seed, Strict, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
 OWN = "own"  # recipe=own or image=own: the one that the method's file names
@@ -37,7 +37,7 @@ class RunConfig(Strict):
     protocol: ProtocolConfig
     recipe: RecipeConfig
     image: ImageConfig
-    seed: int = Field(0, ge=0, description="seed of all random numbers of the run")
+    seed: Seed = Field(0, description="seed of all random numbers of the run")
     changes: tuple[str, ...] = Field((), exclude=True, description="overrides of values in params/")
 
     @property

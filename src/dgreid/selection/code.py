@@ -26,7 +26,8 @@ from dgreid.selection.matrix import config_of, members_of
 
 log = logging.getLogger(__name__)
 
-GROUND = ("errors", "files", "imports", "params", "paths", "provenance", "schema")  # never affect a result
+# never affect a result
+GROUND = ("documents", "errors", "files", "imports", "names", "params", "paths", "provenance", "schema")
 READ = ("runs.config", "runs.names", "selection")  # affect only the settings, which are recorded
 EXCHANGED = (  # affect only the files that runs read; how runs read them (manifest, images, tables) counts
     "miniature",

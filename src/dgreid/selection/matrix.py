@@ -7,32 +7,36 @@ import itertools
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from dgreid import params, schema
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
-from dgreid.paths import ARCHIVES, MATRIX, PARAMS, RAW
+from dgreid.names import is_run
+from dgreid.paths import ARCHIVES, MATRIX, RAW
 from dgreid.protocols.config import ProtocolConfig
 from dgreid.runs.config import GROUPS, RunConfig, load_run
+from dgreid.schema import Name, Seed, Title
 
 AXES = ("methods", "backbones", "protocols", "seeds")
+MOST_RUNS = 2000  # of a selection: DVC reads every one of them at every command
 
 
 class Block(schema.Strict):
     """A block of a selection: every combination of these names is one run."""
 
-    methods: tuple[str, ...]
-    backbones: tuple[str, ...]
-    protocols: tuple[str, ...]
-    seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    recipe: str | None = None  # null: the protocol's recipe
-    image: str | None = None  # null: the protocol's image configuration
-    baseline: str = "erm"  # the method that others are compared with, if it is among the runs
+    methods: tuple[Name, ...]
+    backbones: tuple[Name, ...]
+    protocols: tuple[Name, ...]
+    seeds: tuple[Seed, ...]
+    recipe: Name | None = None  # null: the protocol's recipe
+    image: Name | None = None  # null: the protocol's image configuration
+    baseline: Name = "erm"  # the method that others are compared with, if it is among the runs
     changes: tuple[tuple[str, ...], ...] = ((),)  # alternative sets of overrides such as method.margin=0.5
 
     @field_validator("changes")
@@ -49,15 +53,70 @@ class Block(schema.Strict):
 class Selection(schema.Strict):
     """The schema of the files in params/matrices."""
 
-    name: str
-    title: str
+    name: Name
+    title: Title
     blocks: tuple[Block, ...]
+
+    @field_validator("blocks")
+    @classmethod
+    def _not_too_many(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        runs = sum(prod(len(getattr(block, axis)) for axis in (*AXES, "changes")) for block in blocks)
+        if runs > MOST_RUNS:
+            raise ValueError(f"these are {runs:,} runs, and {MOST_RUNS:,} are the most: make several of it")
+        return blocks
+
+
+def _run(value: str) -> str:
+    if not is_run(value):
+        raise ValueError("this is no name of a run")
+    return value
+
+
+class Choice(schema.Strict):
+    """A run of a written selection."""
+
+    method: Name
+    backbone: Name
+    protocol: Name
+    recipe: Name
+    image: Name
+    seed: Seed
+    baseline: Name = "erm"
+    changes: Title = ""  # words for the shell, each quoted
+
+
+class Source(schema.Strict):
+    """A data set of a written selection."""
+
+    source: Title
+
+
+class Member(schema.Strict):
+    """A data set of a protocol."""
+
+    protocol: Name
+    dataset: Name
+
+
+class Written(schema.Strict):
+    """The schema of params/matrix.yaml."""
+
+    name: Name
+    title: Title = ""
+    drawn: tuple[Name, ...] = ()
+    datasets: dict[Name, Source]
+    members: dict[Title, Member] = Field({})
+    protocols: tuple[Name, ...] = Field(min_length=1)
+    runs: dict[Annotated[str, AfterValidator(_run)], Choice] = Field(min_length=1, max_length=MOST_RUNS)
 
 
 def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Expand a selection, with axes replaced by `overrides`, and write it to params/matrix.yaml."""
     matrix = compose(name, overrides)
-    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
+    axes = [
+        f"{key}={value if '.' in key else json.dumps(value, separators=(',', ':'))}"
+        for key, value in overrides.items()
+    ]
     words = shlex.join(["dgreid", "select", name, *axes])
     with whole(MATRIX) as part:
         part.write_text(f"# Written by `{words}`.\n" + yaml.safe_dump(matrix, sort_keys=False, width=200))
@@ -67,20 +126,35 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
 def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Expand a selection without writing it.
 
+    Args:
+        name: of a file in params/matrices.
+        overrides: an axis and its values, or a dotted key such as `method.margin` and its value as a word.
+
     Raises:
         UserError: there is no such selection, or it names something that does not exist.
     """
-    path = PARAMS / "matrices" / f"{name}.yaml"
-    if not path.exists():
+    if name not in params.names("matrices"):
         raise unknown("matrix", name, params.names("matrices"))
-    selection = schema.validate(Selection, {"name": name, **schema.read_yaml(path)}, str(path))
+    (path,) = params.files("matrices", name)
+    own = schema.read_yaml(path)
+    if own.setdefault("name", name) != name:
+        raise UserError(f"{path}: its name is its file's, {name}: leave `name` out, or rename the file.")
+    selection = schema.validate(Selection, own, str(path))
     node = selection.model_dump(mode="json")
     for key, value in overrides.items():
-        if key not in (*AXES, "recipe", "image"):
+        if key not in (*AXES, "recipe", "image") and "." not in key:
             raise unknown("axis", key, (*AXES, "recipe", "image"))
         for block in node["blocks"]:
-            block[key] = value if isinstance(value, list) or key not in AXES else [value]
+            if "." in key:
+                block["changes"] = [_changed(words, key, value) for words in block["changes"]]
+            else:
+                block[key] = value if isinstance(value, list) or key not in AXES else [value]
     return expand(schema.validate(Selection, node, str(path)))
+
+
+def _changed(words: Iterable[str], key: str, value: str) -> list[str]:
+    """One set of changes with another value of a key, which comes last."""
+    return [*(word for word in words if not word.startswith(f"{key}=")), f"{key}={value}"]
 
 
 def expand(selection: Selection) -> dict[str, Any]:
@@ -153,8 +227,12 @@ def read() -> dict[str, Any]:
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
     node = schema.read_yaml(MATRIX)
-    if not isinstance(node.get("runs"), dict) or "name" not in node:
+    try:
+        Written.model_validate(node)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(
-            f"{MATRIX} was not written by `dgreid select NAME`: write it again with that command."
-        )
+            f"{MATRIX} was not written by `dgreid select NAME` (see {place}): write it again with that "
+            "command."
+        ) from error
     return node

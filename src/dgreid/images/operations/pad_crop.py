@@ -9,7 +9,9 @@ from dgreid.images.operations import Operation
 class Options(Operation):
     """The largest shift."""
 
-    padding: int = Field(10, ge=0, description="zeros on each side, in pixels; also the largest shift")
+    padding: int = Field(
+        10, ge=0, le=1024, description="zeros on each side, in pixels; also the largest shift"
+    )
 
 
 def apply(images: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
