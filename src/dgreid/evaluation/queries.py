@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 
 from dgreid.evaluation.ranking import Ranking
 from dgreid.files import whole
+from dgreid.frames import damaged, read_parquet
 from dgreid.protocols import Protocol
 
 ROUNDING = 0.001  # percent; metrics have four places, average precisions here seven digits
+NUMBERS = ("average_precision", "first_hit")
 SCHEMA = pa.schema(
     [
         ("target", pa.dictionary(pa.int8(), pa.string())),
@@ -46,9 +48,29 @@ def agree(frame: pd.DataFrame, metrics: Mapping) -> bool:
     return set(means.index) == set(shown) and all(abs(means[name] - shown[name]) < ROUNDING for name in shown)
 
 
+def read_scores(path: Path) -> pd.DataFrame:
+    """The columns of SCHEMA, as `write_queries` wrote them.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    remedy = f"`dvc repro evaluate@{path.stem}`"
+    frame = read_parquet(path, remedy, columns=SCHEMA.names)
+    first, precision = frame["first_hit"], frame["average_precision"]
+    if not all(pd.api.types.is_numeric_dtype(frame[name]) for name in ("split", *NUMBERS)):
+        raise damaged(path, remedy)
+    if frame.empty or not ((first >= 0) & (precision.between(0, 1) | precision.isna())).all():
+        raise damaged(path, remedy)
+    return frame
+
+
 def read_queries(path: Path) -> pd.DataFrame:
-    """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match."""
-    frame = pd.read_parquet(path)
+    """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    frame = read_scores(path)
     found = frame["first_hit"] > 0
     return pd.DataFrame(
         {

@@ -19,13 +19,15 @@ from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
 from dgreid.methods.base import MethodOptions
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.names import is_title
 from dgreid.networks import backbones
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import ProtocolConfig, load_protocol
 from dgreid.runs.names import name_of
-from dgreid.schema import Seed, Strict, reason, validate
+from dgreid.schema import Seed, Strict, read_yaml, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
+LONGEST = 1000  # characters of a word
 OWN = "own"  # recipe=own or image=own: the one that the method's file names
 
 
@@ -65,14 +67,17 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     protocol = load_protocol(chosen["protocol"])
     chosen = {"recipe": protocol.recipe, "image": protocol.image, **chosen}
     for group, name in chosen.items():
-        params.read(group, name)  # checks that the file exists, because Hydra's own errors do not name it
+        params.read(
+            group, name
+        )  # checks that the file exists and is no bomb: Hydra's own errors do not name it
+    read_yaml(PARAMS / "run.yaml")  # likewise
     # `++` also adds an unknown dotted key, so that our own schema can name the nearest known key
     values = [f"++{key}={value}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
             node = OmegaConf.to_container(composed, resolve=True)
-    except (OmegaConfBaseException, HydraException, YAMLError) as error:
+    except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
         node[group]["name"] = name
@@ -108,6 +113,11 @@ def _pair(word: str) -> tuple[str, str]:
         raise UserError(f"'{word}' is not of the form key=value, such as method=metabin or seed=0.")
     if key.split(".")[0] not in (*GROUPS, "seed"):
         raise unknown("key", key, (*GROUPS, "seed"))
+    if len(word) > LONGEST or not is_title(word) or set("$\\") & set(word):
+        raise UserError(
+            f"{key} has a value that is too long, or with $, \\ or control characters, which the shell, DVC "
+            "and Hydra each read in their own way: write a plain value."
+        )
     if key in ("method.recipe", "method.image"):
         group = key.removeprefix("method.")
         raise UserError(f"'{word}' would not change the run: say {group}={value}.")

@@ -1,6 +1,5 @@
 """What is kept of a run besides its metrics: configuration, training history, what each query scored."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dgreid.evaluation.queries import agree, read_queries
+from dgreid.documents import parse_json, parse_plain_yaml
+from dgreid.errors import UserError
+from dgreid.evaluation.queries import agree, read_queries, read_scores
+from dgreid.frames import read_parquet
 from dgreid.paths import PROTOCOLS, QUERIES, RUNS, TARGETS
 
 log = logging.getLogger(__name__)
@@ -34,14 +36,21 @@ class Evidence:
 
 
 def read(metrics: Mapping) -> Evidence:
-    """What is kept of a run; files from another training of the same name are ignored."""
+    """What is kept of a run; files from another training of the same name are ignored.
+
+    Raises:
+        UserError: the file with the scores of its queries, or that of its protocol, is damaged.
+    """
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
     try:
         if _same_training(folder, metrics):
-            facts, history = read_facts(folder), pd.read_csv(folder / "history.csv")
-    except ValueError:
-        log.warning("%s is damaged, so its history is not shown; train the run again.", folder)
+            facts, history = read_facts(folder), read_history(folder)
+    except (UserError, ValueError) as error:
+        said = str(error).split(":")[0]
+        log.warning(
+            "%s, so the training is not shown: `dvc repro train@%s` makes it again.", said, folder.name
+        )
     return Evidence(facts, history, _hardest(metrics))
 
 
@@ -49,7 +58,7 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
     """Whether the folder holds the evaluated training: its cost is part of the metrics."""
     if not all((folder / name).is_file() for name in ("run.yaml", "history.csv", "cost.json")):
         return False
-    same = json.loads((folder / "cost.json").read_text()) == metrics["cost"]
+    same = read_cost(folder) == metrics["cost"]
     if not same:
         log.warning("%s is of another training than the metrics; evaluate it again.", folder)
     return same
@@ -62,12 +71,46 @@ def read_facts(folder: Path) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{folder}: run.yaml is not YAML") from error
+        facts = parse_plain_yaml((folder / "run.yaml").read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{folder / 'run.yaml'} is damaged") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("config"), dict):
-        raise ValueError(f"{folder}: run.yaml has no configuration")
+        raise ValueError(f"{folder / 'run.yaml'} has no configuration")
     return facts
+
+
+def read_cost(folder: Path) -> dict[str, Any]:
+    """Read what the training of a run cost.
+
+    Raises:
+        UserError: cost.json is missing or damaged.
+    """
+    path = folder / "cost.json"
+    try:
+        cost = parse_json(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        cost = None
+    if not isinstance(cost, dict):
+        raise UserError(f"{path} is missing or damaged: train the run again.")
+    return cost
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """Read history.csv: a column iteration, a column epoch, and numbers in all others.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / "history.csv"
+    try:
+        frame = pd.read_csv(path)
+    except ValueError as error:  # also what is not UTF-8, and no table
+        raise ValueError(f"{path} is damaged") from error
+    numbers = frame.select_dtypes("number")
+    times = [name for name in ("iteration", "epoch") if name in numbers and numbers[name].notna().all()]
+    if len(numbers.columns) < len(frame.columns) or len(times) < 2:
+        raise ValueError(f"{path} is damaged")
+    return frame
 
 
 def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
@@ -94,7 +137,7 @@ def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
     path = QUERIES / f"{metrics['run']}.parquet"
     if not path.is_file() or not agree(read_queries(path), metrics):
         return {}
-    return hardest(pd.read_parquet(path), _known(metrics["protocol"]))
+    return hardest(read_scores(path), _known(metrics["protocol"]))
 
 
 def _known(protocol: str) -> pd.DataFrame:
@@ -103,7 +146,8 @@ def _known(protocol: str) -> pd.DataFrame:
     path = PROTOCOLS / protocol / TARGETS
     if not path.is_file():
         return pd.DataFrame(columns=columns)
-    frame = pd.read_parquet(path, columns=["image_id", *columns[1:]], filters=[("part", "==", "query")])
+    remedy = f"`dvc repro protocol@{protocol}`"
+    frame = read_parquet(path, remedy, ["image_id", *columns[1:]], [("part", "==", "query")])
     frame = frame.assign(query=frame["dataset"].astype(str) + "/" + frame["image_id"].astype(str))
     return frame[columns].drop_duplicates("query")
 

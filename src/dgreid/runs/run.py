@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dgreid import methods
+from dgreid.documents import parse_plain_yaml
 from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
 from dgreid.methods.base import Method, MethodOptions, Task
@@ -59,7 +60,7 @@ def restore(folder: Path) -> tuple[Method, dict[str, Any]]:
         )
     damaged = "damaged or from another version: train the run again."
     try:
-        facts = yaml.safe_load((folder / "run.yaml").read_text())
+        facts = parse_plain_yaml((folder / "run.yaml").read_text(encoding="utf-8"))
         node, task = facts["config"], Task(**facts["training"])
         image = ImageConfig.model_validate(node["image"])
         task = task._replace(

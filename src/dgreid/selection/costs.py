@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from dgreid.device import prepare, threads
+from dgreid.documents import parse_json
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.images.loader import batches, survey
@@ -27,7 +28,7 @@ from dgreid.methods.base import Method
 from dgreid.paths import COSTS, RUNS
 from dgreid.runs import metrics as results
 from dgreid.runs.config import RunConfig
-from dgreid.runs.evidence import read_facts
+from dgreid.runs.evidence import read_cost, read_facts
 from dgreid.runs.run import build
 from dgreid.runs.training import streams, task_of, training_images
 from dgreid.training.loop import keys
@@ -183,7 +184,7 @@ def _measured() -> list[dict[str, Any]]:
     if not COSTS.is_file():
         return []
     try:
-        entries = json.loads(COSTS.read_text())
+        entries = parse_json(COSTS.read_bytes())
     except ValueError:
         entries = None
     if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):
@@ -201,8 +202,8 @@ def _of_runs() -> list[dict[str, Any]]:
         try:
             config = read_facts(path.parent)["config"]
             names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
-            entry = names | json.loads(path.read_text())
-        except (OSError, ValueError, LookupError, TypeError):
+            entry = names | read_cost(path.parent)
+        except (UserError, ValueError, LookupError, TypeError):
             entry = None
         if _has_speed(entry):
             entries.append(entry)

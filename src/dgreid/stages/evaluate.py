@@ -18,6 +18,7 @@ from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
 from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
+from dgreid.runs.evidence import read_cost
 from dgreid.runs.run import chosen, restore
 
 log = logging.getLogger(__name__)
@@ -67,21 +68,6 @@ def evaluate(config: RunConfig) -> Path:
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind
     )
     return METRICS / f"{config.run}.json"
-
-
-def read_cost(folder: Path) -> dict[str, Any]:
-    """Read what the training of a run cost.
-
-    Raises:
-        UserError: cost.json is missing or damaged.
-    """
-    try:
-        cost = json.loads((folder / "cost.json").read_text())
-    except (OSError, ValueError):
-        cost = None
-    if not isinstance(cost, dict):
-        raise UserError(f"{folder}: its cost.json is missing or damaged: train the run again.")
-    return cost
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
