@@ -16,6 +16,7 @@ from dgreid.methods.base import Training
 from dgreid.paths import METRICS, PROTOCOLS, RUNS
 from dgreid.runs.config import load_run
 from dgreid.runs.run import build, record
+from dgreid.selection.code import digest
 from dgreid.stages import evaluate
 
 WORDS = ["method=erm", "backbone=resnet_tiny", "protocol=miniature"]
@@ -97,6 +98,7 @@ def test_the_metrics_say_what_they_were_made_from(project, config):
     folder = PROTOCOLS / "miniature"
     facts = yaml.safe_load((RUNS / config.run / "run.yaml").read_text())
     assert node["made_from"] == {
+        "evaluation_code": digest("evaluate", config),
         "configuration": facts["config_sha256"],
         "training_rows": sha256(folder / "train.parquet"),
         "searched_rows": sha256(folder / "targets.parquet"),

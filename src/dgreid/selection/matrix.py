@@ -213,9 +213,10 @@ def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """Compose a run's configuration from its entry in a selection."""
+    """Compose a run's configuration from its entry in a selection; its changes are a text or words."""
     words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
-    return load_run([*words, *shlex.split(choice.get("changes", ""))])
+    changes = choice.get("changes", "")
+    return load_run([*words, *(shlex.split(changes) if isinstance(changes, str) else changes)])
 
 
 def read() -> dict[str, Any]:

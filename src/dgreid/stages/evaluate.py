@@ -20,6 +20,7 @@ from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.evidence import read_cost
 from dgreid.runs.run import chosen, restore
+from dgreid.selection.code import digest
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,10 @@ def evaluate(config: RunConfig) -> Path:
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of what the scores depend on: settings, training rows, query and gallery rows."""
-    return {
+    """Return the SHA-256 of what the scores depend on: settings, training, query and gallery rows, code."""
+    code = {"training_code": facts["code_sha256"]} if "code_sha256" in facts else {}
+    return code | {
+        "evaluation_code": digest("evaluate", config),
         "configuration": facts["config_sha256"],
         "training_rows": facts["data"]["sha256"],
         "searched_rows": sha256(PROTOCOLS / config.protocol.name / TARGETS),

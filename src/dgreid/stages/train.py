@@ -23,7 +23,7 @@ from dgreid.protocols import read_training
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import build, chosen, record
 from dgreid.runs.training import task_of, training_images
-from dgreid.selection.code import executed
+from dgreid.selection.code import digest, executed
 from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit
 
@@ -66,6 +66,7 @@ def train(config: RunConfig) -> Path:
         save_file(state, folder / "model.safetensors")
         history[columns(history)].to_csv(folder / "history.csv", index=False)
         facts = record(config, task, data | {"initial_weights": start})
+        facts["code_sha256"] = digest("train", config)
         (folder / "run.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         # not in run.yaml, which is the same in every repetition
         made = {"commit": commit, "date": provenance.now()}
