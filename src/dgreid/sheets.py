@@ -85,7 +85,8 @@ def csv(frame: pd.DataFrame, digits: str = "%.4f") -> str:
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front, as spreadsheets show text.
     """
-    return frame.map(_inert).to_csv(index=False, float_format=digits, lineterminator="\n")
+    texts = {name: frame[name].map(_inert) for name in frame.select_dtypes(exclude=["number", "bool"])}
+    return frame.assign(**texts).to_csv(index=False, float_format=digits, lineterminator="\n")
 
 
 def _inert(value: object) -> object:

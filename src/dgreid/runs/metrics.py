@@ -64,6 +64,7 @@ class _Run(_Known):
     cost: _Cost
     made_from: dict[str, str] = {}
     sees_target: bool = False
+    not_above_chance: list[Name] = []
 
 
 def read(path: Path) -> dict[str, Any]:

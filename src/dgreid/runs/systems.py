@@ -42,8 +42,11 @@ def title(run: Mapping) -> str:
 
 
 def named(run: Mapping) -> str:
-    """The method's title; if its test looked at images of the target, `sees target` stands behind it."""
-    return f"{run['title']} (sees target)" if run.get("sees_target") else run["title"]
+    """The method's title, and behind it what tables must say: `sees target`, `not above chance on GRID`."""
+    marks = ["sees target"] if run.get("sees_target") else []
+    if poor := run.get("not_above_chance"):
+        marks.append(f"not above chance on {' and '.join(poor)}")
+    return f"{run['title']} ({', '.join(marks)})" if marks else run["title"]
 
 
 def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:

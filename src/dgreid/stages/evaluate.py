@@ -12,7 +12,7 @@ from typing import Any
 from dgreid.device import prepare
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import write_queries
-from dgreid.evaluation.runner import run_protocol, single_match, summarise
+from dgreid.evaluation.runner import not_above_chance, run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
@@ -59,6 +59,8 @@ def evaluate(config: RunConfig) -> Path:
         "made_from": hashes(config, facts),
     }
     node = {key: value for key, value in node.items() if value != []}  # DVC plots no file with an empty list
+    if poor := not_above_chance(node["targets"], protocol):
+        node["not_above_chance"] = poor  # every table marks it, likewise the next
     if method.adapt:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
