@@ -1,5 +1,8 @@
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +36,50 @@ def test_two_processes_take_two_gpus_and_a_third_shares(tmp_path):
     assert seen == ["cuda:0", "cuda:1", "cuda:0"]
     after = subprocess.run([*words], input="", capture_output=True, text=True)  # locks end with their process
     assert after.stdout.strip() == "cuda:0"
+
+
+def claimed(folder, before=""):
+    """What a process claims that first runs `before`, and what it says."""
+    text = CLAIM.replace("torch.cuda.is_available,", f"{before}\ntorch.cuda.is_available,", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", text, str(folder)], input="", capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout.strip(), done.stderr
+
+
+def test_a_lock_file_of_another_user_serves_as_well(tmp_path):
+    path = tmp_path / "dgreid-cuda-0.lock"
+    os.close(device.lock(path))
+    assert path.stat().st_mode & 0o777 == 0o644
+    path.chmod(0o444)  # as for a user who may only read it
+    held = device.lock(path)
+    assert claimed(tmp_path)[0] == "cuda:1"
+    os.close(held)
+    assert claimed(tmp_path)[0] == "cuda:0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_two_users_use_the_same_lock():
+    become = "import os; os.umask(0o077); os.setegid({0}); os.seteuid({0})"
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o1777)
+        assert claimed(folder, become.format(1234)) == ("cuda:0", "")
+        assert (folder / "dgreid-cuda-0.lock").stat().st_uid == 1234
+        assert claimed(folder, become.format(1235)) == ("cuda:0", "")
+        held = device.lock(folder / "dgreid-cuda-0.lock")
+        assert claimed(folder, become.format(1235)) == ("cuda:1", "")
+        os.close(held)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_lock_file_that_is_none_is_said_and_not_waited_for(tmp_path, kind):
+    path, victim = tmp_path / "dgreid-cuda-0.lock", tmp_path / "victim"
+    make = {"link": lambda: path.symlink_to(victim), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}
+    make[kind]()
+    words, said = claimed(tmp_path)
+    assert words == "cuda:0" and "cannot be locked" in said and not victim.exists()
 
 
 @pytest.mark.parametrize("value", ["two", "0", "-1", "1.5", ""])

@@ -1,39 +1,76 @@
 """Choose the device that a process computes on: one job per GPU, without help from the scheduler."""
 
+import fcntl
 import logging
 import os
 import random
+import stat
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
-_held: list[FileLock] = []  # locks of claimed GPUs, held until the process ends
+_held: list[int] = []  # open lock files of claimed GPUs; the locks end with the process
 
 
 def claim() -> torch.device:
     """Claim the first CUDA device that no other dgreid process on this machine uses; the CPU without CUDA.
 
     If every GPU is taken, the first one is shared: slower, and it may run out of memory, but results are
-    correct.
+    correct. A lock file that cannot be used, such as a link, is said, and its GPU is taken without it.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     for number in range(torch.cuda.device_count()):
-        lock = FileLock(Path(tempfile.gettempdir()) / f"dgreid-cuda-{number}.lock")
+        path = Path(tempfile.gettempdir()) / f"dgreid-cuda-{number}.lock"
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            _held.append(lock(path))
+        except BlockingIOError:
             continue
-        _held.append(lock)
+        except OSError as error:
+            reason = error.strerror or error
+            log.warning("%s cannot be locked (%s): another run may be using the same GPU.", path, reason)
         return torch.device("cuda", number)
     log.warning("every GPU is used by another run: this one shares the first (see profiles/default).")
     return torch.device("cuda", 0)
+
+
+def lock(path: Path) -> int:
+    """Lock a file that all users of a machine share; the lock lasts while the returned descriptor is open.
+
+    A lock needs no permission to write, so the file of the first user serves everybody. It is not created
+    where it exists: systems refuse that for a file of another user in a shared folder.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: the file is a link or no file, or cannot be opened.
+    """
+    how = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe would wait for its writer
+    try:
+        file = os.open(path, how)
+    except FileNotFoundError:
+        file = _create(path, how)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(None, "it is not a plain file")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _create(path: Path, how: int) -> int:
+    try:
+        file = os.open(path, how | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:  # another process was faster
+        return os.open(path, how)
+    os.fchmod(file, 0o644)  # whatever the umask, others must be able to open it
+    return file
 
 
 def prepare(seed: int) -> torch.device:

@@ -11,6 +11,7 @@ key, so bases contain no mappings: a file could only add to one, never replace i
 from pathlib import Path
 
 from dgreid.errors import UserError, unknown
+from dgreid.names import NAMED, is_name
 from dgreid.paths import PARAMS
 from dgreid.schema import read_yaml
 
@@ -18,16 +19,19 @@ SELF = "_self_"
 
 
 def names(group: str) -> list[str]:
-    """List the names in a group of params/, sorted, without bases."""
-    return sorted(path.stem for path in (PARAMS / group).glob("[!_]*.yaml"))
+    """List the names in a group of params/, sorted, without bases and without files that cannot be named."""
+    return sorted(path.stem for path in (PARAMS / group).glob("[!_]*.yaml") if is_name(path.stem))
 
 
 def read(group: str, name: str) -> dict:
     """Read the values of params/GROUP/NAME.yaml and its bases, and add its name.
 
     Raises:
-        UserError: a file or base is missing, unreadable or its own base, or a base has a mapping.
+        UserError: a file or base is missing, unreadable or its own base, or a base has a mapping; or the name
+            is none.
     """
+    if not is_name(name) and Path(name).name == name and _path(group, name).is_file():
+        raise UserError(f"{_path(group, name)!s:.120} cannot be named, so rename it: a name has {NAMED}.")
     if name not in names(group):
         raise unknown(group, name, names(group))
     values: dict = {}

@@ -9,6 +9,8 @@ from pathlib import Path
 PARAMS = Path("params")
 MATRIX = PARAMS / "matrix.yaml"  # the current selection
 
+LEDGER = Path("dvc.lock")  # what DVC has made, from what
+
 DATA = Path("data")
 RAW = DATA / "raw"  # adopted data sets
 ARCHIVES = DATA / "archives"  # generated data sets

@@ -6,22 +6,89 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
 
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from yaml import YAMLError
 
+from dgreid.documents import MOST_CHARACTERS, parse_yaml
 from dgreid.errors import UserError, unknown
+from dgreid.names import NAMED, is_name, is_title
+
+HIGHEST_SEED = 2**32 - 1  # the largest that every generator of random numbers takes
+
+
+def _name(value: str) -> str:
+    if not is_name(value):
+        raise ValueError(f"this is no name: {NAMED}")
+    return value
+
+
+def _title(value: str) -> str:
+    if not is_title(value):
+        raise ValueError("a title is one line without control characters")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]  # of a file in params/, and all that is made of such names
+Title = Annotated[str, AfterValidator(_title)]  # shown in tables
+Seed = Annotated[int, Field(ge=0, le=HIGHEST_SEED)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
+Counts = dict[str, Annotated[int, Field(ge=0, le=10**9)]]
 
 NUMBERS = (int, float, int | None, float | None)
 
 
 class Strict(BaseModel):
-    """Base of every section of params/: unknown keys are errors, values cannot change after loading."""
+    """Base of every section of params/: unknown keys are errors, values cannot change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite, and are written as numbers: `yes` is not 1, and "5" is not 5. Every number has bounds;
+    a test walks all sections and holds it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name]
+        if any(isinstance(mark, BeforeValidator) for mark in field.metadata):  # it says more itself
+            return value
+        kinds = set(_kinds(field.annotation))
+        for kind in {int, float} & kinds and {bool, str} - kinds:
+            if any(isinstance(leaf, kind) for leaf in _leaves(value)):
+                raise ValueError("a number is needed")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The types that an annotation is made of: `tuple[float, ...] | None` has tuple, float, None."""
+    if inner := get_args(annotation):
+        for each in inner:
+            yield from _kinds(each)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What a value holds beside lists and mappings."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -118,6 +185,10 @@ def read_yaml(path: Path) -> dict:
         UserError: the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a file")
+        if path.stat().st_size > 4 * MOST_CHARACTERS:
+            raise ValueError("it is too large")
         node = deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {reason(error)}; fix the file.") from error
@@ -129,7 +200,7 @@ def read_yaml(path: Path) -> dict:
 @cache
 def _parsed(text: str) -> Any:
     """Parse a YAML text; cached, because a project reads the same few files many times."""
-    return OmegaConf.to_container(OmegaConf.create(text))
+    return parse_yaml(text)
 
 
 def reason(error: Exception) -> str:

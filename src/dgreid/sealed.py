@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from dgreid.documents import parse_json, parse_plain_yaml
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.trouble import short_of_memory
@@ -101,13 +102,13 @@ def _digest(node: Mapping[str, Any]) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a stamped JSON file; see `opened`."""
     text = path.read_text(encoding="utf-8")
-    return opened(json.loads(text), text)
+    return opened(parse_json(text), text)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a stamped YAML file; see `opened`."""
     text = path.read_text(encoding="utf-8")
-    return opened(yaml.safe_load(text), text)
+    return opened(parse_plain_yaml(text), text)
 
 
 def seal(path: Path) -> None:

@@ -20,6 +20,9 @@ SPECIAL |= {
 }
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what begins a formula, if a spreadsheet skips blanks too
+
+
 class Column(NamedTuple):
     """One column; neighbours of the same group share a heading above theirs."""
 
@@ -77,34 +80,57 @@ def signed(value: float, places: int = 1) -> str:
     return "" if value != value else nothing if text[1:] == nothing else text
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV, numbers to four places."""
-    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+def csv(frame: pd.DataFrame, digits: str = "%.4f") -> str:
+    """A frame as CSV, numbers to four places.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front, as spreadsheets show text.
+    """
+    texts = {name: frame[name].map(_inert) for name in frame.select_dtypes(exclude=["number", "bool"])}
+    return frame.assign(**texts).to_csv(index=False, float_format=digits, lineterminator="\n")
+
+
+def _inert(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(FORMULA) or len(value) == 1:
+        return value
+    try:
+        float(value.replace(",", ""))
+    except ValueError:
+        return f"'{value}"
+    return value  # a number such as -0.4
 
 
 def markdown(sheets: Sequence[Sheet], level: int = 1) -> str:
     """The sheets one after the other; a column's group precedes its name. `level`: of the first heading."""
     parts = []
     for number, sheet in enumerate(sheets):
-        parts += [f"{'#' * (level + bool(number))} {sheet.title}", ""]
-        parts += [sheet.introduction, ""] if sheet.introduction else []
-        names = [_bar(f"{column.group} {column.name}".strip()) for column in sheet.columns]
+        parts += [f"{'#' * (level + bool(number))} {_prose(sheet.title)}", ""]
+        parts += [_prose(sheet.introduction), ""] if sheet.introduction else []
+        names = [_cell(f"{column.group} {column.name}".strip()) for column in sheet.columns]
         rule = ["---" if column.text else "---:" for column in sheet.columns]
         body = [[_markdown_cell(cell) for cell in row.cells] for row in sheet.lines]
         parts += ["| " + " | ".join(row) + " |" for row in (names, rule, *body)]
-        parts += ["", *(f"- [{mark}] {text}" if mark else f"- {text}" for mark, text in sheet.footnotes)]
+        parts += [
+            "",
+            *(f"- {_prose(f'[{mark}] {text}' if mark else text)}" for mark, text in sheet.footnotes),
+        ]
         parts += [""] if sheet.footnotes else []
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = _bar(cell.text)
+    text = _cell(cell.text)
     text = f"**{text}**" if cell.bold and text else text
     return f"{text} [{cell.mark}]" if cell.mark else text
 
 
-def _bar(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
+def _prose(text: str) -> str:
+    """Text without raw HTML, links and line breaks; what else Markdown knows may stay."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("](", "]\\(")
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return _prose(text.replace("\\", "\\\\")).replace("|", "\\|").replace("*", "\\*")
 
 
 def html(sheets: Sequence[Sheet], level: int = 2) -> str:

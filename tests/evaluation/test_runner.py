@@ -123,6 +123,45 @@ def test_equal_scores_of_different_splits_are_pointed_out(protocol, packs, caplo
     assert "all 2 splits score the same" in caplog.text
 
 
+class Constant(Means):
+    def embed(self, images):
+        return super().embed(images) * 0 + 0.7
+
+
+def test_a_model_that_gives_every_image_the_same_vector_is_refused(protocol, packs):
+    with pytest.raises(UserError, match="target A: the model gives the same vector for every image"):
+        runner.run_protocol(Constant(), protocol, packs.__getitem__, CPU)
+
+
+def test_scores_below_those_of_a_random_order_are_said(protocol, packs, caplog):
+    results = runner.run_protocol(Means(), protocol, packs.__getitem__, CPU)
+    targets = runner.summarise(results)["targets"]
+    chances = {
+        name: 100 * np.mean([runner.chance_of(*pair) for pair in splits])
+        for name, splits in protocol.targets.items()
+    }
+    above = {name: targets[name] | {"mAP": chance + 1} for name, chance in chances.items()}
+    assert runner.not_above_chance(above, protocol) == [] and not caplog.records
+    assert runner.not_above_chance(above | {"B": {"mAP": chances["B"] - 1}}, protocol) == ["B"]
+    assert "B: mAP" in caplog.text and "split" not in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_is_the_mean_of_many_random_orders(seed):
+    rng = np.random.default_rng(seed)
+    query, gallery = (
+        pd.DataFrame({"identity": rng.integers(-1, 4, count), "camera": rng.integers(0, 3, count)})
+        for count in (5, 30)
+    )
+    labels = [part[column].to_numpy() for column in ("identity", "camera") for part in (query, gallery)]
+    found = [
+        rank(rng.normal(size=(5, 8)), rng.normal(size=(30, 8)), *labels).mean_average_precision
+        for _ in range(1000)
+    ]
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found) - runner.chance_of(query, gallery)) < 5 * error
+
+
 def node(queries=50, **changes):
     """Two splits of a target, one match per query, as `summarise` writes them."""
     first = {"rank1": 40.0, "rank5": 60.0, "rank10": 70.0, "mAP": 50.0, "mAP_trapezoid": 45.0, "mINP": 50.0}
@@ -135,7 +174,7 @@ def node(queries=50, **changes):
 def test_r19_splits_that_all_score_the_same_are_refused():
     runner.check_scores("A", node(), single=True)
     repeated = node(mAP=50.0, mINP=50.0)
-    with pytest.raises(UserError, match="all 2 splits score exactly the same"):
+    with pytest.raises(UserError, match=r"all 2 splits score exactly the same.*the model"):
         runner.check_scores("A", repeated, single=False)
     runner.check_scores("A", repeated | {"queries": 3}, single=False)  # by chance, among so few
     runner.check_scores("A", repeated | {"mAP": 100.0}, single=False)  # everything found

@@ -21,9 +21,16 @@ def path(tmp_path, monkeypatch):
 
 def test_what_evaluate_writes_is_read_as_it_is(path):
     more = {"made_from": {"configuration": "1"}, "balance": [{"layer": 1}], "later": 1}
-    for name, node in (("b", NODE | more), ("a", NODE)):
-        path.with_stem(name).write_text(json.dumps(node))
-    assert results.every() == [NODE, NODE | more]
+    nodes = [NODE | {"run": "a"}, NODE | {"run": "b"} | more]
+    for node in reversed(nodes):
+        path.with_stem(node["run"]).write_text(json.dumps(node))
+    assert results.every() == nodes
+
+
+def test_metrics_under_another_name_are_refused(path):
+    path.with_stem("erm-tiny-toy-s7").write_text(json.dumps(NODE))
+    with pytest.raises(UserError, match=r"s7\.json holds the metrics of erm-tiny-toy-s0"):
+        results.every()
 
 
 def test_titles_are_those_that_the_method_has_now(path):
@@ -65,6 +72,13 @@ def test_every_key_is_missed(path, key):
         ({"seed": "0"}, "seed"),
         ({"changes": "method.margin=0.5"}, "changes"),
         ({"balance": {"layer": 1}}, "balance"),
+        ({"average": NODE["average"] | {"mAP": float("nan")}}, "average.mAP"),
+        ({"average": NODE["average"] | {"mAP": 100.5}}, "average.mAP"),
+        ({"average": NODE["average"] | {"rank1": -1.0}}, "average.rank1"),
+        ({"targets": {}}, "targets"),
+        ({"targets": {"<b>": NODE["targets"]["VIPeR"]}}, "targets.<b>.*"),
+        ({"protocol": "../../etc"}, "protocol"),
+        ({"title": "two\nlines"}, "title"),
     ],
 )
 def test_what_stands_at_a_key_is_checked(path, changes, place):

@@ -99,7 +99,7 @@ def test_a_change_may_name_one_of_several_weights(root):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("blocks: [", "matrices/mine.yaml cannot be read: expected .* in line 2"),
+        ("blocks: [", "matrices/mine.yaml cannot be read: .*expected .* in line 2"),
         ("- a", "matrices/mine.yaml holds a list"),
         ("title: t", "blocks is missing"),
         ("{title: t, blocks: [a]}", "blocks.0"),
@@ -107,7 +107,6 @@ def test_a_change_may_name_one_of_several_weights(root):
     ],
 )
 def test_a_broken_selection_is_one_sentence(tmp_path, monkeypatch, text, sentence):
-    monkeypatch.setattr(matrix, "PARAMS", tmp_path)
     monkeypatch.setattr(params, "PARAMS", tmp_path)
     monkeypatch.setattr(matrix, "MATRIX", tmp_path / "matrix.yaml")
     (tmp_path / "matrices").mkdir()

@@ -118,7 +118,9 @@ def test_status_is_what_the_files_say(made):
         (RUNS / each.run / "model.safetensors").touch()
     (made / "reports/metrics").mkdir(parents=True)
     for each in (done, outdated):
-        (made / f"reports/metrics/{each.run}.json").write_text(json.dumps(metrics.node("erm", 0, 50.0)))
+        (made / f"reports/metrics/{each.run}.json").write_text(
+            json.dumps(metrics.node("erm", 0, 50.0) | {"run": each.run})
+        )
     (RUNS / outdated.run / "run.yaml").write_text(yaml.safe_dump({"config": chosen(done)}))
     renamed = chosen(done) | {"method": chosen(done)["method"] | {"title": "Its former title"}}
     (RUNS / done.run / "run.yaml").write_text(yaml.safe_dump({"config": renamed}))
@@ -187,7 +189,7 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
 
 def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
     (made / "reports/metrics").mkdir(parents=True)
-    node = metrics.node("erm", 0, 50.0) | {"backbone": "resnet_tiny"}
+    node = metrics.node("erm", 0, 50.0) | {"run": "else", "backbone": "resnet_tiny"}
     node["cost"] |= {"images_per_second": 5.0, "threads": 1}
     (made / "reports/metrics/else.json").write_text(json.dumps(node))
     assert costs.speed(run()) == (5.0, "reports")

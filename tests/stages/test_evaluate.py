@@ -21,6 +21,7 @@ from dgreid.runs import metrics as results
 from dgreid.runs.config import load_run
 from dgreid.runs.folder import read_facts, write
 from dgreid.runs.run import build, record, restore
+from dgreid.selection.code import digest
 from dgreid.stages import evaluate
 from helpers.damage import damaged
 
@@ -103,6 +104,7 @@ def test_the_metrics_say_what_they_were_made_from(project, config):
     folder = PROTOCOLS / "miniature"
     facts = yaml.safe_load((RUNS / config.run / "run.yaml").read_text())
     assert node["made_from"] == {
+        "evaluation_code": digest("evaluate", config),
         "configuration": facts["config_sha256"],
         "training_rows": sha256(folder / "train.parquet"),
         "searched_rows": sha256(folder / "targets.parquet"),
@@ -170,7 +172,7 @@ def test_a_missing_or_damaged_cost_is_a_sentence(project, config, text):
     path.unlink()
     if text is not None:
         path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"its cost\.json is missing or damaged: train the run again"):
+    with pytest.raises(UserError, match=r"/cost\.json is missing or damaged: train the run again"):
         evaluate.evaluate(config)
     assert not METRICS.exists() and not evaluate.QUERIES.exists()
 

@@ -15,6 +15,7 @@ from dgreid.errors import UserError
 from dgreid.networks.norms.gates import layer_row
 from dgreid.paths import METRICS, QUERIES, REPORTS
 from dgreid.runs.config import load_run
+from dgreid.runs.run import configuration_hash
 from dgreid.stages import report
 from helpers import tiny
 
@@ -42,7 +43,7 @@ def gather(folder):
     words = "backbone=resnet_tiny", "protocol=miniature"
     with chdir(tiny.ROOT):
         configs = [load_run([f"method={name}", *words]) for name in ("erm", "metabin")]
-        for group in ("data/reference", "params/backbone", "params/method", "params/tables"):
+        for group in ("data/reference", "params"):
             shutil.copytree(group, folder / group)
     choices = {}
     for made in configs:
@@ -62,11 +63,13 @@ def gather(folder):
             "average": TARGET,
             "balance": [layer_row(1, "stem", np.full(4, 0.25))] if made.method.name == "metabin" else [],
             "cost": {"seconds": 1, "images_per_second": 1, "peak_memory_bytes": 1, "parameters": 1},
+            "made_from": {"configuration": configuration_hash(made)},
         }
         (folder / METRICS).mkdir(parents=True, exist_ok=True)
         (folder / METRICS / f"{run}.json").write_text(json.dumps(node))
         choices[run] = {"method": made.method.name, "seed": 0}
         choices[run] |= {"backbone": "resnet_tiny", "protocol": "miniature", "recipe": "miniature"}
+        choices[run] |= {"image": "64x32"}
     return {"name": "toy", "title": "Toy", "datasets": {}, "protocols": ["miniature"], "runs": choices}
 
 

@@ -78,6 +78,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     for (command, option), name in ALIASES.items():
         if words[:1] == [command] and option in words:
             words = [name, *(word for word in words[1:] if word != option)]
+    if any("\0" in word for word in words):
+        raise UserError("a word of the command has a character that no file name may have (NUL): remove it.")
     if words and not words[0].startswith("-") and words[0] not in commands:
         raise unknown("command", words[0], commands)
     arguments, rest = parser.parse_known_args(words)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from dgreid.cli.words import pairs
+from dgreid.documents import parse_plain_yaml
 from dgreid.errors import UserError
 
 TITLE = "choose what to run"
@@ -43,11 +44,16 @@ def add_commands(add) -> None:
         "select",
         "write a selection of runs to params/matrix.yaml",
         _select,
-        "  dgreid select miniature\n  dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'",
+        "  dgreid select miniature\n"
+        "  dgreid select miniature 'methods=[erm,metabin]' 'seeds=[0,1,2]'\n"
+        "  dgreid select miniature recipe.epochs=2 'recipe.milestones=[1]'",
     )
     select.add_argument("matrix", metavar="NAME", help="a name in params/matrices")
     select.add_argument(
-        "keys", nargs="*", metavar="axis=value", help="replace an axis, such as 'seeds=[0,1]'"
+        "keys",
+        nargs="*",
+        metavar="axis=value",
+        help="replace an axis, such as 'seeds=[0,1]', or set a value in every run, such as recipe.epochs=2",
     )
 
     plan = add(
@@ -102,19 +108,25 @@ def _select(arguments: Namespace) -> None:
 
 
 def _value(key: str, value: str) -> Any:
+    if "." in key:  # a change of every run, which stays the word that it is
+        return value
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return parse_plain_yaml(value)
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(
             f"{key}={value} is not a value or a list: write for example '{key}=[0,1]'."
         ) from error
 
 
 def _plan(arguments: Namespace) -> None:
-    from dgreid.selection import matrix
+    name = arguments.matrix or arguments.earlier
+    logging.info(
+        "counting runs, data and hours of %s: a moment for each kind of run.", name or "the selection"
+    )
+
+    from dgreid.selection import matrix  # after the line, because these imports take seconds
     from dgreid.selection.plan import plan
 
-    name = arguments.matrix or arguments.earlier
     print(plan(matrix.compose(name, {}) if name else matrix.read(), measure=arguments.measure))
 
 

@@ -13,6 +13,7 @@ from dgreid.files import whole
 from dgreid.protocols import Protocol
 
 ROUNDING = 0.001  # percent; metrics have four places, average precisions here seven digits
+NUMBERS = ("average_precision", "first_hit")
 SCHEMA = pa.schema(
     [
         ("target", pa.dictionary(pa.int8(), pa.string())),
@@ -52,8 +53,18 @@ def read_scores(path: Path) -> pd.DataFrame:
     Raises:
         UserError: the file is out of reach, damaged or another one.
     """
-    with sealed.reading(path, "evaluate the run again"):
-        return sealed.read_table(path).select(SCHEMA.names).to_pandas()
+    with sealed.reading(path, f"evaluate the run again with `dvc repro evaluate@{path.stem}`"):
+        frame = sealed.read_table(path).select(SCHEMA.names).to_pandas()
+        if not _are_scores(frame):
+            raise sealed.Damaged
+    return frame
+
+
+def _are_scores(frame: pd.DataFrame) -> bool:
+    if frame.empty or not all(pd.api.types.is_numeric_dtype(frame[name]) for name in ("split", *NUMBERS)):
+        return False
+    precision = frame["average_precision"]
+    return bool(((frame["first_hit"] >= 0) & (precision.between(0, 1) | precision.isna())).all())
 
 
 def read_queries(path: Path) -> pd.DataFrame:

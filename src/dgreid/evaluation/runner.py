@@ -29,6 +29,7 @@ Items = TypeVar("Items", bound=Sequence | np.ndarray)
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
 CHANCE = 20  # with this many queries, different splits do not score the same by chance
+SAME = 1e-6  # of the largest number of a vector: numbers this close are one
 ROUNDING = 1e-3  # of percentages kept with four digits
 MEASURES = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
 
@@ -43,6 +44,9 @@ def run_protocol(
         protocol: whose targets are evaluated.
         open_pack: returns the pixels of a data set, `pack[rows] -> (n, H, W, 3)` uint8.
         device: where images are embedded and compared.
+
+    Raises:
+        UserError: a target's splits repeat each other, or the method gives the same vector for every image.
     """
     results = {}
     for name, splits in protocol.targets.items():
@@ -152,6 +156,27 @@ def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) 
     return picked
 
 
+def check_features(target: str, features: Mapping[str, Tensor]) -> None:
+    """Refuse a target whose images all have the same representation, whose order would mean nothing.
+
+    Args:
+        target: its name, for the message.
+        features: by data set, (n, ...) each.
+
+    Raises:
+        UserError: they are the same for every image.
+    """
+    if sum(map(len, features.values())) < 2:
+        return
+    highest = torch.stack([part.amax(0) for part in features.values()]).amax(0)
+    lowest = torch.stack([part.amin(0) for part in features.values()]).amin(0)
+    if (highest - lowest).max() <= SAME * torch.maximum(highest.abs(), lowest.abs()).max():
+        raise UserError(
+            f"target {target}: the model gives the same vector for every image, so its training has failed: "
+            "train it with other settings, such as a lower recipe.learning_rate_factor."
+        )
+
+
 def check_splits(target: str, splits: list[tuple]) -> None:
     """Refuse a target whose splits repeat each other: their spread would mean nothing.
 
@@ -199,8 +224,8 @@ def check_scores(target: str, node: dict, single: bool) -> None:
     if same and 0 < node["mAP"] < 100:  # with all or nothing found, different splits score the same
         if node["queries"] >= CHANCE:
             raise UserError(
-                f"target {target}: all {len(splits)} splits score exactly the same, so they are one split "
-                "repeated; make its manifest and protocol again."
+                f"target {target}: all {len(splits)} splits score exactly the same, although their images "
+                "differ: the model hardly looks at the images; train it with other settings."
             )
         log.warning("%s: all %d splits score the same; are they really different?", target, len(splits))
     for number, split in enumerate(splits if single else ()):
@@ -212,6 +237,48 @@ def check_scores(target: str, node: dict, single: bool) -> None:
                     f"ranks and one match per query ({bounds.low:.2f} to {bounds.high:.2f}); report this as "
                     "an error of the evaluation."
                 )
+
+
+def not_above_chance(targets: Mapping[str, Mapping], protocol: Protocol) -> list[str]:
+    """The targets on which a random order would have as good an mAP; a warning says it of each.
+
+    Args:
+        targets: of `summarise`.
+        protocol: whose targets were evaluated.
+    """
+    found = []
+    for name, splits in protocol.targets.items():
+        chance = float(np.mean([100 * chance_of(*pair) for pair in splits]))
+        if targets[name]["mAP"] <= chance:
+            found.append(name)
+            log.warning(
+                "%s: mAP %.2f is not above the %.2f of a random order: the model tells nobody apart there, "
+                "or its similarity is higher for what differs.",
+                name,
+                targets[name]["mAP"],
+                chance,
+            )
+    return found
+
+
+def chance_of(query: pd.DataFrame, gallery: pd.DataFrame) -> float:
+    """The mean average precision that random orders have in the mean, as a share.
+
+    With R matches among N images it is (H + (R - 1) / (N - 1) x (N - H)) / N, H being the sum of 1/k up to
+    N. As in the ranking, images of the query's identity and camera do not count, nor do queries without a
+    match.
+    """
+    known = gallery[gallery["identity"] >= 0]
+    same = query[["identity"]].merge(known.groupby("identity").size().rename("n"), "left", on="identity")["n"]
+    here = known.groupby(["identity", "camera"]).size().rename("n")
+    junk = query[["identity", "camera"]].merge(here, "left", on=["identity", "camera"])["n"]
+    same, junk = same.fillna(0).to_numpy(), junk.fillna(0).to_numpy()
+    matches, images = (same - junk), len(gallery) - junk
+    valid = matches > 0
+    matches, images = matches[valid], images[valid].astype(int)
+    harmonic = np.cumsum(1 / np.arange(1, len(gallery) + 1))[images - 1]
+    rest = (matches - 1) / np.maximum(images - 1, 1) * (images - harmonic)
+    return float(np.mean((harmonic + rest) / images))
 
 
 def scores(result: Ranking) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from dgreid.errors import UserError
 from dgreid.images.operations import Operation, read
-from dgreid.schema import NoEffect, Strict
+from dgreid.schema import Name, NoEffect, Strict
 
 TRAIN = "train"  # the view that every image configuration has
 
@@ -16,9 +16,9 @@ Steps = tuple[SerializeAsAny[Operation], ...]
 class ImageConfig(Strict):
     """Input size and training augmentation."""
 
-    name: Annotated[str, NoEffect] = Field(description="name of the file in params/image")
-    height: int = Field(gt=0, description="of a network's input, in pixels")
-    width: int = Field(gt=0, description="of a network's input, in pixels")
+    name: Annotated[Name, NoEffect] = Field(description="name of the file in params/image")
+    height: int = Field(gt=0, le=2048, description="of a network's input, in pixels")
+    width: int = Field(gt=0, le=2048, description="of a network's input, in pixels")
     train: Steps = Field(
         (), description="training augmentation: operations in order, such as {operation: flip}"
     )

@@ -26,6 +26,7 @@ from dgreid.evaluation.runner import BATCH, batched
 from dgreid.files import whole
 from dgreid.inference.embed import Embedder, crops, readable
 from dgreid.reporting.site.environment import environment
+from dgreid.sheets import csv
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def search(
     )
     out.mkdir(parents=True, exist_ok=True)
     with whole(out / "ranking.csv") as part:
-        found.to_csv(part, index=False, float_format="%.6g")
+        part.write_text(csv(found, "%.6g"), encoding="utf-8")
     link = _copier(out) if copy else _linker(out)
     return _sheet(out, run, found, asked.folder, ranked.folder, len(ranked.paths), link)
 

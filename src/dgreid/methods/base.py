@@ -12,21 +12,23 @@ from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms.gates import gate_table, gate_trace
-from dgreid.schema import Module, NoEffect, Strict
+from dgreid.schema import Module, Name, NoEffect, Strict, Title
 
 
 class MethodOptions(Strict):
     """The options that every method has; a method's own `Options` adds more."""
 
-    name: str = Field(description="name of the file in params/method, part of the run's name")
+    name: Name = Field(description="name of the file in params/method, part of the run's name")
     code: Annotated[str, Module("dgreid.methods")] = Field(description="module in src/dgreid/methods")
-    title: Annotated[str, NoEffect] = Field(description="row title in tables")
+    title: Annotated[Title, NoEffect] = Field(description="row title in tables")
     provenance: Annotated[Literal["baseline", "as released", "as written", "reconstruction"], NoEffect] = (
         Field(description="what the file follows: the released code, the paper, or a partly guessed method")
     )
-    learning_rate: float = Field(gt=0, description="base rate; the recipe multiplies it by its factor")
-    recipe: str | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")
-    image: str | None = Field(None, exclude=True, description="image configuration that `image=own` takes")
+    learning_rate: float = Field(
+        gt=0, le=1e30, description="base rate; the recipe multiplies it by its factor"
+    )
+    recipe: Name | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")
+    image: Name | None = Field(None, exclude=True, description="image configuration that `image=own` takes")
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Options without effect under the others, each with the reason; a run that sets one is refused."""

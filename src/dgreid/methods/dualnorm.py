@@ -28,7 +28,9 @@ class Options(MethodOptions):
     """DualNorm's options; defaults as released for MobileNetV2."""
 
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over all classes")
-    head_rate: float = Field(1.0, gt=0, description="rate of neck and classifier relative to the backbone's")
+    head_rate: float = Field(
+        1.0, gt=0, le=1000, description="rate of neck and classifier relative to the backbone's"
+    )
     nesterov: bool = Field(True, description="use Nesterov momentum in SGD")
 
 

@@ -34,8 +34,10 @@ class Options(MethodOptions):
         ("cross_entropy", "triplet"), description="losses to sum", min_length=1
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    gate_learning_rate: float = Field(0.1, gt=0, description="rate of the norm's gates, if it has any")
+    margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
+    gate_learning_rate: float = Field(
+        0.1, gt=0, le=1000, description="rate of the norm's gates, if it has any"
+    )
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Options without effect under the others, each with the reason."""

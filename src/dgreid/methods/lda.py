@@ -55,7 +55,7 @@ class Options(MethodOptions):
         "or is left out (A has batch norms)",
     )
     an_stages: int | None = Field(
-        2, ge=0, description="AN in the stem and this many stages of the backbone; null: in all"
+        2, ge=0, le=100, description="AN in the stem and this many stages of the backbone; null: in all"
     )
     an_partner: Literal["domain", "sample"] = Field(
         "domain", description="choose j for a domain's batch or for each image; all layers use the same j"
@@ -69,13 +69,13 @@ class Options(MethodOptions):
     latent_leaves_own_out: bool = Field(
         False, description="a domain does not contribute to its own latent distribution"
     )
-    consistency_weight: float = Field(1.0, ge=0, description="of L_consis")
-    alignment_weight: float = Field(1.0, ge=0, description="of L_align")
+    consistency_weight: float = Field(1.0, ge=0, le=1e6, description="of L_consis")
+    alignment_weight: float = Field(1.0, ge=0, le=1e6, description="of L_align")
     distribution_warmup_epochs: float = Field(
-        1.0, ge=0, description="both weights rise linearly from 0 for so many epochs"
+        1.0, ge=0, le=100_000, description="both weights rise linearly from 0 for so many epochs"
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Options without effect under the others, each with the reason."""

@@ -56,13 +56,13 @@ class Options(MethodOptions):
     lambda_on: Literal["draw", "feature"] = Field(
         "draw", description="what lambda weighs: the sample (as released) or the feature (eq. 6)"
     )
-    lambda_concentration: float = Field(1.0, gt=0, description="a of lambda ~ Beta(a, a)")
+    lambda_concentration: float = Field(1.0, gt=0, le=1e6, description="a of lambda ~ Beta(a, a)")
     identification: Literal["memory", "global_fc", "parallel_fc", "none"] = Field(
         "memory", description="identification loss: L_M, L_FCG, L_FCP or none (section 3.3)"
     )
     triplet: bool = Field(True, description="add the triplet loss, L_Tri")
-    margin: float = Field(0.3, ge=0, description="delta of the triplet loss")
-    temperature: float = Field(0.05, gt=0, description="tau of the memory loss")
+    margin: float = Field(0.3, ge=0, le=100, description="delta of the triplet loss")
+    temperature: float = Field(0.05, gt=0, le=1000, description="tau of the memory loss")
     memory_momentum: float = Field(
         0.2, ge=0, le=1, description="m, the share that a centroid keeps in an update"
     )

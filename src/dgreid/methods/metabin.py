@@ -36,6 +36,7 @@ from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
 from dgreid.networks.norms.gates import clamp_gates, gates_of
 from dgreid.networks.norms.modes import hold
+from dgreid.schema import Weight
 
 ITERATIONS_BETWEEN_GRADIENTS = 50  # at least; measuring each loss's gradient then costs about 1 %
 
@@ -48,29 +49,33 @@ class Options(MethodOptions):
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
     first_iteration_base_steps: int = Field(
-        10, gt=0, description="base updates in iteration 0; later iterations have one"
+        10, gt=0, le=1000, description="base updates in iteration 0; later iterations have one"
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
     meta_train_domains: int | None = Field(
-        None, gt=0, description="domains in meta-train; null: half of them, rounded up"
+        None, gt=0, le=10_000, description="domains in meta-train; null: half of them, rounded up"
     )
     meta_identities_per_domain: int | None = Field(
-        None, gt=1, description="identities per domain in a meta batch; null: the recipe's"
+        None, gt=1, le=1024, description="identities per domain in a meta batch; null: the recipe's"
     )
-    meta_train_losses: dict[Loss, float] = Field(
+    meta_train_losses: dict[Loss, Weight] = Field(
         {"scatter": 1.0, "shuffle": 1.0, "triplet": 1.0}, description="weight of each loss", min_length=1
     )
-    meta_test_losses: dict[Loss, float] = Field(
+    meta_test_losses: dict[Loss, Weight] = Field(
         {"triplet": 1.0}, description="weight of each loss", min_length=1
     )
-    gate_learning_rate: float = Field(0.1, gt=0, description="gamma, the step of the meta-test update")
+    gate_learning_rate: float = Field(
+        0.1, gt=0, le=1000, description="gamma, the step of the meta-test update"
+    )
     inner_step: Literal["relative", "absolute"] = Field(
         "relative", description="beta = gamma * c (as released) or beta = c (as written), c the cyclic value"
     )
-    cycle_low: float = Field(0.001, ge=0, description="smallest c")
-    cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
-    cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
+    cycle_low: float = Field(0.001, ge=0, le=1000, description="smallest c")
+    cycle_high: float = Field(
+        0.1, ge=0, le=1000, description="largest c; equal to cycle_low for a fixed step"
+    )
+    cycle_epochs: float = Field(5, gt=0, le=100_000, description="period of c, in epochs")
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Options without effect under the others, each with the reason."""

@@ -35,6 +35,7 @@ from dgreid.networks.config import Norm
 from dgreid.networks.norms.convert import has_gates
 from dgreid.networks.norms.gates import clamp_gates, gates_of, straight_through_clamp
 from dgreid.networks.norms.modes import attention_differentiable_twice, differentiate_twice, hold
+from dgreid.schema import Weight
 
 BASE = {"cross_entropy": 1.0, "triplet": 1.0}
 
@@ -52,24 +53,32 @@ class Options(MethodOptions):
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
     first_iteration_base_steps: int = Field(
-        10, gt=0, description="base updates in iteration 0; later iterations have one"
+        10, gt=0, le=1000, description="base updates in iteration 0; later iterations have one"
     )
     order: Literal["first", "second"] = Field(
         "first", description="second: differentiate G also through dF/dtheta"
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    base_losses: dict[Loss, float] = Field(BASE, description="weight of each loss", min_length=1)
+    margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
+    base_losses: dict[Loss, Weight] = Field(BASE, description="weight of each loss", min_length=1)
     meta_train_domains: int | None = Field(
-        None, gt=0, description="domains in meta-train; null: half of them, rounded up"
+        None, gt=0, le=10_000, description="domains in meta-train; null: half of them, rounded up"
     )
-    meta_train_losses: dict[Loss, float] = Field(BASE, description="F, the weight of each loss", min_length=1)
-    meta_test_losses: dict[Loss, float] = Field(BASE, description="G, the weight of each loss", min_length=1)
-    meta_test_weight: float = Field(1.0, ge=0, description="b, the weight of G")
-    gate_learning_rate: float = Field(0.1, gt=0, description="rate of the norm's gates, if it has any")
-    cycle_low: float = Field(0.001, ge=0, description="smallest c; a is c x the parameter's current rate")
-    cycle_high: float = Field(0.1, ge=0, description="largest c; equal to cycle_low for a fixed step")
-    cycle_epochs: float = Field(5, gt=0, description="period of c, in epochs")
+    meta_train_losses: dict[Loss, Weight] = Field(
+        BASE, description="F, the weight of each loss", min_length=1
+    )
+    meta_test_losses: dict[Loss, Weight] = Field(BASE, description="G, the weight of each loss", min_length=1)
+    meta_test_weight: float = Field(1.0, ge=0, le=1e6, description="b, the weight of G")
+    gate_learning_rate: float = Field(
+        0.1, gt=0, le=1000, description="rate of the norm's gates, if it has any"
+    )
+    cycle_low: float = Field(
+        0.001, ge=0, le=1000, description="smallest c; a is c x the parameter's current rate"
+    )
+    cycle_high: float = Field(
+        0.1, ge=0, le=1000, description="largest c; equal to cycle_low for a fixed step"
+    )
+    cycle_epochs: float = Field(5, gt=0, le=100_000, description="period of c, in epochs")
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Options without effect under the others, each with the reason."""

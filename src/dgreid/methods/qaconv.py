@@ -32,14 +32,16 @@ TEMPERATURE = 10.0  # of the score; it spreads scores that would crowd at 0 and 
 class Options(MethodOptions):
     """QAConv's options; defaults as released."""
 
-    backbone_learning_rate: float = Field(0.001, gt=0, description="base rate of the pretrained layers")
+    backbone_learning_rate: float = Field(
+        0.001, gt=0, le=1000, description="base rate of the pretrained layers"
+    )
     nesterov: bool = Field(True, description="use Nesterov momentum in SGD")
-    channels: int = Field(128, gt=0, description="channels of the compared maps")
+    channels: int = Field(128, gt=0, le=4096, description="channels of the compared maps")
     fc_tied: bool = Field(False, description="both directions share one weight per location (later versions)")
     memory_chunk: int = Field(
-        16, gt=0, description="identities compared at a time; affects only the memory needed"
+        16, gt=0, le=100_000, description="identities compared at a time; affects only the memory needed"
     )
-    focus: float = Field(2.0, ge=0, description="gamma of the focal loss; 0: plain cross-entropy")
+    focus: float = Field(2.0, ge=0, le=100, description="gamma of the focal loss; 0: plain cross-entropy")
 
 
 class QAConv(Method):

@@ -1,11 +1,13 @@
 """The schema of the files in params/recipe."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from dgreid.schema import NoEffect, Strict
+from dgreid.schema import Name, NoEffect, Strict
+
+MOST_IMAGES = 4096  # of one domain in a batch; no memory holds the activations of more
 
 
 class RecipeConfig(Strict):
@@ -14,44 +16,55 @@ class RecipeConfig(Strict):
     The defaults are the values of params/recipe/_base.yaml; a test holds the two equal.
     """
 
-    name: Annotated[str, NoEffect] = Field(description="name of the file in params/recipe")
-    epochs: int = Field(gt=0, description="length of training")
+    name: Annotated[Name, NoEffect] = Field(description="name of the file in params/recipe")
+    epochs: int = Field(gt=0, le=100_000, description="length of training")
     iterations_per_epoch: int | None = Field(
-        None, gt=0, description="length of an epoch; null: one pass of the naive identity sampler"
+        None, gt=0, le=10**7, description="length of an epoch; null: one pass of the naive identity sampler"
     )
     optimiser: Literal["sgd", "adamw", "adam"] = Field(
         "sgd", description="adam: adds weight decay to the gradient; adamw does not"
     )
-    learning_rate_factor: float = Field(1.0, gt=0, description="multiplies the method's learning_rate")
-    momentum: float = Field(0.9, description="of SGD")
+    learning_rate_factor: float = Field(
+        1.0, gt=0, le=1e30, description="multiplies the method's learning_rate"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     nesterov: bool = Field(False, description="use Nesterov momentum in SGD")
     amsgrad: bool = Field(False, description="use the AMSGrad variant of Adam and AdamW")
-    weight_decay: float = Field(5e-4, description="of all parameters except gates")
-    bias_decay: float | None = Field(None, ge=0, description="weight decay of biases; null: weight_decay")
-    bias_factor: float = Field(1.0, description="learning rate of biases, relative to that of weights")
-    warmup_epochs: float = Field(10, description="the rate rises linearly for so many epochs")
+    weight_decay: float = Field(5e-4, ge=0, le=10, description="of all parameters except gates")
+    bias_decay: float | None = Field(
+        None, ge=0, le=10, description="weight decay of biases; null: weight_decay"
+    )
+    bias_factor: float = Field(
+        1.0, ge=0, le=1000, description="learning rate of biases, relative to that of weights"
+    )
+    warmup_epochs: float = Field(
+        10, ge=0, le=100_000, description="the rate rises linearly for so many epochs"
+    )
     warmup_iterations: int | None = Field(
-        None, ge=0, description="replaces warmup_epochs, if given; the rate then rises at every iteration"
+        None,
+        ge=0,
+        le=10**9,
+        description="replaces warmup_epochs, if given; the rate then rises at every iteration",
     )
     warmup_schedule: Literal["iteration", "epoch"] | None = Field(
         None, description="when the rate changes in the warm-up; null: as schedule"
     )
-    warmup_factor: float = Field(0.01, description="share of the full rate at iteration 0")
+    warmup_factor: float = Field(0.01, ge=0, le=1, description="share of the full rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
         "epoch", description="when the rate changes: at every iteration or at the start of an epoch"
     )
     decay: Literal["steps", "cosine", "exponential"] = Field(
         "steps", description="how the rate falls after the warm-up"
     )
-    milestones: tuple[float, ...] = Field(
+    milestones: tuple[Annotated[float, Field(ge=0, le=100_000)], ...] = Field(
         (40, 70), description="steps: epochs after which the rate is divided by ten"
     )
     gamma: float = Field(0.99, gt=0, le=1, description="exponential: each epoch multiplies the rate by this")
     floor: float = Field(0.0, ge=0, le=1, description="cosine: share of the full rate at the end")
-    identities_per_domain: int = Field(4, gt=0, description="P of a batch, for each domain")
-    images_per_identity: int = Field(4, gt=0, description="K of a batch")
+    identities_per_domain: int = Field(4, gt=0, le=1024, description="P of a batch, for each domain")
+    images_per_identity: int = Field(4, gt=0, le=1024, description="K of a batch")
     batch_size: int | None = Field(
-        None, gt=1, description="images in a batch from all sources pooled; null: P x K x domains"
+        None, gt=1, le=65_536, description="images in a batch from all sources pooled; null: P x K x domains"
     )
     weights: str = Field(
         "imagenet",
@@ -62,8 +75,18 @@ class RecipeConfig(Strict):
         "float32", description="auto: mixed precision (bfloat16) on CUDA, else float32"
     )
     checkpoint_every: Annotated[int, NoEffect] = Field(
-        1000, gt=0, description="iterations between checkpoints"
+        1000, gt=0, le=10**9, description="iterations between checkpoints"
     )
+
+    @model_validator(mode="after")
+    def _a_batch_has_a_size(self) -> Self:
+        size = self.identities_per_domain * self.images_per_identity
+        if size > MOST_IMAGES:
+            raise ValueError(
+                f"identities_per_domain x images_per_identity is {size:,} images of each domain in a batch, "
+                f"and {MOST_IMAGES:,} are the most: lower one of the two"
+            )
+        return self
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Settings without effect under the others, each with the reason; see `MethodOptions.unread`."""

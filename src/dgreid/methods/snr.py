@@ -29,6 +29,7 @@ from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.backbone import stages_of
 from dgreid.networks.norms.instance import InstanceNorm2d
+from dgreid.schema import Weight
 
 Distance = Literal["half_cosine", "cosine"]
 
@@ -40,10 +41,12 @@ class Options(MethodOptions):
         "pk", description="pk: identities of all sources pooled; pk_per_domain: the same number from each"
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability of all wrong classes")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    reduction: int = Field(16, gt=0, description="the gate's hidden layer has channels / reduction units")
+    margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
+    reduction: int = Field(
+        16, gt=0, le=4096, description="the gate's hidden layer has channels / reduction units"
+    )
     gate_bias: bool = Field(True, description="the gate's linear layers have biases")
-    stage_weights: tuple[float, ...] = Field(
+    stage_weights: tuple[Weight, ...] = Field(
         (0.1, 0.1, 0.5, 0.5),
         min_length=1,
         description="lambda of each stage's causality loss, aligned at the last stage; the first value also "

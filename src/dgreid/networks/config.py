@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dgreid.schema import Module, Strict
+from dgreid.schema import Module, Name, Strict
 
 Norm = Annotated[str, Module("dgreid.networks.norms", {"batch": None})]  # the type of `method.norm`
 Ibn = Annotated[
@@ -15,7 +15,7 @@ Ibn = Annotated[
 class BackboneOptions(Strict):
     """The options of params/backbone files; `dgreid.networks.backbones.ARCHITECTURE.Options` adds more."""
 
-    name: str = Field(description="name of the file in params/backbone, part of the run's name")
+    name: Name = Field(description="name of the file in params/backbone, part of the run's name")
     architecture: Annotated[str, Module("dgreid.networks.backbones")] = Field(
         description="module in src/dgreid/networks/backbones"
     )

@@ -31,16 +31,18 @@ COLUMNS = [
 class Columns(schema.Strict):
     """Neighbouring columns of one target."""
 
-    group: str = Field("", description="heading above the columns")
-    target: str = Field(description="as in data/reference; *: the row's own; empty: no target")
-    measures: tuple[str, ...] = Field(description="rank1, mAP, ids, ...: one column each")
+    group: schema.Title = Field("", description="heading above the columns")
+    target: schema.Title = Field(description="as in data/reference; *: the row's own; empty: no target")
+    measures: tuple[schema.Title, ...] = Field(description="rank1, mAP, ids, ...: one column each")
 
 
 class Row(schema.Strict):
     """A published row."""
 
-    row: int = Field(description="number of the row in data/reference")
-    label: tuple[str, ...] = Field(description="texts of the leftmost columns, one for each of labels")
+    row: int = Field(ge=0, le=1000, description="number of the row in data/reference")
+    label: tuple[schema.Title, ...] = Field(
+        description="texts of the leftmost columns, one for each of labels"
+    )
     runs: tuple[str, ...] = Field(
         (), description="what measures it: method/backbone, then overrides as on the command line"
     )
@@ -56,13 +58,13 @@ class Part(schema.Strict):
 class Description(schema.Strict):
     """The schema of the files in params/tables."""
 
-    name: str = Field(description="name of the file in params/tables")
-    document: str = Field(description="paper, as in data/reference")
-    table: str = Field(description="table of the paper, as in data/reference")
-    title: str = Field(description="heading of the table")
-    labels: tuple[str, ...] = Field(description="headings of the leftmost columns, which name a row")
+    name: schema.Name = Field(description="name of the file in params/tables")
+    document: schema.Name = Field(description="paper, as in data/reference")
+    table: schema.Name = Field(description="table of the paper, as in data/reference")
+    title: schema.Title = Field(description="heading of the table")
+    labels: tuple[schema.Title, ...] = Field(description="headings of the leftmost columns, which name a row")
     stand_ins: bool = Field(True, description="also show runs of the same methods on smaller data")
-    notes: tuple[str, ...] = Field((), description="sentences below the table")
+    notes: tuple[schema.Title, ...] = Field((), description="sentences below the table")
     parts: tuple[Part, ...] = Field(description="blocks of rows with columns of their own")
 
 
@@ -100,7 +102,7 @@ def names() -> list[str]:
 def describe(name: str) -> Description:
     """Read params/tables/NAME.yaml."""
     path = PARAMS / "tables" / f"{name}.yaml"
-    return schema.validate(Description, {**schema.read_yaml(path), "name": name}, str(path))
+    return schema.validate(Description, params.read("tables", name), str(path))
 
 
 def cells(table: Description, known: Reference, metrics: Iterable[Mapping]) -> pd.DataFrame:

@@ -6,14 +6,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dgreid import params
 from dgreid.protocols import notation
-from dgreid.schema import Strict, validate
+from dgreid.schema import Counts, Name, Strict, Title, validate
 
 
 class SourceConfig(Strict):
     """One training source of a protocol."""
 
-    dataset: str = Field(description="name in params/dataset")
-    split_set: str | None = Field(
+    dataset: Name = Field(description="name in params/dataset")
+    split_set: Title | None = Field(
         None, description="train on `role` of split 0 of this set; null: on every identity"
     )
     role: Literal["train"] = Field("train", description="part of the split to train on")
@@ -25,17 +25,17 @@ class SourceConfig(Strict):
 class TargetConfig(Strict):
     """One data set that is evaluated at test time."""
 
-    name: str = Field(description="column title, such as VIPeR")
-    dataset: str = Field(description="name in params/dataset")
-    split_set: str = Field(description="set of splits of the data set")
-    splits: int | None = Field(None, description="evaluate only the first n splits; null: all")
-    expect: dict[str, int] = Field({}, description="query and gallery images per split; enforced")
+    name: Name = Field(description="column title, such as VIPeR")
+    dataset: Name = Field(description="name in params/dataset")
+    split_set: Title = Field(description="set of splits of the data set")
+    splits: int | None = Field(None, gt=0, le=1000, description="evaluate only the first n splits; null: all")
+    expect: Counts = Field({}, description="query and gallery images per split; enforced")
 
 
 class TargetGroup(Strict):
     """A file of params/targets: targets that protocols name together."""
 
-    name: str = Field(description="name of the file in params/targets")
+    name: Name = Field(description="name of the file in params/targets")
     targets: tuple[TargetConfig, ...] = Field(min_length=1, description="data sets to evaluate")
 
     @field_validator("targets", mode="before")
@@ -47,17 +47,17 @@ class TargetGroup(Strict):
 class ProtocolConfig(Strict):
     """A protocol: data sets to train on, data sets to evaluate, and the counts that they must give."""
 
-    name: str = Field(description="name of the file in params/protocol, part of the run's name")
-    title: str = Field(description="name of the protocol in tables")
-    recipe: str = Field(description="recipe of this protocol's runs, unless a run names another")
-    image: str = Field(description="image configuration of this protocol's runs, unless a run names another")
+    name: Name = Field(description="name of the file in params/protocol, part of the run's name")
+    title: Title = Field(description="name of the protocol in tables")
+    recipe: Name = Field(description="recipe of this protocol's runs, unless a run names another")
+    image: Name = Field(description="image configuration of this protocol's runs, unless a run names another")
     sources: tuple[SourceConfig, ...] = Field(
         min_length=1, description="in full, or such as market1501:official by camera (protocols/notation.py)"
     )
     targets: tuple[TargetConfig, ...] = Field(
         description="names of groups in params/targets, or targets in full"
     )
-    expect: dict[str, int] = Field({}, description="ids, images, domains of the training set; enforced")
+    expect: Counts = Field({}, description="ids, images, domains of the training set; enforced")
     allow_partial: bool = Field(False, description="accept incomplete data; every result is labelled partial")
     choices: dict[str, str] = Field({}, description="choices that papers leave open, in words")
     variants: dict[str, str] = Field({}, description="variants that data sets must have; enforced")

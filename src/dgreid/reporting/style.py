@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from dgreid.files import whole
 from dgreid.runs import recorded
+from dgreid.sheets import csv
 
 # Okabe and Ito: colour-blind readers can tell them apart; in grey, line styles and markers do
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -189,7 +190,7 @@ def applied() -> Iterator[None]:
 def save(figure: Figure, frame: pd.DataFrame, stem: Path) -> None:
     """Write `stem`.csv, .png and .pdf, without dates and versions: the same numbers give the same bytes."""
     with whole(f"{stem}.csv") as part:
-        frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+        part.write_text(csv(frame, "%.6g"), encoding="utf-8")
     figure.align_labels()
     figure.draw_without_rendering()  # lays the panels out, once for both files
     figure.set_layout_engine("none")

@@ -24,6 +24,7 @@ from dgreid.paths import PROTOCOLS, TSNE
 from dgreid.protocols import Protocol, read_protocol
 from dgreid.reporting import style
 from dgreid.runs.run import find, restore
+from dgreid.schema import HIGHEST_SEED
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ def tsne(
         UserError: no such run or target, missing data, or a method that does not compare vectors.
     """
     folder = find(run)
-    if not perplexity > 0:
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise UserError(f"--seed {seed} is not a seed: give a whole number from 0 to {HIGHEST_SEED}.")
+    if not 0 < perplexity < float("inf"):
         raise UserError(f"--perplexity {perplexity:g} is not a number of neighbours: give a positive one.")
     device = prepare(seed)
     method, facts = restore(folder)

@@ -20,13 +20,15 @@ from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
 from dgreid.methods.base import MethodOptions
 from dgreid.methods.recipe import RecipeConfig
+from dgreid.names import is_title
 from dgreid.networks import backbones
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import ProtocolConfig, load_protocol
 from dgreid.runs.names import name_of
-from dgreid.schema import Strict, reason, validate
+from dgreid.schema import Seed, Strict, read_yaml, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
+LONGEST = 1000  # characters of a word
 OWN = "own"  # recipe=own or image=own: the one that the method's file names
 
 
@@ -38,7 +40,7 @@ class RunConfig(Strict):
     protocol: ProtocolConfig
     recipe: RecipeConfig
     image: ImageConfig
-    seed: int = Field(0, ge=0, description="seed of all random numbers of the run")
+    seed: Seed = Field(0, description="seed of all random numbers of the run")
     changes: tuple[str, ...] = Field((), exclude=True, description="overrides of values in params/")
 
     @property
@@ -70,13 +72,14 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
         for key in words:
             if key.startswith(f"{group}."):
                 _check_entry(key, node)
+    read_yaml(PARAMS / "run.yaml")  # refuses a bomb, as params.read does: Hydra reads the files by itself
     # `++` also adds an unknown dotted key, so that our own schema can name the nearest known key
     values = [f"++{key}={_as_written(key, value)}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
             node = OmegaConf.to_container(composed, resolve=True)
-    except (OmegaConfBaseException, HydraException, YAMLError) as error:
+    except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
         node[group]["name"] = name
@@ -120,6 +123,11 @@ def _pair(word: str) -> tuple[str, str]:
         raise unknown("key", key, (*GROUPS, "seed"))
     if "[" in key:
         raise UserError(f"{key}: an entry of a list stands behind a dot, as in image.train.0.probability.")
+    if len(word) > LONGEST or not is_title(word) or set("$\\") & set(word):
+        raise UserError(
+            f"{key} has a value that is too long, or with $, \\ or control characters, which the shell, DVC "
+            "and Hydra each read in their own way: write a plain value."
+        )
     if key in ("method.recipe", "method.image"):
         group = key.removeprefix("method.")
         raise UserError(f"'{word}' would not change the run: say {group}={value}.")

@@ -34,7 +34,11 @@ class Evidence:
 
 
 def read(metrics: Mapping) -> Evidence:
-    """Read what is kept of a run; files from another training of the same name are ignored."""
+    """Read what is kept of a run; files from another training of the same name are ignored.
+
+    Raises:
+        UserError: the file with the scores of its queries, or that of its protocol, is damaged.
+    """
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
     try:
@@ -42,7 +46,7 @@ def read(metrics: Mapping) -> Evidence:
             facts = read_facts(folder)
             history = read_history(folder, facts)
     except UserError as error:
-        log.warning("%s is damaged, so its history is not shown: %s", folder, error)
+        log.warning("The training of %s is not shown: %s", folder.name, error)
         facts, history = {}, pd.DataFrame()
     return Evidence(facts, history, _hardest(metrics))
 

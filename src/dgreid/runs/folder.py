@@ -77,7 +77,12 @@ def read_history(folder: Path, facts: Mapping[str, Any]) -> pd.DataFrame:
     path = folder / HISTORY
     with _reading(path):
         sealed.check_hash(path, facts.get("files", {}).get(HISTORY))
-        return pd.read_csv(path)
+        frame = pd.read_csv(path)
+        numbers = frame.select_dtypes("number")
+        times = [name for name in ("iteration", "epoch") if name in numbers and numbers[name].notna().all()]
+        if len(numbers.columns) < len(frame.columns) or len(times) < 2:
+            raise sealed.Damaged
+        return frame
 
 
 def read_cost(folder: Path) -> dict[str, Any]:

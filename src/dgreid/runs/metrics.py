@@ -1,67 +1,72 @@
 """Read reports/metrics: one JSON per run, checked for the keys that every reader relies on."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dgreid import params, sealed
+from dgreid.documents import parse_json
 from dgreid.errors import UserError
 from dgreid.paths import METRICS
+from dgreid.schema import Name, Seed, Title
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Amount = Annotated[float, Field(ge=0, le=1e18)]
 
 
 class _Known(BaseModel):
     """Required keys; others are allowed."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class _Scores(_Known):
-    rank1: float
-    rank5: float
-    rank10: float
-    mAP: float
-    mAP_trapezoid: float
-    mINP: float
+    rank1: Percent
+    rank5: Percent
+    rank10: Percent
+    mAP: Percent
+    mAP_trapezoid: Percent
+    mINP: Percent
 
 
 class _Target(_Scores):
-    splits: list[_Scores]
+    splits: list[_Scores] = Field(min_length=1)
 
 
 class _Cost(_Known):
-    seconds: float
-    images_per_second: float
-    peak_memory_bytes: float
-    parameters: int
+    seconds: Amount
+    images_per_second: Amount
+    peak_memory_bytes: Amount
+    parameters: int = Field(ge=0, le=10**15)
     device: str = "cpu"
-    threads: int = 1
+    threads: int = Field(1, ge=1, le=100_000)
     commit: str | None = None
     date: str | None = None
 
 
 class _Run(_Known):
     run: str
-    data: str
-    protocol: str
-    method: str
-    title: str
-    provenance: str
-    changes: list[str] = []
-    backbone: str
-    recipe: str
-    image: str
-    seed: int
-    targets: dict[str, _Target]
+    data: Title
+    protocol: Name
+    method: Name
+    title: Title
+    provenance: Title
+    changes: list[Title] = []
+    backbone: Name
+    recipe: Name
+    image: Name
+    seed: Seed
+    targets: dict[Name, _Target] = Field(min_length=1)
     average: _Scores
     balance: list[dict[str, Any]] = []
     bank: list[dict[str, Any]] = []
     cost: _Cost
     made_from: dict[str, str] = {}
     sees_target: bool = False
+    not_above_chance: list[Name] = []
 
 
 AGAIN = "evaluate the run again"
@@ -73,7 +78,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read the metrics of one run, without their seal.
 
     Raises:
-        UserError: the file is damaged or out of reach.
+        UserError: the file is damaged, out of reach, or holds the metrics of another run than its name says.
     """
     run = _read(path)[0]
     return run | described(run["method"])
@@ -95,13 +100,18 @@ def _read(path: Path) -> tuple[dict[str, Any], bool]:
     with sealed.reading(path, AGAIN, "damaged"):
         text = path.read_bytes()
         try:
-            _Run.model_validate_json(text)
+            run = _Run.model_validate_json(text).run
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             where = f" (at {place})" if place else ""
             raise UserError(f"{path} is damaged{where}: {AGAIN}.") from error
-        node = json.loads(text)
-        return sealed.opened(node, text.decode()), sealed.is_sealed(node)
+        node = parse_json(text)
+        values, is_sealed = sealed.opened(node, text.decode()), sealed.is_sealed(node)
+    if run != path.stem:
+        raise UserError(
+            f"{path} holds the metrics of {run}, so its name is wrong: delete or rename the file."
+        )
+    return values, is_sealed
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:

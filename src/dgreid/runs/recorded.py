@@ -43,8 +43,11 @@ def title(run: Mapping) -> str:
 
 
 def named(run: Mapping) -> str:
-    """Return the method's title, marked with `(sees target)` if the method adapted to the targets' images."""
-    return f"{run['title']} (sees target)" if run.get("sees_target") else run["title"]
+    """Return the title and what tables must say behind it: `sees target`, `not above chance on GRID`."""
+    marks = ["sees target"] if run.get("sees_target") else []
+    if poor := run.get("not_above_chance"):
+        marks.append(f"not above chance on {' and '.join(poor)}")
+    return f"{run['title']} ({', '.join(marks)})" if marks else run["title"]
 
 
 def titles(groups: Mapping[tuple, Sequence[Mapping]]) -> dict[tuple, str]:

@@ -109,10 +109,15 @@ def record(config: RunConfig, task: Task, data: Mapping[str, Any]) -> dict[str, 
         }
         | {"membership": _ranges(task.membership)},
         "data": dict(data),
-        "config_sha256": hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest(),
+        "config_sha256": configuration_hash(config),
         "versions": {name: version(name) for name in ("dgreid", "torch", "numpy", "pillow")}
         | {"python": platform.python_version()},
     }
+
+
+def configuration_hash(config: RunConfig) -> str:
+    """Compute the SHA-256 of the settings that decide a run's result, in hexadecimal."""
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
 
 
 def chosen(config: RunConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ source file that it executes change. These files are found by imports, from the 
 that the item's configuration names. Comments, docstrings and blank lines do not count.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,14 +28,14 @@ from dgreid.selection.matrix import config_of, members_of
 log = logging.getLogger(__name__)
 
 GROUND = (  # never affect a result by themselves
-    *("errors", "files", "imports", "params", "paths", "provenance", "registry", "schema", "sealed"),
-    "trouble",
+    *("documents", "errors", "files", "imports", "names", "params", "paths", "provenance", "registry"),
+    *("schema", "sealed", "trouble"),
 )
 READ = ("runs.config", "runs.names", "selection")  # affect only the settings, which are recorded
 EXCHANGED = (  # affect only the files that runs read; how runs read them (manifest, images, tables) counts
     "miniature",
     *(f"datasets.{name}" for name in ("adopt", "config", "imported", "inspect", "layout", "names")),
-    *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits")),
+    *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits", "walk")),
     *(f"protocols.{name}" for name in ("assemble", "checks", "config", "listing", "notation")),
 )
 NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *READ, *EXCHANGED)}
@@ -51,7 +52,7 @@ def write(matrix: Mapping[str, Any]) -> list[Path]:
         selection.
     """
     check_members(matrix)
-    wanted = {CODE / f"{item}.json": _text(node) for item, node in items(matrix, Sources())}
+    wanted = {CODE / f"{item}.json": text_of(node) for item, node in items(matrix, Sources())}
     for path in set(CODE.rglob("*.json")) - set(wanted):
         kept = CODE_KEPT / path.relative_to(CODE)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +90,11 @@ def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, di
     """Yield STAGE/ITEM and its content for every item of the selection; `report` has no items."""
     for name in matrix["datasets"]:
         yield from _of_dataset(load_dataset(name), sources)
-    for name, member in matrix["members"].items():
+    for name, member in matrix.get("members", {}).items():
         yield f"member/{name}", {"settings": member, "code": code("member", (), sources)}
     for name in matrix["protocols"]:
         yield f"protocol/{name}", _node("protocol", load_protocol(name), sources)
-    for name, config in _runs(matrix["runs"]):
+    for name, config in configs(matrix["runs"]):
         for stage in ("train", "evaluate"):
             node = {"settings": decisive(config), "code": executed(stage, config, sources)}
             yield f"{stage}/{name}", node
@@ -110,7 +111,7 @@ def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, 
     yield f"manifest/{config.name}", {**node, "splits": splits}
 
 
-def _runs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfig]]:
+def configs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfig]]:
     """Yield the configuration of every run; runs that differ only in the seed are composed once."""
     composed: dict[str, RunConfig] = {}
     for name, choice in runs.items():
@@ -124,6 +125,11 @@ def executed(stage: str, config: RunConfig, sources: Sources | None = None) -> d
     """Find the source files that `train` or `evaluate` executes for a run, with their digests."""
     used = config if stage == "train" else (config.method, config.backbone)  # evaluation augments nothing
     return code(stage, used, sources or Sources())
+
+
+def digest(stage: str, config: RunConfig, sources: Sources | None = None) -> str:
+    """Compute the SHA-256 of the code that `train` or `evaluate` executes for a run, in hexadecimal."""
+    return hashlib.sha256(json.dumps(executed(stage, config, sources)).encode()).hexdigest()
 
 
 def code(stage: str, configuration: Any, sources: Sources, more: Iterable[str] = ()) -> dict[str, str]:
@@ -142,5 +148,6 @@ def _node(stage: str, config: Any, sources: Sources) -> dict[str, Any]:
     return {"settings": schema.deciding(config), "code": code(stage, config, sources)}
 
 
-def _text(node: Mapping[str, Any]) -> str:
+def text_of(node: Mapping[str, Any]) -> str:
+    """The content of an item's file in data/code."""
     return json.dumps(node, indent=1) + "\n"

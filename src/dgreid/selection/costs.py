@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from dgreid.device import prepare, threads
+from dgreid.documents import parse_json
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.images.loader import batches, survey
@@ -183,7 +184,7 @@ def _measured() -> list[dict[str, Any]]:
     if not COSTS.is_file():
         return []
     try:
-        entries = json.loads(COSTS.read_text(encoding="utf-8"))
+        entries = parse_json(COSTS.read_bytes())
     except ValueError:
         entries = None
     if not isinstance(entries, list) or not all(_has_speed(entry) for entry in entries):

@@ -7,35 +7,41 @@ import itertools
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from dgreid import params, schema
 from dgreid.datasets.adopt.record import RECORD
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
-from dgreid.paths import ARCHIVES, MATRIX, PARAMS, RAW
+from dgreid.names import is_run
+from dgreid.paths import ARCHIVES, MATRIX, RAW
 from dgreid.protocols.config import ProtocolConfig
 from dgreid.runs.config import GROUPS, RunConfig, load_run
+from dgreid.schema import Name, Seed, Title
 
 AXES = ("methods", "backbones", "protocols", "seeds")
+MOST_RUNS = 2000  # of a selection: DVC reads every one of them at every command
 
 
 class Block(schema.Strict):
     """A block of a selection: every combination of these names is one run."""
 
-    methods: tuple[str, ...] = Field(description="names in params/method")
-    backbones: tuple[str, ...] = Field(description="names in params/backbone")
-    protocols: tuple[str, ...] = Field(description="names in params/protocol")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="one training for each")
-    recipe: str | None = Field(
+    methods: tuple[Name, ...] = Field(description="names in params/method")
+    backbones: tuple[Name, ...] = Field(description="names in params/backbone")
+    protocols: tuple[Name, ...] = Field(description="names in params/protocol")
+    seeds: tuple[Seed, ...] = Field(description="one training for each")
+    recipe: Name | None = Field(
         None, description="recipe of all runs; null: the protocol's; own: the method's"
     )
-    image: str | None = Field(None, description="images of all runs; null: the protocol's; own: the method's")
-    baseline: str = Field("erm", description="method that the others are compared with, if it is selected")
+    image: Name | None = Field(
+        None, description="images of all runs; null: the protocol's; own: the method's"
+    )
+    baseline: Name = Field("erm", description="method that the others are compared with, if it is selected")
     changes: tuple[tuple[str, ...], ...] = Field(
         ((),), description="sets of overrides, such as method.margin=0.5; each set gives a run of its own"
     )
@@ -54,15 +60,70 @@ class Block(schema.Strict):
 class Selection(schema.Strict):
     """The schema of the files in params/matrices."""
 
-    name: str = Field(description="name of the file in params/matrices")
-    title: str = Field(description="heading of tables, figures and the page")
+    name: Name = Field(description="name of the file in params/matrices")
+    title: Title = Field(description="heading of tables, figures and the page")
     blocks: tuple[Block, ...] = Field(description="parts of the selection")
+
+    @field_validator("blocks")
+    @classmethod
+    def _not_too_many(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        runs = sum(prod(len(getattr(block, axis)) for axis in (*AXES, "changes")) for block in blocks)
+        if runs > MOST_RUNS:
+            raise ValueError(f"these are {runs:,} runs, and {MOST_RUNS:,} are the most: make several of it")
+        return blocks
+
+
+def _run(value: str) -> str:
+    if not is_run(value):
+        raise ValueError("this is no name of a run")
+    return value
+
+
+class Choice(schema.Strict):
+    """A run of a written selection."""
+
+    method: Name
+    backbone: Name
+    protocol: Name
+    recipe: Name
+    image: Name
+    seed: Seed
+    baseline: Name = "erm"
+    changes: Title = ""  # words for the shell, each quoted
+
+
+class Source(schema.Strict):
+    """A data set of a written selection."""
+
+    source: Title
+
+
+class Member(schema.Strict):
+    """A data set of a protocol."""
+
+    protocol: Name
+    dataset: Name
+
+
+class Written(schema.Strict):
+    """The schema of params/matrix.yaml."""
+
+    name: Name
+    title: Title = ""
+    drawn: tuple[Name, ...] = ()
+    datasets: dict[Name, Source]
+    members: dict[Title, Member] = Field({})
+    protocols: tuple[Name, ...] = Field(min_length=1)
+    runs: dict[Annotated[str, AfterValidator(_run)], Choice] = Field(min_length=1, max_length=MOST_RUNS)
 
 
 def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Expand a selection, with axes replaced by `overrides`, and write it to params/matrix.yaml."""
     matrix = compose(name, overrides)
-    axes = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in overrides.items()]
+    axes = [
+        f"{key}={value if '.' in key else json.dumps(value, separators=(',', ':'))}"
+        for key, value in overrides.items()
+    ]
     words = shlex.join(["dgreid", "select", name, *axes])
     with whole(MATRIX) as part:
         part.write_text(
@@ -75,20 +136,35 @@ def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
 def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Expand a selection without writing it.
 
+    Args:
+        name: of a file in params/matrices.
+        overrides: an axis and its values, or a dotted key such as `method.margin` and its value as a word.
+
     Raises:
         UserError: there is no such selection, or it names something that does not exist.
     """
-    path = PARAMS / "matrices" / f"{name}.yaml"
-    if not path.exists():
+    if name not in params.names("matrices"):
         raise unknown("matrix", name, params.names("matrices"))
-    selection = schema.validate(Selection, {"name": name, **schema.read_yaml(path)}, str(path))
+    (path,) = params.files("matrices", name)
+    own = schema.read_yaml(path)
+    if own.setdefault("name", name) != name:
+        raise UserError(f"{path}: its name is its file's, {name}: leave `name` out, or rename the file.")
+    selection = schema.validate(Selection, own, str(path))
     node = selection.model_dump(mode="json")
     for key, value in overrides.items():
-        if key not in (*AXES, "recipe", "image"):
+        if key not in (*AXES, "recipe", "image") and "." not in key:
             raise unknown("axis", key, (*AXES, "recipe", "image"))
         for block in node["blocks"]:
-            block[key] = value if isinstance(value, list) or key not in AXES else [value]
+            if "." in key:
+                block["changes"] = [_changed(words, key, value) for words in block["changes"]]
+            else:
+                block[key] = value if isinstance(value, list) or key not in AXES else [value]
     return expand(schema.validate(Selection, node, str(path)))
+
+
+def _changed(words: Iterable[str], key: str, value: str) -> list[str]:
+    """One set of changes with another value of a key, which comes last."""
+    return [*(word for word in words if not word.startswith(f"{key}=")), f"{key}={value}"]
 
 
 def expand(selection: Selection) -> dict[str, Any]:
@@ -147,9 +223,10 @@ def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """Compose a run's configuration from its entry in a selection."""
+    """Compose a run's configuration from its entry in a selection; its changes are a text or words."""
     words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
-    return load_run([*words, *shlex.split(choice.get("changes", ""))])
+    changes = choice.get("changes", "")
+    return load_run([*words, *(shlex.split(changes) if isinstance(changes, str) else changes)])
 
 
 def read() -> dict[str, Any]:
@@ -161,8 +238,12 @@ def read() -> dict[str, Any]:
     if not MATRIX.exists():
         raise UserError(f"{MATRIX} is missing: write it with `dgreid select NAME`.")
     node = schema.read_yaml(MATRIX)
-    if not isinstance(node.get("runs"), dict) or "name" not in node:
+    try:
+        Written.model_validate(node)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(
-            f"{MATRIX} was not written by `dgreid select NAME`: write it again with that command."
-        )
+            f"{MATRIX} was not written by `dgreid select NAME` (see {place}): write it again with that "
+            "command."
+        ) from error
     return node

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from dgreid.errors import UserError
-from dgreid.methods.base import Task
+from dgreid.methods.base import Method, Task
 from dgreid.paths import CHECKPOINTS, METRICS, PROTOCOLS, RUNS, TRAIN
 from dgreid.protocols import read_training
 from dgreid.protocols.config import load_protocol
@@ -25,6 +25,7 @@ from dgreid.selection.matrix import config_of
 
 COLUMNS = ("run", "status", "data", "iterations", "images", "images/s", "from", "hours")
 TRAINED = ("done", "trained")
+ASKED = 1000  # iterations whose batches are counted one by one
 RIGHT = ("iterations", "images", "images/s", "hours")
 LEGEND = """\
 done: evaluated, and its settings are unchanged (whether its code changed, `dvc status` says);
@@ -134,12 +135,26 @@ def budget_of(run: RunConfig) -> Budget:
         return Budget(None, None, None, exact=False)
     network = build(run.method, run.backbone, run.recipe, task, weights="none")
     sizes = costs.batch_sizes(costs.crowd(run, task.domains), run, network)
-    images = sum(
-        sizes[name] * count
-        for iteration in range(task.iterations)
-        for name, count in network.draws(iteration).items()
-    )
-    return Budget(task.domains, task.iterations, images, exact)
+    images, counted = _images(network, sizes, task.iterations)
+    return Budget(task.domains, task.iterations, images, exact and counted)
+
+
+def _images(network: Method, sizes: Mapping[str, int], iterations: int) -> tuple[int, bool]:
+    """Count the images of a training, and say whether the number is exact.
+
+    Of a long training only some iterations are asked how many batches they take: the first `ASKED`, and as
+    many spread evenly over the others. If these take different numbers, the rest is an estimate.
+    """
+
+    def shown(iteration: int) -> int:
+        return sum(sizes[name] * count for name, count in network.draws(iteration).items())
+
+    first = sum(map(shown, range(min(ASKED, iterations))))
+    left = iterations - ASKED
+    if left <= 0:
+        return first, True
+    some = [shown(ASKED + number * left // ASKED) for number in range(ASKED)]
+    return first + round(left * sum(some) / ASKED), len(set(some)) == 1
 
 
 def expected_training(run: RunConfig) -> Task | None:

@@ -12,7 +12,7 @@ from dgreid import sealed
 from dgreid.device import prepare
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import write_queries
-from dgreid.evaluation.runner import run_protocol, single_match, summarise
+from dgreid.evaluation.runner import not_above_chance, run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS, TRAIN
@@ -20,6 +20,7 @@ from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.folder import read_cost
 from dgreid.runs.run import decisive, restore
+from dgreid.selection.code import digest
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def evaluate(config: RunConfig) -> Path:
         "made_from": hashes(config, facts),
     }
     node = {key: value for key, value in node.items() if value != []}  # DVC plots no file with an empty list
+    if poor := not_above_chance(node["targets"], protocol):
+        node["not_above_chance"] = poor  # every table marks it, likewise the next
     if method.adapt:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
@@ -71,8 +74,10 @@ def evaluate(config: RunConfig) -> Path:
 
 
 def hashes(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of what the scores depend on: settings, training rows, query and gallery rows."""
-    return {
+    """Return the SHA-256 of what the scores depend on: settings, training, query and gallery rows, code."""
+    code = {"training_code": facts["code_sha256"]} if "code_sha256" in facts else {}
+    return code | {
+        "evaluation_code": digest("evaluate", config),
         "configuration": facts["config_sha256"],
         "training_rows": facts["data"]["sha256"],
         "searched_rows": sha256(PROTOCOLS / config.protocol.name / TARGETS),

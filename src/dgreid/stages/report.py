@@ -19,6 +19,7 @@ from dgreid.reporting.site.material import Material, Paper
 from dgreid.reporting.summary import summary
 from dgreid.runs import evidence
 from dgreid.runs.metrics import every, read_metrics
+from dgreid.selection import current
 from dgreid.sheets import csv, html, latex, markdown
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,13 @@ def report(matrix: Mapping) -> None:
         matrix: the selection, as `selection.matrix.read` returns it.
 
     Raises:
-        UserError: a run's metrics are missing, are damaged or do not fit the others.
+        UserError: a run's metrics are missing, are damaged, do not fit the others, or were made from other
+            settings, data or code than the present.
     """
     name, title = matrix["name"], matrix.get("title", matrix["name"])
     metrics = {run: read_metrics(run, choice) for run, choice in matrix["runs"].items()}
-    all_metrics = every()
+    current.check(matrix, metrics)
+    all_metrics = current.marked(every(), metrics)
     gaps = differences.differences(matrix, metrics, evidence.queries(metrics))
     blocks = tables.blocks(matrix, metrics, gaps)
     kept = {run["run"]: evidence.read(run) for run in all_metrics}

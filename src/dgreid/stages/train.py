@@ -22,7 +22,7 @@ from dgreid.runs.folder import write
 from dgreid.runs.rehearsal import check_disk, rehearse
 from dgreid.runs.run import build, decisive, record
 from dgreid.runs.training import task_of, training_images
-from dgreid.selection.code import executed
+from dgreid.selection.code import digest, executed
 from dgreid.training.checkpoint import Checkpoint, fingerprint, state_hash
 from dgreid.training.loop import fit
 
@@ -49,6 +49,7 @@ def train(config: RunConfig) -> Path:
     images = training_images(rows, config, method)
     start = state_hash(method)  # random weights, or those of the weight file
     facts = record(config, task, data | {"initial_weights": start})
+    facts["code_sha256"] = digest("train", config)
     rehearse(method, facts, next(survey(images, device)).images[:FEW])
     mark = fingerprint(decisive(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)

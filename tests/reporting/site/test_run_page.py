@@ -188,12 +188,22 @@ def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, gather, ca
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("run.yaml", "config: ["), ("run.yaml", "- config"), ("cost.json", "{"), ("history.csv", "")],
+    [
+        ("run.yaml", "config: ["),
+        ("run.yaml", "- config"),
+        ("cost.json", "{"),
+        ("cost.json", "[" * 9999),
+        ("history.csv", ""),
+        ("history.csv", "iteration,epoch,loss\n1,1,2\n2,1,x3\n"),
+        ("history.csv", "epoch,loss\n1,2\n"),
+        ("run.yaml", "[" * 9999),
+        ("history.csv", "iteration,epoch,loss\n,1,2\n"),
+    ],
 )
 def test_a_damaged_training_is_left_out_with_a_warning(kept, gather, caplog, name, text):
     (RUNS / kept["run"] / name).write_text(text)
     assert "history of this training is not here" in rendered(kept, gather)
-    assert f"data/runs/{kept['run']} is damaged" in caplog.text and "train the run again" in caplog.text
+    assert f"data/runs/{kept['run']}/{name} " in caplog.text and "`dvc repro train@" in caplog.text
 
 
 def test_the_hardest_queries_come_first_and_those_without_a_match_not_at_all():

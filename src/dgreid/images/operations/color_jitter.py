@@ -17,10 +17,9 @@ FACTORS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 def _strength(value: Any) -> float | tuple[float, float]:
     try:
-        if isinstance(value, list | tuple):
-            low, high = map(float, value)
-        else:
-            value = low = high = float(value)
+        low, high = value if isinstance(value, list | tuple) else (value, value)
+        if {type(low), type(high)} - {int, float}:
+            raise TypeError("a strength is a number")
     except (TypeError, ValueError):
         low, high = 0.0, -1.0
     if not 0 <= low <= high < float("inf"):
@@ -28,7 +27,8 @@ def _strength(value: Any) -> float | tuple[float, float]:
     return (low, high) if isinstance(value, list | tuple) else value
 
 
-Strength = Annotated[float | tuple[float, float], BeforeValidator(_strength)]
+Factor = Annotated[float, Field(ge=0, le=100)]
+Strength = Annotated[Factor | tuple[Factor, Factor], BeforeValidator(_strength)]
 
 
 class Options(Operation):

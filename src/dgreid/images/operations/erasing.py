@@ -1,11 +1,17 @@
 """Erase a random rectangle (Zhong et al., Random Erasing Data Augmentation, AAAI 2020)."""
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import Field, field_validator
 
 from dgreid.images.operations import Operation, chosen
 
 ATTEMPTS = 100  # to find a rectangle that fits into the image, as in the released code
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Aspect = Annotated[float, Field(gt=0, le=100)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Options(Operation):
@@ -17,24 +23,19 @@ class Options(Operation):
     """
 
     probability: float = Field(0.5, ge=0, le=1, description="that an image is changed")
-    area: tuple[float, float] = Field(
+    area: tuple[Share, Share] = Field(
         (0.02, 0.4), description="smallest and largest, as a share of the image"
     )
-    aspect: tuple[float, float] = Field((0.3, 1 / 0.3), description="height / width, smallest and largest")
-    fill: tuple[int, int, int] = Field((152, 142, 127), description="colour: red, green, blue from 0 to 255")
+    aspect: tuple[Aspect, Aspect] = Field((0.3, 1 / 0.3), description="height / width, smallest and largest")
+    fill: tuple[Level, Level, Level] = Field(
+        (152, 142, 127), description="colour: red, green, blue from 0 to 255"
+    )
 
     @field_validator("area", "aspect")
     @classmethod
     def _is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError("give [smallest, largest], both above 0")
-        return value
-
-    @field_validator("fill")
-    @classmethod
-    def _is_a_colour(cls, value: tuple[int, int, int]) -> tuple[int, int, int]:
-        if not all(0 <= level <= 255 for level in value):
-            raise ValueError("give three levels from 0 to 255")
+        if value[0] > value[1]:
+            raise ValueError("give [smallest, largest]")
         return value
 
 

@@ -9,7 +9,9 @@ from dgreid.images.operations import Operation, chosen
 class Options(Operation):
     """The largest shift and its probability."""
 
-    padding: int = Field(10, ge=0, description="zeros on each side, in pixels; also the largest shift")
+    padding: int = Field(
+        10, ge=0, le=1024, description="zeros on each side, in pixels; also the largest shift"
+    )
     probability: float = Field(1.0, ge=0, le=1, description="that an image is changed")
 
 

@@ -21,7 +21,7 @@ class Options(Operation):
     """Probability, number and strength of the changes."""
 
     probability: float = Field(0.5, ge=0, le=1, description="that an image is changed")
-    count: int = Field(2, gt=0, description="changes of an image; the same one may occur twice")
+    count: int = Field(2, gt=0, le=100, description="changes of an image; the same one may occur twice")
     magnitude: float = Field(10, ge=0, le=FULL, description=f"strength of the changes; {FULL} is the largest")
 
 

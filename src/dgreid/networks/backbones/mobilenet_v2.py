@@ -36,7 +36,7 @@ LAYERS = ((0, 1), (2,), (3, 4), (5, 6))  # stages by resolution; they end with 2
 class Options(BackboneOptions):
     """MobileNetV2's options."""
 
-    width: float = Field(1.0, gt=0, description="multiplier of the channels")
+    width: float = Field(1.0, gt=0, le=16, description="multiplier of the channels")
     last_stride: Literal[1, 2] = Field(
         1, description="stride of the stage with 160 channels; 1 keeps its resolution"
     )

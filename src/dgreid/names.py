@@ -1,0 +1,23 @@
+"""What a name may be that becomes part of a path, a word for the shell, a DVC item or a cell of a table."""
+
+import re
+
+NAMED = "letters, digits, _, - and single dots, at most 48, beginning with a letter, a digit or _"
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,47}")
+_RUN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,199}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may name a file of params/."""
+    return bool(_NAME.fullmatch(text))
+
+
+def is_run(text: str) -> bool:
+    """Whether a text may be the name of a run, which is made of several names."""
+    return bool(_RUN.fullmatch(text))
+
+
+def is_title(text: str) -> bool:
+    """Whether a text is one line of visible characters."""
+    return not _CONTROL.search(text)
