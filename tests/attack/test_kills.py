@@ -1,0 +1,102 @@
+"""Processes that end in the middle of a write, or find the disk full: the next call goes on by itself."""
+
+import random
+import shutil
+
+import pytest
+
+from attack.faults import KINDS
+from attack.harness import SAME, SILENT, STUCK, few_or_many
+from attack.project import EMBED, EVALUATE, RUN, SEARCH, TRAIN, leftovers, replica, results, write
+
+REPORTS = ("index.html", "site", "tables", "papers", "figures", "summary")
+STEPS = {  # the command, and what it makes
+    "select": ("select attacked", ["params/matrix.yaml"]),
+    "synthesize": ("synthesize dataset=mini_viper", ["data/archives/mini_viper.zip"]),
+    "adopt": ("adopt wide --copy --from source/wide", ["data/raw/wide"]),
+    "manifest": ("manifest dataset=wide", ["data/manifests/wide"]),
+    "unpack": ("manifest dataset=mini_viper", ["data/manifests/mini_viper", "data/raw/mini_viper"]),
+    "splits": ("splits import wide --from splits.json --name theirs", ["data/splits/wide"]),
+    "protocol": ("protocol protocol=attacked", ["data/protocols/attacked"]),
+    "train": (TRAIN, [f"data/runs/{RUN}", f"data/checkpoints/{RUN}"]),
+    "pack": (EVALUATE, ["data/packs"]),
+    "evaluate": (EVALUATE, [f"reports/metrics/{RUN}.json", f"data/queries/{RUN}.parquet"]),
+    "report": ("report", [f"reports/{name}" for name in REPORTS]),
+    "embed": (EMBED, ["out/crops.parquet"]),
+    "search": (SEARCH, ["out/found"]),
+}
+ALLOWED = {"kill": -9, "torn": -9, "interrupt": 130}
+OFTEN = {"train": 3, "evaluate": 2, "adopt": 2, "unpack": 2}  # times as many tries
+
+
+@pytest.mark.parametrize("step", STEPS)
+@few_or_many(1, 22)
+def test_the_next_call_goes_on_from_a_kill(server, built, tmp_path, tally, step, tries):
+    line, outputs = STEPS[step]
+    counted, rng = tally(f"killed: {step}", "kills"), random.Random(step)
+    folder, acts, expected = tmp_path / "project", {}, {}
+    for kind in KINDS[:3]:
+        fresh(built, folder, outputs)
+        acts[kind] = server.call(line, folder, fault=kind).acts  # at no act
+        assert results(folder, outputs) == (expected or results(folder, outputs))
+        expected = results(folder, outputs)
+    for number in range(max(tries, tries * OFTEN.get(step, 1) if tries > 1 else 1)):
+        kinds = [kind for kind in acts if acts[kind]]
+        kind = kinds[(number + len(step)) % len(kinds)]
+        at = rng.randint(1, acts[kind])
+        folder = replica(built, tmp_path / "project") if number % 3 == 2 else fresh(built, folder, outputs)
+        if number % 4 == 1 and step == "train":
+            write(folder / f"data/checkpoints/{RUN}/last.pt", (built / "interrupted.pt").read_bytes())
+        said = server.call(line, folder, fault=kind, at=at)
+        counted.add(after(server, folder, said, kind, line, outputs, expected), f"{kind} at {at}", said)
+    counted.close()
+
+
+def after(server, folder, said, kind, line, outputs, expected):
+    """The outcome of a kill: what lies there is whole, and the next call makes all of it."""
+    if said.status not in (0, ALLOWED[kind]) or "Traceback" in said.err:
+        return said.outcome or STUCK
+    left = {name: hash_ for name, hash_ in results(folder, outputs).items() if "checkpoints/" not in name}
+    left = {name: hash_ for name, hash_ in left.items() if "/.tmp-" not in name}
+    if any(expected.get(name) != hash_ for name, hash_ in left.items()):
+        return SILENT  # a file that is not whole has its final name
+    again = server.call(line, folder)
+    if again.status != 0:
+        return again.outcome if again.outcome not in (None, "refused in one sentence") else STUCK
+    if leftovers(folder):
+        return STUCK
+    return SAME if results(folder, outputs) == expected else SILENT
+
+
+@pytest.mark.parametrize("step", STEPS)
+@few_or_many(1, 8)
+def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(
+    server, built, tmp_path, tally, step, tries
+):
+    line, outputs = STEPS[step]
+    counted, rng = tally(f"disk full: {step}"), random.Random(step)
+    folder = fresh(built, tmp_path / "project", outputs)
+    acts = server.call(line, folder, fault="full").acts  # at no act
+    expected = results(folder, outputs)
+    for _ in range(tries):
+        at = rng.randint(1, acts)
+        folder = fresh(built, folder, outputs)
+        said = server.call(line, folder, fault="full", at=at)
+        outcome = said.outcome
+        if outcome in (None, "refused in one sentence"):
+            again = server.call(line, folder)
+            if again.status != 0 or leftovers(folder):
+                outcome = STUCK
+            elif results(folder, outputs) != expected:
+                outcome = SILENT
+        counted.add(outcome or SAME, f"at {at}", said)
+    counted.close()
+
+
+def fresh(built, folder, outputs):
+    """A replica without the results of a step."""
+    replica(built, folder)
+    for name in outputs:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return folder
