@@ -25,6 +25,7 @@ from dgreid.documents import MOST_CHARACTERS, parse_yaml
 from dgreid.errors import UserError, unknown
 from dgreid.names import NAMED, is_name, is_title
 
+MOST_SHOWN = 200  # characters of a wrong value in a message
 HIGHEST_SEED = 2**32 - 1  # the largest that every generator of random numbers takes
 
 
@@ -45,8 +46,6 @@ Title = Annotated[str, AfterValidator(_title)]  # shown in tables
 Seed = Annotated[int, Field(ge=0, le=HIGHEST_SEED)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 Counts = dict[str, Annotated[int, Field(ge=0, le=10**9)]]
-
-NUMBERS = (int, float, int | None, float | None)
 
 
 class Strict(BaseModel):
@@ -89,14 +88,6 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(each)
     else:
         yield value
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what YAML reads as a truth value where a number is needed: `yes` would count as 1."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation in NUMBERS:
-            raise ValueError("a number is needed here, not yes or no, on or off, true or false")
-        return value
 
 
 @dataclass(frozen=True)
@@ -167,7 +158,7 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
         if problem["type"] == "missing":
             near = get_close_matches(str(key), [str(name) for name in given], n=1) if given else []
             return UserError(f"{path} is missing{f', is {near[0]!r} meant?' if near else ''}: write it down.")
-        shown = "" if isinstance(given, dict) else f" (got {given!r})"  # a whole section says too much
+        shown = "" if isinstance(given, dict) else f" (got {_short(given)})"  # a whole section says too much
         return UserError(f"{path}: {message}{shown}.")
     for parent in parents:
         field = model.model_fields.get(parent) if isinstance(parent, str) else None
@@ -176,6 +167,11 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return unknown(f"key {path}:", str(key), model.model_fields)
+
+
+def _short(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def read_yaml(path: Path) -> dict:

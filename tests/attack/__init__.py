@@ -1,1 +1,1 @@
-"""Attacks on the whole product, kind by kind: a few of each in every test run, hundreds with `-m campaign`."""
+"""Attacks on the whole product, kind by kind: a few of each in every test run, hundreds in a campaign."""

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -131,10 +132,8 @@ def results(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def _digest(path: Path) -> str:
     content = path.read_bytes()
     if path.suffix == ".json":
-        try:
+        with suppress(ValueError):
             content = json.dumps(_constant(json.loads(content)), sort_keys=True).encode()
-        except ValueError:
-            pass
     return hashlib.sha256(content).hexdigest()
 
 

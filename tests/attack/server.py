@@ -11,9 +11,11 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 
 from attack.faults import Fault
-from dgreid.cli import main as dgreid
+from attack.harness import ROOT
+from dgreid.cli import main as commands
 
 
 def settings(words: list[str]) -> int:
@@ -36,7 +38,7 @@ def dvc(words: list[str]) -> int:
     return ledger.main(words)
 
 
-PROGRAMS = {"dgreid": dgreid.main, "settings": settings, "dvc": dvc}
+PROGRAMS = {"dgreid": commands.main, "settings": settings, "dvc": dvc}
 
 
 def preload() -> None:
@@ -47,6 +49,7 @@ def preload() -> None:
     import matplotlib.pyplot
     import torch
 
+    import dgreid.imports
     import dgreid.inference.search
     import dgreid.reporting.figures
     import dgreid.selection.plan
@@ -55,9 +58,13 @@ def preload() -> None:
     import dgreid.stages.member
     import dgreid.stages.report
     import dgreid.stages.synthesize
-    import dgreid.stages.train  # noqa: F401
+    import dgreid.stages.train
 
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
+    torch.use_deterministic_algorithms(True)  # imports much
+    dgreid.imports.Sources().digests(f"dgreid.stages.{name}" for name in ("train", "evaluate", "report"))
+    for path in (ROOT / "params").rglob("*.yaml"):  # both are kept by their text
+        dgreid.schema.read_yaml(path)
     assert h5py and matplotlib and dvc
 
 
@@ -76,10 +83,8 @@ def run(order: dict) -> dict:
         _child(order)
     handle = os.pidfd_open(process)
     ended = select.select([handle], [], [], order["limit"])[0]
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)  # what it started, and itself if it hangs
-    except ProcessLookupError:
-        pass
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     os.close(handle)
     return {"status": status if ended else None, "seconds": time.monotonic() - started}

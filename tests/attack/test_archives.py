@@ -18,7 +18,17 @@ IMAGE = "bounding_box_train/0002_c1s1_000001_01.jpg"
 NAMES = (
     *("../evil.jpg", "../../../evil.jpg", "/tmp/dgreid-evil.jpg", "a/../../evil.jpg", "..\\evil.jpg"),
     *("C:\\evil.jpg", "C:evil.jpg", "\\\\host\\share\\evil.jpg", "./../evil.jpg", "a/./../../evil.jpg"),
-    *("~/evil.jpg", "$(touch evil).jpg", "-rf", " ", ".", "..", "a" * 300, "a/" * 200 + "b.jpg", "\u202egpj.exe"),
+    *(
+        "~/evil.jpg",
+        "$(touch evil).jpg",
+        "-rf",
+        " ",
+        ".",
+        "..",
+        "a" * 300,
+        "a/" * 200 + "b.jpg",
+        "\u202egpj.exe",
+    ),
     *("bounding_box_train", f"{IMAGE}/x.jpg", "bounding_box_train/\n.jpg", "bounding_box_train/ä\u0301.jpg"),
     *("bounding_box_train/0002_c1s1_000001_01.jpg.exe", "bounding_box_train/CON", "files/adopted.json"),
     *("../adopted.json", "adopted.json", "<script>.jpg", "%2e%2e/evil.jpg", "bounding_box_train/=1+1.jpg"),
@@ -88,7 +98,10 @@ def damaged(whole, rng, tries):
     made |= {suffix: pack(as_tar(plain)) for suffix, pack in PACKED.items()}
     for number in range(tries):
         suffix = list(made)[number % len(made)]
-        content, way = bytearray(made[suffix]), rng.choice(["flip", "flip", "cut", "zeros", "header", "block"])
+        content, way = (
+            bytearray(made[suffix]),
+            rng.choice(["flip", "flip", "cut", "zeros", "header", "block"]),
+        )
         at = rng.randrange(len(content))
         if way == "flip":
             content[at] ^= 1 << rng.randrange(8)

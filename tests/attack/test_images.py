@@ -1,18 +1,24 @@
 """Odd and damaged images: refused by name, or read as Pillow reads them and with the colours they show."""
 
 import io
-import random
 
 import numpy as np
-import pytest
-from PIL import Image, ImageFile
+from PIL import Image
 
-from attack.harness import REFUSED, SAME, SILENT, TAKEN, few_or_many
+from attack.harness import SAME, SILENT, TAKEN, few_or_many
 from attack.project import RUN, replica
 from dgreid import sealed
 
 LINE = f"embed --run {RUN} --images odd --out out/odd.parquet"
-FORMATS = {"PNG": "png", "JPEG": "jpg", "BMP": "bmp", "GIF": "gif", "TIFF": "tif", "WEBP": "webp", "PPM": "ppm"}
+FORMATS = {
+    "PNG": "png",
+    "JPEG": "jpg",
+    "BMP": "bmp",
+    "GIF": "gif",
+    "TIFF": "tif",
+    "WEBP": "webp",
+    "PPM": "ppm",
+}
 
 
 def picture(rng):
@@ -26,6 +32,7 @@ def same_colours(rng, tries):
     for number in range(tries):
         rgb = picture(rng)
         grey = np.asarray(Image.fromarray(rgb).convert("L"))
+        bilevel, palette = Image.fromarray(rgb).convert("1"), Image.fromarray(rgb).quantize(256)
         shown = {
             "16-bit PNG": (Image.fromarray(grey.astype(np.uint16) * 257), "PNG", grey),
             "16-bit TIFF": (Image.fromarray(grey.astype(np.uint16) * 257), "TIFF", grey),
@@ -33,13 +40,12 @@ def same_colours(rng, tries):
             "32-bit integer": (Image.fromarray(grey.astype(np.int32) * 257), "TIFF", grey),
             "grey": (Image.fromarray(grey), "PNG", grey),
             "grey, alpha": (Image.fromarray(grey).convert("LA"), "PNG", grey),
-            "bilevel": (Image.fromarray(grey).convert("1"), "PNG", np.asarray(Image.fromarray(grey).convert("1").convert("L"))),
+            "bilevel": (bilevel, "PNG", np.asarray(bilevel.convert("L"))),
             "CMYK": (Image.fromarray(rgb).convert("CMYK"), "TIFF", rgb),
             "YCbCr": (Image.fromarray(rgb).convert("YCbCr"), "TIFF", rgb),
-            "LAB": (Image.fromarray(rgb).convert("RGB"), "TIFF", rgb),
-            "palette": (Image.fromarray(rgb).quantize(256), "PNG", np.asarray(Image.fromarray(rgb).quantize(256).convert("RGB"))),
+            "palette": (palette, "PNG", np.asarray(palette.convert("RGB"))),
             "hidden colour": hidden(rgb, rng),
-            "progressive": (Image.fromarray(rgb), "PPM", rgb),
+            "PPM": (Image.fromarray(rgb), "PPM", rgb),
             "turned": turned(rgb, rng),
         }  # fmt: skip
         name = list(shown)[number % len(shown)]

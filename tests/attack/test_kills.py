@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 
 import pytest
 
@@ -16,7 +17,7 @@ STEPS = {  # the command, and what it makes
     "adopt": ("adopt wide --copy --from source/wide", ["data/raw/wide"]),
     "manifest": ("manifest dataset=wide", ["data/manifests/wide"]),
     "unpack": ("manifest dataset=mini_viper", ["data/manifests/mini_viper", "data/raw/mini_viper"]),
-    "splits": ("splits import wide --from splits.json --name theirs", ["data/splits/wide"]),
+    "splits": ("splits import wide --from splits.json --name theirs", ["data/splits"]),
     "protocol": ("protocol protocol=attacked", ["data/protocols/attacked"]),
     "train": (TRAIN, [f"data/runs/{RUN}", f"data/checkpoints/{RUN}"]),
     "pack": (EVALUATE, ["data/packs"]),
@@ -70,9 +71,7 @@ def after(server, folder, said, kind, line, outputs, expected):
 
 @pytest.mark.parametrize("step", STEPS)
 @few_or_many(1, 8)
-def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(
-    server, built, tmp_path, tally, step, tries
-):
+def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(server, built, tmp_path, tally, step, tries):
     line, outputs = STEPS[step]
     counted, rng = tally(f"disk full: {step}"), random.Random(step)
     folder = fresh(built, tmp_path / "project", outputs)
@@ -91,6 +90,49 @@ def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(
                 outcome = SILENT
         counted.add(outcome or SAME, f"at {at}", said)
     counted.close()
+
+
+DVC = {
+    "dvc.yaml": "stages:\n  one: {cmd: cp in.txt one.txt, deps: [in.txt], outs: [one.txt]}\n"
+    "  two: {cmd: cp one.txt two.txt; cp one.txt more.txt, deps: [one.txt], outs: [two.txt, more.txt]}\n",
+    "in.txt": "1",
+    ".gitignore": "*.txt\n",
+    ".dvc/config": "[core]\n    analytics = false\n",
+}
+RECORDED = ["dvc.lock", "one.txt", "two.txt", "more.txt"]
+
+
+@few_or_many(3, 60)
+def test_the_next_repro_goes_on_from_a_kill(server, tmp_path, tally, tries):
+    counted, rng, folder = tally("killed: dvc repro", "kills"), random.Random(0), tmp_path / "project"
+    acts = {}
+    for kind in KINDS[:3]:
+        acts[kind] = server.call("repro", dvc(folder), "dvc", fault=kind).acts
+        expected = results(folder, RECORDED)
+        assert len(expected) == len(RECORDED)
+    for number in range(tries):
+        kind = KINDS[number % 3]
+        if not acts[kind]:
+            kind = "kill"
+        at = rng.randint(1, acts[kind])
+        said = server.call("repro", dvc(folder), "dvc", fault=kind, at=at)
+        outcome = said.outcome if said.outcome == "traceback" and kind == "interrupt" else None
+        again = server.call("repro", folder, "dvc")
+        if again.status != 0 or leftovers(folder):
+            outcome = STUCK
+        elif results(folder, RECORDED) != expected:
+            outcome = SILENT
+        counted.add(outcome or SAME, f"{kind} at {at}", again if outcome == STUCK else said)
+    counted.close()
+
+
+def dvc(folder):
+    """A project of two stages, nothing of it run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in DVC.items():
+        write(folder / name, text)
+    subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
+    return folder
 
 
 def fresh(built, folder, outputs):

@@ -2,6 +2,7 @@
 
 import csv
 import random
+from contextlib import suppress
 from html.parser import HTMLParser
 from shutil import copy
 
@@ -14,22 +15,72 @@ from attack.project import KEYS, RUN, outside, replica, write
 
 NAMES = (
     *("..", "../evil", "../../evil", "../../workflow", "/tmp/dgreid-evil", "a/b", "a\\b", "~", "~root"),
-    *("$(touch evil)", "`touch evil`", "a;touch evil", "a|touch evil", "a&touch evil", "a>evil", "${IFS}evil"),
-    *("a b", "a@b", "a=b", "a,b", "a%b", "a'b", 'a"b', "a\nb", "a\tb", "a\x1b[31mb", "a#b", "a*b", "a?b", "{a}"),
+    *(
+        "$(touch evil)",
+        "`touch evil`",
+        "a;touch evil",
+        "a|touch evil",
+        "a&touch evil",
+        "a>evil",
+        "${IFS}evil",
+    ),
+    *(
+        "a b",
+        "a@b",
+        "a=b",
+        "a,b",
+        "a%b",
+        "a'b",
+        'a"b',
+        "a\nb",
+        "a\tb",
+        "a\x1b[31mb",
+        "a#b",
+        "a*b",
+        "a?b",
+        "{a}",
+    ),
     *("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "=1+1", "@SUM(1)", "-a", "--help", "+a"),
-    *("\u202eevil", "\u0000", "ä", "名前", "a" * 300, "", " ", ".", "...", "con", "None", "null", "1e3", "_self_"),
+    *(
+        "\u202eevil",
+        "\u0000",
+        "ä",
+        "名前",
+        "a" * 300,
+        "",
+        " ",
+        ".",
+        "...",
+        "con",
+        "None",
+        "null",
+        "1e3",
+        "_self_",
+    ),
     *("{{ 7*7 }}", "${oc.env:HOME}", "%(x)s", "\\input{evil}", "a__b", "a--b", ".hidden", "a.", "x.yaml"),
 )
+LINES = f"""
+embed --run {{}} --images crops --out out/a.parquet
+tsne --run {{}}
+inspect {{}}
+download {{}}
+splits import wide --from splits.json --name {{}}
+adopt {{}} --from source/wide
+plan {{}}
+select {{}}
+select ../method/{{}}
+describe method={{}}
+member protocol={{}} dataset={{}}
+train method={{}} {KEYS}
+""".strip().splitlines()
 GROUPS = ("dataset", "method", "protocol", "recipe", "image", "backbone", "matrices", "targets", "tables")
 
 
 def with_file(folder, group, name):
     """A file of params/ under the name, and the commands that may meet it."""
     source = next(path for path in sorted((folder / "params" / group).glob("[!_]*.yaml")))
-    try:
+    with suppress(OSError, ValueError):  # the system has no such name
         copy(source, folder / "params" / group / f"{name}.yaml")
-    except (OSError, ValueError):  # the system has no such name
-        pass
     keys = {"dataset": "manifest", "protocol": "protocol", "matrices": "select"}
     if group in ("method", "recipe", "image", "backbone"):
         rest = [word for word in f"method=erm {KEYS}".split() if not word.startswith(f"{group}=")]
@@ -100,12 +151,7 @@ def test_a_name_in_params(server, built, tmp_path, tally, place, tries):
 
 @few_or_many(8, 60)
 def test_a_name_on_the_command_line(server, built, tmp_path, tally, tries):
-    lines = (
-        *(["embed", "--run", "{}", "--images", "crops", "--out", "out/a.parquet"], ["tsne", "--run", "{}"]),
-        *(["splits", "import", "wide", "--from", "splits.json", "--name", "{}"], ["adopt", "{}", "--from", "source/wide"]),
-        *(["plan", "{}"], ["select", "{}"], ["select", "../method/{}"], ["describe", "method={}"], ["inspect", "{}"]),
-        *(["train", "method={}", *KEYS.split()], ["member", "protocol={}", "dataset={}"], ["download", "{}"]),
-    )  # fmt: skip
+    lines = [line.split() for line in LINES]
     counted, rng, room = tally("names: command line"), random.Random(0), tmp_path / "room"
     folder = replica(built, room / "project")
     before = outside(folder)
@@ -122,7 +168,9 @@ class Page(HTMLParser):
     found = ()
 
     def handle_starttag(self, tag, attrs):
-        self.found += tuple(key for key, _ in attrs if key.startswith("on")) + ((tag,) if tag == "script" else ())
+        self.found += tuple(key for key, _ in attrs if key.startswith("on")) + (
+            (tag,) if tag == "script" else ()
+        )
 
 
 @few_or_many(3, 30)
@@ -131,7 +179,9 @@ def test_the_name_of_an_image_is_shown_as_it_is(server, built, tmp_path, tally, 
     folder = replica(built, tmp_path / "project")
     line = f"search --run {RUN} --query crops/0.png --gallery odd --out out/odd"
     for number in range(tries):
-        name = rng.choice([name for name in NAMES if len(name) < 200 and "/" not in name and "\0" not in name])
+        name = rng.choice(
+            [name for name in NAMES if len(name) < 200 and "/" not in name and "\0" not in name]
+        )
         odd = folder / "odd"
         odd.mkdir(exist_ok=True)
         for path in odd.iterdir():
@@ -145,7 +195,9 @@ def test_the_name_of_an_image_is_shown_as_it_is(server, built, tmp_path, tally, 
             page.feed((folder / "out/odd/index.html").read_text())
             with open(folder / "out/odd/ranking.csv", newline="") as file:
                 rows = list(csv.DictReader(file))
-            formula = any(value.startswith(("=", "+", "-", "@")) for row in rows for value in (row["gallery"],))
+            formula = any(
+                value.startswith(("=", "+", "-", "@")) for row in rows for value in (row["gallery"],)
+            )
             outcome = SILENT if page.found or formula or len(rows) not in (1, 2) else SAME
         counted.add(outcome, repr(name), said)
     counted.close()

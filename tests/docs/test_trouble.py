@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ SENTENCES = [
 GAP = "\0"  # where a value stands
 
 
+@cache
 def said() -> str:
     """All texts of the source code, one per line, with gaps for values."""
     texts = []

@@ -25,6 +25,14 @@ def test_a_member_follows_the_manifest_and_nothing_else(tmp_path, monkeypatch):
     assert member("mine", "grid").read_bytes() != before
 
 
+@pytest.mark.parametrize("name", ["../other", "a b", "", "\u202ea"])
+def test_what_is_no_name_is_refused(name):
+    for names in ((name, "grid"), ("mine", name)):
+        with pytest.raises(UserError, match="is no name: letters, digits") as raised:
+            member(*names)
+        assert str(raised.value).isprintable()
+
+
 def test_a_missing_manifest_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="dgreid manifest dataset=grid"):

@@ -78,7 +78,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
-            node = OmegaConf.to_container(composed, resolve=True)
+            node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # `???`
     except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():

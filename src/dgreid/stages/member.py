@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
+from dgreid.names import NAMED, is_name
 from dgreid.paths import MANIFESTS, MEMBERS
 
 
@@ -16,8 +17,11 @@ def member(protocol: str, dataset: str) -> Path:
     """Write the hashes of a manifest's files; return the written file.
 
     Raises:
-        UserError: the manifest is missing.
+        UserError: the manifest is missing, or a name is none.
     """
+    for name in (protocol, dataset):
+        if not is_name(name):
+            raise UserError(f"{name!r:.60} is no name: {NAMED}.")
     files = sorted((MANIFESTS / dataset).glob("*.parquet"))
     if not files:
         raise UserError(
