@@ -129,3 +129,9 @@ def test_what_is_no_name_is_refused(name):
 @pytest.mark.parametrize("name", ["erm", "_base", "256x128", "VIPeR", "x0.25", "a-b", "a.b-c_d"])
 def test_names_as_they_ship_are_names(name):
     assert validate(Named, {"name": name}).name == name
+
+
+def test_a_sentence_shows_no_more_of_a_wrong_value_than_one_can_read():
+    with pytest.raises(UserError, match=r"mine\.name: .*\(got \[1, 1, .*\.\.\.\)\.") as raised:
+        validate(Named, {"name": [1] * 10_000}, "mine")
+    assert len(str(raised.value)) < 400

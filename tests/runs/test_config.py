@@ -73,6 +73,7 @@ def test_a_method_may_bring_its_own_recipe_and_image(root):
         ([*BASE, "image.train[0].probability=.5"], "stands behind a dot, as in image.train.0.probability"),
         ([*BASE, "method.losses.2=triplet"], "method.losses has entries 0 to 1"),
         ([*BASE, "recipe=../recipe/metabin"], "unknown recipe"),
+        ([*BASE, "method.margin=???"], r"method\.margin is \?\?\?, .*: write one"),
     ],
 )
 def test_a_wrong_word_is_one_sentence(root, words, sentence):

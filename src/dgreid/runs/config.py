@@ -11,7 +11,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import Field
 from yaml import YAMLError
 
@@ -78,7 +78,9 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
             composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
-            node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # `???`
+            node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is ???, which stands for a value to come: write one.") from error
     except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
