@@ -33,7 +33,7 @@ method, task, load = tiny.set_up(run)
 fit(method, load, task, Checkpoint(Path("last.pt"), ""), 10)
 maps = method.network.maps(torch.zeros(2, 3, tiny.HEIGHT, tiny.WIDTH))
 assert torch.equal(method.network.pool(maps), maps[:, :, 0, 0])
-for name in ("erm_in", "metabin", "lda", "dualnorm"):  # what it cannot be is said by name
+for name in ("erm_in", "metabin", "lda", "dualnorm", "snr", "qaconv"):  # what it cannot be is said by name
     try:
         tiny.set_up(tiny.config(name, "vit_toy"))
     except UserError as error:
@@ -129,7 +129,7 @@ def test_the_tests_of_the_extended_folders_hold(extended):
 
 def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):
     refused = run(extended, "-c", VIT).splitlines()
-    assert [line.split()[0] for line in refused] == ["erm_in", "metabin", "lda", "dualnorm"]
+    assert [line.split()[0] for line in refused] == "erm_in metabin lda dualnorm snr qaconv".split()
 
 
 def test_an_operation_a_data_set_a_protocol_a_table_and_a_figure_need_nothing_else(extended):
