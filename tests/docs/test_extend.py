@@ -129,7 +129,7 @@ def test_the_tests_of_the_extended_folders_hold(extended):
 
 def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):
     refused = run(extended, "-c", VIT).splitlines()
-    assert [line.split()[0] for line in refused] == "erm_in metabin lda dualnorm snr qaconv".split()
+    assert [line.split()[0] for line in refused] == ["erm_in", "metabin", "lda", "dualnorm", "snr", "qaconv"]
 
 
 def test_an_operation_a_data_set_a_protocol_a_table_and_a_figure_need_nothing_else(extended):
