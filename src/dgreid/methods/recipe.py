@@ -28,7 +28,7 @@ class RecipeConfig(Strict):
     amsgrad: bool = Field(False, description="use the AMSGrad variant of Adam and AdamW")
     weight_decay: float = Field(5e-4, description="of all parameters except gates")
     bias_decay: float | None = Field(None, ge=0, description="weight decay of biases; null: weight_decay")
-    bias_factor: float = Field(1.0, description="learning rate of biases, relative to that of weights")
+    bias_factor: float = Field(2.0, description="learning rate of biases, relative to that of weights")
     warmup_epochs: float = Field(10, description="the rate rises linearly for so many epochs")
     warmup_iterations: int | None = Field(
         None, ge=0, description="replaces warmup_epochs, if given; the rate then rises at every iteration"
@@ -38,7 +38,7 @@ class RecipeConfig(Strict):
     )
     warmup_factor: float = Field(0.01, description="share of the full rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
-        "epoch", description="when the rate changes: at every iteration or at the start of an epoch"
+        "iteration", description="when the rate changes: at every iteration or at the start of an epoch"
     )
     decay: Literal["steps", "cosine", "exponential"] = Field(
         "steps", description="how the rate falls after the warm-up"
@@ -58,7 +58,7 @@ class RecipeConfig(Strict):
         description="initial weights: none, imagenet, a torchvision name such as IMAGENET1K_V2, or a file",
     )
     precision: Literal["auto", "float32"] = Field(
-        "float32", description="auto: mixed precision (bfloat16) on CUDA, else float32"
+        "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
     )
     checkpoint_every: Annotated[int, NoEffect] = Field(
         1000, gt=0, description="iterations between checkpoints"
