@@ -118,7 +118,9 @@ def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
     if not start:
         done.unlink(missing_ok=True)  # it may belong to an older part
     with (
-        open(part, "r+b" if start else "wb") as file,  # not mapped: a full disk would kill the process
+        open(part, "r+b")
+        if start
+        else open(part, "wb") as file,  # not mapped: a full disk would kill the process
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=len(paths), initial=start, desc=f"packing {path.stem}", unit="img", disable=None) as bar,
     ):
