@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 from dgreid.errors import UserError
 from dgreid.images import pack
 from dgreid.images.config import ImageConfig
-from dgreid.images.pack import Pack, load
+from dgreid.images.pack import BLOCK, Pack, add, load
 from helpers.damage import damaged
 
 IMAGE = ImageConfig(name="small", height=32, width=16)
@@ -257,8 +256,10 @@ def test_an_array_that_is_no_pack_of_ours_is_built_again(drawn, other):
 def test_a_pack_is_read_to_its_end_once_in_a_process(drawn, monkeypatch):
     first = Pack.open("drawn", IMAGE)
     monkeypatch.setattr(pack, "_checked", set())  # as another process
-    blocks, crc32 = [], zlib.crc32
-    monkeypatch.setattr(zlib, "crc32", lambda block, *crc: blocks.append(len(block)) or crc32(block, *crc))
+    blocks = []
+    monkeypatch.setattr(
+        pack, "add", lambda total, at, block: blocks.append(len(block)) or add(total, at, block)
+    )
     for _ in range(3):
         assert Pack.open("drawn", IMAGE).path == first.path
     assert sum(blocks) == first.images.size
@@ -274,3 +275,19 @@ def test_a_damaged_part_is_not_continued(drawn, tmp_path, counted):
     opened = Pack.open("drawn", IMAGE)
     assert len(counted) == 60
     assert (opened[np.array([0])][0] == load(tmp_path, "images/000.jpg", IMAGE)).all()
+
+
+@pytest.mark.parametrize("size", [8, 1001, BLOCK - 3, BLOCK, 2 * BLOCK + 40])
+def test_the_checksum_does_not_depend_on_parts_and_sees_every_change(size):
+    rng = np.random.default_rng(0)
+    content = rng.bytes(size)
+    whole = add(0, 0, content)
+    for cut in {0, 8, size // 16 * 8, (size - 1) // 8 * 8}:
+        assert add(add(0, 0, content[:cut]), cut, content[cut:]) == whole
+    for at in {0, size - 1, *rng.integers(0, size, 50).tolist()}:
+        for bit in range(8):
+            changed = content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
+            assert add(0, 0, changed) != whole
+    zeros = content[: size // 2] + bytes(size - size // 2)
+    swapped = content[size // 2 :] + content[: size // 2]
+    assert len({whole, add(0, 0, zeros), add(0, 0, swapped), add(0, 0, bytes(size))}) == 4

@@ -133,6 +133,10 @@ def fast_reid(epochs: int, each: int, warmup: int, factor: float, floor: float, 
     ).rates(epochs, each, lambda done: done % each == 0 and done >= warmup, lambda done: done <= last)
 
 
+def by_epoch(epochs: int, **words) -> RecipeConfig:
+    return RecipeConfig(name="r", epochs=epochs, schedule="epoch", **words)
+
+
 def shares(of: RecipeConfig, each: int) -> list[float]:
     return [rate_share(of, iteration, each) for iteration in range(of.epochs * each)]
 
@@ -146,7 +150,7 @@ def test_acl_warms_up_by_iteration_and_falls_by_epoch(each):
         "warmup_epochs": 10,
         "warmup_schedule": "iteration",
     }
-    found = shares(RecipeConfig(name="acl", **acl), each)
+    found = shares(by_epoch(**acl), each)
     assert found == pytest.approx(fast_reid(60, each, 10 * each, 0.01, 1e-3, 10 * each), abs=1e-12)
     assert found[10 * each] == pytest.approx(1e-3 + 0.999 * (1 + math.cos(math.pi / 50)) / 2)
     assert found[-1] == pytest.approx(1e-3)
@@ -155,7 +159,7 @@ def test_acl_warms_up_by_iteration_and_falls_by_epoch(each):
 @pytest.mark.parametrize("each", [500, 1300, 100, 130])
 def test_the_cosine_takes_its_first_step_behind_the_epoch_in_which_the_warm_up_ends(each):
     words = {"decay": "cosine", "floor": 1e-3, "warmup_iterations": 500, "warmup_factor": 0.1}
-    found = shares(RecipeConfig(name="r", epochs=12, **words), each)
+    found = shares(by_epoch(12, **words), each)
     assert found == pytest.approx(fast_reid(12, each, 500, 0.1, 1e-3, 500), abs=1e-12)
 
 
@@ -163,7 +167,7 @@ def test_meta_stops_its_warm_up_at_998_thousandths_of_the_rate_and_falls_from_th
     """The last step of the warm-up is left out: the same rates from a rate that is lower by as much."""
     top = 0.1 + 0.9 * 499 / 500
     words = {"decay": "cosine", "floor": 1e-3 / top, "warmup_iterations": 499, "warmup_factor": 0.1 / top}
-    meta = RecipeConfig(name="meta", epochs=120, learning_rate_factor=top, **words)
+    meta = by_epoch(120, learning_rate_factor=top, **words)
     found = [meta.learning_rate_factor * share for share in shares(meta, 1250)]
     assert found == pytest.approx(fast_reid(120, 1250, 500, 0.1, 1e-3, 499), abs=1e-12)
     assert found[1249] == pytest.approx(0.9982)
@@ -182,7 +186,7 @@ def test_meta_stops_its_warm_up_at_998_thousandths_of_the_rate_and_falls_from_th
     ],
 )
 def test_a_release_without_warm_up_steps_torchs_scheduler_by_epoch(words, scheduler):
-    found = shares(RecipeConfig(name="r", warmup_epochs=0, **words), 3)
+    found = shares(by_epoch(warmup_epochs=0, **words), 3)
     assert found == pytest.approx(
         Released(scheduler).rates(words["epochs"], 3, lambda n: n % 3 == 0), abs=1e-12
     )
@@ -193,7 +197,7 @@ def test_m3l_bau_and_renorm_do_all_by_epoch(milestones):
     def share(epoch: int) -> float:
         return (0.01 + 0.99 * min(1, epoch / 10)) * 0.1 ** sum(epoch >= each for each in milestones)
 
-    found = shares(RecipeConfig(name="r", epochs=120, milestones=milestones), 4)
+    found = shares(by_epoch(120, milestones=milestones), 4)
     assert found == pytest.approx(
         Released(lambda o: LambdaLR(o, share)).rates(120, 4, lambda n: n % 4 == 0), abs=1e-12
     )

@@ -129,6 +129,9 @@ def test_of_many_images_some_are_drawn_and_the_coloured_stay(project, monkeypatc
         (("erm", ["Dya"]), "Day"),
         (("qaconv",), "learned score"),
         (("erm", [], False, 0, 0.0), "positive"),
+        (("erm", [], False, 0, float("inf")), "positive"),
+        (("erm", [], False, -1), "--seed -1 is not a seed"),
+        (("erm", [], False, 99999999999999), "is not a seed"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_a_sentence(project, arguments, message):

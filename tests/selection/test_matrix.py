@@ -116,6 +116,106 @@ def test_a_broken_selection_is_one_sentence(tmp_path, monkeypatch, text, sentenc
     assert "\n" not in str(caught.value) and not matrix.MATRIX.exists()
 
 
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A place for one's own selection: the project's params, and a matrix.yaml beside them."""
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+
+    def write(name="mine", **more):
+        node = {"title": "t", "blocks": [BLOCK]} | more
+        Path(f"params/matrices/{name}.yaml").write_text(yaml.safe_dump(node))
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "../../workflow", "other", "a b", ""])
+@pytest.mark.usefixtures("mine")
+def test_a_selection_is_named_as_its_file(name):
+    path = Path("params/matrices/mine.yaml")
+    path.write_text(yaml.safe_dump({"name": name, "title": "t", "blocks": [BLOCK]}))
+    with pytest.raises(UserError, match="its name is its file's, mine"):
+        matrix.compose("mine", {})
+
+
+@pytest.mark.parametrize(
+    "name", ["../method/erm", "../matrices/mine", "./mine", "/etc/passwd", "mine.yaml", "a b"]
+)
+def test_a_selection_is_found_by_its_name_alone(mine, name):
+    mine()
+    mine("a b")
+    with pytest.raises(UserError, match="unknown matrix"):
+        matrix.compose(name, {})
+
+
+def test_values_of_every_run_can_be_set(mine):
+    mine(blocks=[BLOCK | {"changes": [["recipe.epochs=9"], ["method.margin=0.5"]]}])
+    written = matrix.select("mine", {"recipe.milestones": "[1, 2]", "recipe.epochs": "2", "seeds": [3]})
+    assert [shlex.split(run["changes"]) for run in written["runs"].values()] == [
+        ["recipe.milestones=[1, 2]", "recipe.epochs=2"],
+        ["method.margin=0.5", "recipe.milestones=[1, 2]", "recipe.epochs=2"],
+    ]
+    assert matrix.read() == written
+    first = shlex.split(matrix.MATRIX.read_text().splitlines()[0].split("`")[1])
+    axes = dict(word.split("=", 1) for word in first[3:])
+    assert axes == {"recipe.milestones": "[1, 2]", "recipe.epochs": "2", "seeds": "[3]"}
+    for key, value in (("recipe.epochz", "2"), ("recipe.epochs", r"\${seed}"), ("recipe.epochs", "yes")):
+        with pytest.raises(UserError, match=r"recipe\.epoch"):
+            matrix.compose("mine", {key: value})
+
+
+def test_more_runs_than_dvc_can_hold_are_refused_at_once(mine):
+    mine(blocks=[BLOCK | {"seeds": list(range(20_000))}])
+    with pytest.raises(UserError, match="these are 20,000 runs, and 2,000 are the most"):
+        matrix.compose("mine", {})
+
+
+def test_a_file_that_cannot_be_named_is_said_where_it_is_asked_for(mine):
+    evil = "m$(touch PWNED)v"
+    shutil.copy("params/dataset/mini_viper.yaml", f"params/dataset/{evil}.yaml")
+    assert evil not in params.names("dataset")
+    with pytest.raises(UserError, match="cannot be named, so rename it"):
+        params.read("dataset", evil)
+    protocol = yaml.safe_load(Path("params/protocol/miniature.yaml").read_text())
+    protocol["sources"] = [{"dataset": evil}]
+    Path("params/protocol/miniature.yaml").write_text(yaml.safe_dump(protocol))
+    mine()
+    with pytest.raises(UserError, match="this is no name"):
+        matrix.compose("mine", {})
+
+
+def written_by_hand(**changes):
+    run = {"method": "erm", "backbone": "b", "protocol": "p", "recipe": "r", "image": "i", "seed": 0}
+    node = {"name": "mine", "datasets": {}, "protocols": ["p"], "runs": {"a": run}}
+    return yaml.safe_dump(node | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        written_by_hand(runs={}),
+        written_by_hand(runs={"a": 1}),
+        written_by_hand(runs=["a"]),
+        written_by_hand(runs={"a": {"method": "erm"}}),
+        written_by_hand(runs={"../a": {}}),
+        written_by_hand(name="../../workflow"),
+        written_by_hand(protocols=[]),
+        written_by_hand(protocols=["a;b"]),
+        written_by_hand(datasets={"m$(touch PWNED)v": {"source": "x"}}),
+        written_by_hand(drawn=["a b"]),
+        written_by_hand(more=1),
+    ],
+)
+def test_a_matrix_of_another_form_is_one_sentence(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(matrix, "MATRIX", tmp_path / "matrix.yaml")
+    matrix.MATRIX.write_text(written_by_hand())
+    assert matrix.read()["name"] == "mine"
+    matrix.MATRIX.write_text(text)
+    with pytest.raises(UserError, match="was not written by `dgreid select NAME`") as caught:
+        matrix.read()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -1,13 +1,15 @@
 import json
+import time
 
 import pytest
 import yaml
 
+from dgreid import methods
 from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.runs.config import load_run
-from dgreid.runs.run import chosen
+from dgreid.runs.run import build, chosen
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.plan import budget_of, config_of, expected_training, plan
@@ -87,6 +89,33 @@ def test_iterations_of_a_recipe_are_exact_and_images_those_a_run_counted(root):
     for method, images in (("erm", 19_200), ("metabin", 38_976)):  # as reports/metrics has them
         budget = budget_of(load_run([f"method={method}", *RUN, "protocol=miniature"]))
         assert (budget.iterations, budget.images, budget.exact) == (300, images, True)
+
+
+def test_a_long_training_is_counted_at_once(made):
+    long = run("pair", "metabin", "recipe.epochs=100000", "recipe.iterations_per_epoch=10000000")
+    short = run("pair", "metabin", "recipe.epochs=1", "recipe.iterations_per_epoch=3000")
+    network = build_of(short)
+    sizes = costs.batch_sizes(costs.crowd(short, 2), short, network)
+    one_by_one = [network.draws(iteration) for iteration in range(3000)]
+    images = sum(sizes[name] * count for draws in one_by_one for name, count in draws.items())
+    assert (budget_of(short).images, budget_of(short).exact) == (images, True)
+    start = time.process_time()
+    budget = budget_of(long)
+    assert time.process_time() - start < 5
+    assert budget.iterations == 10**12 and budget.images == images + (10**12 - 3000) * sum(sizes.values())
+
+
+def test_draws_that_vary_are_an_estimate(made, monkeypatch):
+    each = run("pair", "erm", "recipe.epochs=1", "recipe.iterations_per_epoch=500000")
+    monkeypatch.setattr(methods.erm.METHOD, "draws", lambda self, iteration: {"base": 1 + iteration % 2})
+    budget = budget_of(each)
+    size = sum(costs.batch_sizes(costs.crowd(each, 2), each, build_of(each)).values())
+    assert not budget.exact and budget.images == pytest.approx(1.5 * 500_000 * size, rel=0.01)
+
+
+def build_of(each):
+    task = task_of(costs.crowd(each, 2), each)
+    return build(each.method, each.backbone, each.recipe, task, "none")
 
 
 def test_a_made_protocol_gives_exact_iterations(made):

@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 import shutil
 import subprocess
 from contextlib import chdir
@@ -13,7 +14,7 @@ import yaml
 from dgreid import sheets
 from dgreid.errors import UserError
 from dgreid.networks.norms.gates import layer_row
-from dgreid.paths import METRICS, QUERIES, REPORTS
+from dgreid.paths import METRICS, PARAMS, QUERIES, REPORTS
 from dgreid.runs.config import load_run
 from dgreid.runs.run import configuration_hash
 from dgreid.stages import report
@@ -118,8 +119,9 @@ def test_every_artefact_marks_a_method_that_sees_the_target(reported):
     """Wherever a title stands, the mark stands behind it: tables, differences, papers, figures, pages."""
     run = "metabin-resnet_tiny-miniature-s0"
     node = json.loads((METRICS / f"{run}.json").read_text())
-    title = "Toy that adapts"
-    (METRICS / f"{run}.json").write_text(json.dumps(node | {"title": title, "sees_target": True}))
+    (METRICS / f"{run}.json").write_text(json.dumps(node | {"sees_target": True}))
+    title, path = "Toy that adapts", PARAMS / "method" / "metabin.yaml"
+    path.write_text(re.sub("^title: .*$", f"title: {title}", path.read_text(), flags=re.M))
     report.report(reported)
     texts = {str(p.relative_to("reports")): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
     shown = {name: text.count(title.encode()) for name, text in texts.items() if "metrics" not in name}

@@ -53,6 +53,7 @@ def run_protocol(
         check_splits(name, splits)
         images = pd.concat([frame for pair in splits for frame in pair])
         rows, features = embed_images(method, images, open_pack, device)
+        check_features(name, features)
         results[name] = [rank_split(method, query, gallery, rows, features) for query, gallery in splits]
     return results
 

@@ -4,16 +4,15 @@ Packs are a cache under data/packs, named after their content, and safe to delet
 a pack equals single images read by `load` bit for bit (cubic filters of other decoders differ by a few
 levels).
 
-Behind the pixels stands their CRC-32, made as they are written. A process checks a pack when it first opens
-it, and builds a damaged one again. CRC-32 because it is several times as fast as any cryptographic hash that
-Python brings, and a cache has to be safe from accidents only.
+Behind the pixels stands their checksum, made as they are written. A process checks a pack when it first opens
+it, and builds a damaged one again. It is a multilinear hash by NumPy, the fastest there is: a cache has to be
+safe from accidents only. SHA-256 takes several times as long.
 """
 
 import hashlib
 import json
 import logging
 import os
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
@@ -36,8 +35,10 @@ from dgreid.images.config import ImageConfig
 from dgreid.paths import MANIFESTS, PACKS
 
 FORMAT = "Pillow bicubic, RGB, 1"  # how `load` makes pixels; change this and new packs are built
-CHUNK = 256  # images decoded at a time; this bounds the memory of a build
+CHUNK = 256  # images decoded at a time, so many that they make whole words; this bounds the memory of a build
 BLOCK = 2**18  # bytes read at a time to check a pack
+WORDS = BLOCK // 8
+WEIGHTS = np.random.PCG64(0).random_raw(WORDS) | np.uint64(1)  # odd, so that no flipped bit vanishes mod 2^64
 
 Shape = tuple[int, int, int, int]  # images, height, width, 3
 
@@ -111,28 +112,31 @@ def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
     part, done = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.done")
     _sweep(path, keep=(part, done))
     shape = len(paths), image.height, image.width, 3
-    start, crc = _finished(part, done, shape)
-    check_room(path, int(np.prod((len(paths) - start, *shape[1:]))), path.name)
+    start, total = _finished(part, done, shape)
+    size = int(np.prod(shape[1:]))
+    check_room(path, (len(paths) - start) * size, path.name)
     if not start:
         done.unlink(missing_ok=True)  # it may belong to an older part
     with (
-        open(part, "r+b" if start else "wb") as file,  # not mapped: a full disk would kill the process
+        open(part, "r+b")
+        if start
+        else open(part, "wb") as file,  # not mapped: a full disk would kill the process
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=len(paths), initial=start, desc=f"packing {path.stem}", unit="img", disable=None) as bar,
     ):
         file.write(_header(shape))
-        file.seek(start * int(np.prod(shape[1:])), os.SEEK_CUR)
+        file.seek(start * size, os.SEEK_CUR)
         for first in range(start, len(paths), CHUNK):
             chunk = paths[first : first + CHUNK]
             pixels = np.stack(list(pool.map(lambda name: load(root, name, image), chunk))).tobytes()
-            crc = zlib.crc32(pixels, crc)
+            total = add(total, first * size, pixels)
             file.write(pixels)
             _flush(file)  # before `done` counts it
             with whole(done) as mark:
-                mark.write_bytes(_mark(first + len(chunk), crc))
+                mark.write_bytes(_mark(first + len(chunk), total))
             bar.update(len(chunk))
         file.truncate()  # what a killed build wrote after its last mark
-        file.write(_mark(len(paths), crc))
+        file.write(_mark(len(paths), total))
         _flush(file)
     os.replace(part, path)
     done.unlink(missing_ok=True)
@@ -146,8 +150,8 @@ def is_whole(path: Path, shape: Shape) -> bool:
     if _version(path) not in _checked:
         with open(path, "rb", buffering=0) as file:
             file.seek(len(_header(shape)) + int(np.prod(shape)))
-            count, crc = _read_mark(file.read())
-            if count != shape[0] or not _holds(file, shape, count, crc):
+            count, total = _read_mark(file.read())
+            if count != shape[0] or not _holds(file, shape, count, total):
                 return False
         _checked.add(_version(path))
     return True
@@ -161,34 +165,52 @@ def _version(path: Path) -> tuple:
 def _finished(part: Path, done: Path, shape: Shape) -> tuple[int, int]:
     """Images of a part from which a build can resume, and their checksum; 0 and 0 if there is none."""
     if part.is_file() and done.is_file():
-        count, crc = _read_mark(done.read_bytes())
+        count, total = _read_mark(done.read_bytes())
         with open(part, "rb", buffering=0) as file:
-            if 0 < count <= shape[0] and _holds(file, shape, count, crc):
-                return count, crc
+            if 0 < count <= shape[0] and _holds(file, shape, count, total):
+                return count, total
     return 0, 0
 
 
-def _holds(file: BinaryIO, shape: Shape, count: int, crc: int) -> bool:
+def _holds(file: BinaryIO, shape: Shape, count: int, total: int) -> bool:
     """Whether a file begins like a pack of this shape whose first `count` images have this checksum."""
     file.seek(0)
-    header, left, found = _header(shape), count * int(np.prod(shape[1:])), 0
+    header, size, at, found = _header(shape), count * int(np.prod(shape[1:])), 0, 0
     if file.read(len(header)) != header:
         return False
     block = memoryview(bytearray(BLOCK))  # one for all: it stays in the processor's cache
-    while left and (count := file.readinto(block[: min(left, BLOCK)])):
-        found, left = zlib.crc32(block[:count], found), left - count
-    return not left and found == crc
+    while at < size:
+        part = block[: min(size - at, BLOCK)]
+        if file.readinto(part) != len(part):
+            return False
+        found, at = add(found, at, part), at + len(part)
+    return found == total
 
 
-def _mark(count: int, crc: int) -> bytes:
-    return sealed.to_json({"images": count, "crc32": crc}).encode()
+def add(total: int, at: int, pixels: bytes | memoryview) -> int:
+    """Add bytes that begin at the place `at`, a multiple of 8, to a checksum; 0 is that of no bytes.
+
+    It is the sum mod 2^64 of all words, each times an odd number that its place decides.
+    """
+    words = np.frombuffer(bytes(pixels) + bytes(-len(pixels) % 8) if len(pixels) % 8 else pixels, "<u8")
+    done = 0
+    while done < len(words):
+        block, start = divmod(at // 8 + done, WORDS)
+        part = words[done : done + WORDS - start]
+        total += pow(5, block, 2**64) * int((part * WEIGHTS[start : start + len(part)]).sum())
+        done += len(part)
+    return total % 2**64
+
+
+def _mark(count: int, total: int) -> bytes:
+    return sealed.to_json({"images": count, "checksum": str(total)}).encode()
 
 
 def _read_mark(text: bytes) -> tuple[int, int]:
     """Number of images and their checksum; -1 and 0 if the text is damaged."""
     try:
         node = sealed.opened(json.loads(text), text.decode())
-        return int(node["images"]), int(node["crc32"])
+        return int(node["images"]), int(node["checksum"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return -1, 0
 

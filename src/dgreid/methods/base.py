@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.neck import BNNeck
@@ -59,6 +60,23 @@ class Task(NamedTuple):
                 f"this method needs Task.{field}: make the task with dgreid.runs.training.task_of"
             )
         return value
+
+
+def require_domains(domains: int, least: int, needs: str, otherwise: str = "") -> None:
+    """Refuse a protocol with too few training domains.
+
+    Args:
+        needs: what the method does with them, to begin the sentence, such as "M3L trains on all but one".
+        otherwise: another way out than more sources, such as "set method.meta=false".
+
+    Raises:
+        UserError: there are fewer than `least` domains.
+    """
+    if domains < least:
+        raise UserError(
+            f"{needs}, but the protocol has {domains}: {otherwise}{' or ' if otherwise else ''}add sources "
+            "(domain_by: camera makes every camera a domain)."
+        )
 
 
 Training = Task  # the former name, which callers outside this project may still use

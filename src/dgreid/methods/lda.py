@@ -27,9 +27,9 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
-from dgreid.methods.base import Method, MethodOptions, Task
+from dgreid.methods.base import Method, MethodOptions, Task, require_domains
 from dgreid.methods.parts.bank import bank_table
-from dgreid.methods.parts.network import Network
+from dgreid.methods.parts.network import Network, linear_classifier
 from dgreid.methods.parts.optimise import optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.backbone import map_channels
@@ -98,17 +98,12 @@ class LDA(Method):
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
-        if task.domains < 2:
-            raise UserError(
-                f"LDA moves every training domain to another, but the protocol has {task.domains}: "
-                "add sources (domain_by: camera makes every camera a domain)."
-            )
+        require_domains(task.domains, 2, "LDA moves every training domain to another")
         backbone = with_banks(backbone, task.domains, options)
         self.network = Network(backbone, "batch", recipe, task.classes)  # A
         self.other_expert = None if options.share_weights else without_head(self.network)
         self.expert_neck = BNNeck(backbone.channels)
-        self.expert_classifier = nn.Linear(backbone.channels, task.classes, bias=False)
-        nn.init.normal_(self.expert_classifier.weight, std=0.001)
+        self.expert_classifier = linear_classifier(backbone.channels, task.classes)
         # not saved, because only training needs it
         self.register_buffer("membership", task.given("membership"), persistent=False)  # (K, classes)
         # running statistics of the experts' outputs, initialised by the first iteration

@@ -29,8 +29,8 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Task
-from dgreid.methods.parts.network import pooled, with_norm
+from dgreid.methods.base import Method, MethodOptions, Task, require_domains
+from dgreid.methods.parts.network import linear_classifier, pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 from dgreid.networks.config import Norm
@@ -111,8 +111,7 @@ class Network(nn.Module):
                 classes, channels, options.temperature, options.memory_momentum, options.memory_update
             )
         elif options.identification != "none":
-            self.classifier = nn.Linear(channels, classes, bias=False)
-            nn.init.normal_(self.classifier.weight, std=0.001)
+            self.classifier = linear_classifier(channels, classes)
 
     def forward(self, images: Tensor, draws: Sequence[Tensor] | None = None, share: float = 0.0) -> Output:
         """Compute the losses' inputs from (N, 3, H, W); `draws`, (N, C) each, are mixed in by `share`."""
@@ -134,12 +133,9 @@ class M3L(Method):
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
-        if options.meta and task.domains < 2:
-            raise UserError(
-                f"M3L trains on all domains but one and tests on that one, but the protocol has "
-                f"{task.domains}: add sources (domain_by: camera makes every camera a domain) or set "
-                "method.meta=false."
-            )
+        if options.meta:
+            needs = "M3L trains on all domains but one and tests on that one"
+            require_domains(task.domains, 2, needs, "set method.meta=false")
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss cannot learn: set method.identification or method.triplet.")
         self.network = Network(backbone, options, task.classes)

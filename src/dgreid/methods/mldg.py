@@ -101,10 +101,10 @@ class MLDG(Method):
         self.network = Network(backbone, options.norm, recipe, task.classes)
         if options.order == "second":
             differentiate_twice(self.network)
-        self.gates = gates_of(self.network)
+        self.gates = gates_of(self)
         # theta: all trained parameters, by the names that functional_call uses
         self.learned = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        weights = [(name, p) for name, p in self.learned.items() if not name.endswith(".balance")]
+        weights = [(name, p) for name, p in self.learned.items() if name not in self.gates]
         self.optimisers = {"main": optimiser(weights, recipe, options.learning_rate)}
         if self.gates:
             self.optimisers["gates"] = gate_optimiser(self.gates, options.gate_learning_rate)
@@ -182,7 +182,7 @@ class MLDG(Method):
         moved = {}
         for name, parameter in self.learned.items():
             there = parameter - ratio * rates[id(parameter)] * gradient[name]
-            moved[name] = straight_through_clamp(there) if name.endswith(".balance") else there
+            moved[name] = straight_through_clamp(there) if name in self.gates else there
         if self.options.order == "first":
             moved = {name: there.detach().requires_grad_() for name, there in moved.items()}
         return moved

@@ -35,7 +35,7 @@ class RecipeConfig(Strict):
         None, ge=0, le=10, description="weight decay of biases; null: weight_decay"
     )
     bias_factor: float = Field(
-        1.0, ge=0, le=1000, description="learning rate of biases, relative to that of weights"
+        2.0, ge=0, le=1000, description="learning rate of biases, relative to that of weights"
     )
     warmup_epochs: float = Field(
         10, ge=0, le=100_000, description="the rate rises linearly for so many epochs"
@@ -51,7 +51,7 @@ class RecipeConfig(Strict):
     )
     warmup_factor: float = Field(0.01, ge=0, le=1, description="share of the full rate at iteration 0")
     schedule: Literal["iteration", "epoch"] = Field(
-        "epoch", description="when the rate changes: at every iteration or at the start of an epoch"
+        "iteration", description="when the rate changes: at every iteration or at the start of an epoch"
     )
     decay: Literal["steps", "cosine", "exponential"] = Field(
         "steps", description="how the rate falls after the warm-up"
@@ -72,7 +72,7 @@ class RecipeConfig(Strict):
         "word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
     )
     precision: Literal["auto", "float32"] = Field(
-        "float32", description="auto: mixed precision (bfloat16) on CUDA, else float32"
+        "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
     )
     checkpoint_every: Annotated[int, NoEffect] = Field(
         1000, gt=0, le=10**9, description="iterations between checkpoints"

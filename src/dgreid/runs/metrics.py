@@ -80,8 +80,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is damaged, out of reach, or holds the metrics of another run than its name says.
     """
-    run = _read(path)[0]
-    return run | described(run["method"])
+    return _read(path)[0]
 
 
 def described(method: str) -> dict[str, str]:
@@ -111,7 +110,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bool]:
         raise UserError(
             f"{path} holds the metrics of {run}, so its name is wrong: delete or rename the file."
         )
-    return values, is_sealed
+    return values | described(values["method"]), is_sealed
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:

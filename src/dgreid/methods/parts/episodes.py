@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dgreid.errors import UserError
 from dgreid.images.batch import Batch
 from dgreid.losses import (
     batch_hard_triplet,
@@ -15,7 +14,7 @@ from dgreid.losses import (
     intra_domain_scatter,
     smoothed_cross_entropy,
 )
-from dgreid.methods.base import Task
+from dgreid.methods.base import Task, require_domains
 from dgreid.methods.parts.network import Network
 from dgreid.methods.schedules import triangular
 
@@ -29,11 +28,8 @@ def meta_train_share(asked: int | None, domains: int) -> int:
         UserError: no domain would be left for meta-test.
     """
     share = asked or math.ceil(domains / 2)
-    if domains <= share:
-        raise UserError(
-            f"meta-learning trains on {share} domains and tests on others, but the protocol has {domains}: "
-            "lower method.meta_train_domains or add sources (domain_by: camera makes every camera a domain)."
-        )
+    needs = f"meta-learning trains on {share} domains and tests on others"
+    require_domains(domains, share + 1, needs, "lower method.meta_train_domains")
     return share
 
 
