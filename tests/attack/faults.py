@@ -23,10 +23,15 @@ KINDS = ("kill", "torn", "interrupt", "full")
 
 
 class Fault:
-    """Count the acts of this process; do `kind` at number `at` (from 1), and nothing if it is None."""
+    """Count the acts of this process, by the kind of fault that can meet them; do `kind` at number `at`.
+
+    Args:
+        kind: one of KINDS, or None: only count.
+        at: from 1.
+    """
 
     def __init__(self, kind: str | None, at: int):
-        self.kind, self.at, self.acts = kind, at, 0
+        self.kind, self.at, self.acts = kind, at, dict.fromkeys(KINDS, 0)
         self.folder = f"{Path.cwd()}{os.sep}"
         self.lock = threading.RLock()
         self.sync, os.fsync = os.fsync, self._fsync
@@ -44,22 +49,18 @@ class Fault:
         path = os.fsdecode(target) if isinstance(target, str | bytes | os.PathLike) else ""
         if os.path.isabs(path) and not path.startswith(self.folder):
             return
+        met = {"kill": True, "interrupt": True, "full": event in GROWS}
+        met["torn"] = event == SYNC and _is_file(target)
         with self.lock:
-            if self.kind == "full" and event not in GROWS:
-                return
-            if self.kind == "torn" and not (event == SYNC and _is_file(target)):
-                return
-            self.acts += 1
-            if self.acts != self.at:
+            for kind in KINDS:
+                self.acts[kind] += met[kind]
+            if not (self.kind and met[self.kind] and self.acts[self.kind] == self.at):
                 return
         if self.kind == "torn":
             _cut(target)
-        if self.kind in ("kill", "torn"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif self.kind == "interrupt":
-            os.kill(os.getpid(), signal.SIGINT)
-        elif self.kind == "full":
+        if self.kind == "full":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path or None)
+        os.kill(os.getpid(), signal.SIGINT if self.kind == "interrupt" else signal.SIGKILL)
 
 
 def _is_file(handle: object) -> bool:

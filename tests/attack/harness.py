@@ -30,12 +30,14 @@ def few_or_many(few: int, many: int):
 
 
 class Said(NamedTuple):
-    """How a call ended: exit status (negative: signal, None: time ran out), what it wrote, its acts."""
+    """How a call ended: exit status (negative: signal, None: time ran out), what it wrote, and how many of
+    its acts each kind of fault could have met.
+    """
 
     status: int | None
     out: str
     err: str
-    acts: int
+    acts: dict[str, int]
 
     @property
     def outcome(self) -> str | None:
@@ -97,7 +99,7 @@ class Server:
             path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             for path in files.values()
         )
-        return Said(status, out, err, int(acts or 0))
+        return Said(status, out, err, json.loads(acts or "{}"))
 
     def close(self) -> None:
         """End the process."""
@@ -110,7 +112,7 @@ class Tally:
 
     Args:
         attack: the row of the table.
-        kind: "kills" or "inputs".
+        kind: "kills", "full disks" or "inputs".
     """
 
     def __init__(self, attack: str, kind: str, record: Callable[[str, object], None]):
@@ -144,7 +146,8 @@ def table(rows: Iterable[tuple[str, str, dict[str, int]]]) -> str:
         total.update(found)
         total[kind] += found.total()
     lines.append(
-        f"{total['kills']:,} kills, {total['inputs']:,} malformed inputs: {total[TRACEBACK]} tracebacks, "
+        f"{total['kills']:,} kills, {total['full disks']:,} full disks, {total['inputs']:,} malformed inputs: "
+        f"{total[TRACEBACK]} tracebacks, "
         f"{total[HANG]} hangs over {LIMIT} s, {total[SILENT]} silent wrong results, "
         f"{total[OUTSIDE]} writes outside, {total[STUCK]} stuck"
     )

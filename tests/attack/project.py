@@ -93,7 +93,7 @@ def _interrupt(server: Server, folder: Path) -> None:
     checkpoint = folder / f"data/checkpoints/{RUN}/last.pt"
     copy = replica(folder, folder.parent / "interrupted")
     acts = server.call(TRAIN, copy).acts
-    for at in range(acts, 0, -1):
+    for at in range(acts["kill"], 0, -1):
         server.call(TRAIN, copy, fault="kill", at=at)
         made = copy / checkpoint.relative_to(folder)
         if made.exists():

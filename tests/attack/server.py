@@ -108,7 +108,7 @@ def _child(order: dict) -> None:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         sys.stdout.flush()
         with open(order["acts"], "w") as file:
-            file.write(str(fault.acts))
+            json.dump(fault.acts, file)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from attack.faults import KINDS
 from attack.harness import SAME, SILENT, STUCK, few_or_many
 from attack.project import EMBED, EVALUATE, RUN, SEARCH, TRAIN, leftovers, replica, results, write
 
@@ -34,23 +33,25 @@ OFTEN = {"train": 3, "evaluate": 2, "adopt": 2, "unpack": 2}  # times as many tr
 @few_or_many(1, 22)
 def test_the_next_call_goes_on_from_a_kill(server, built, tmp_path, tally, step, tries):
     line, outputs = STEPS[step]
-    counted, rng = tally(f"killed: {step}", "kills"), random.Random(step)
-    folder, acts, expected = tmp_path / "project", {}, {}
-    for kind in KINDS[:3]:
-        fresh(built, folder, outputs)
-        acts[kind] = server.call(line, folder, fault=kind).acts  # at no act
-        assert results(folder, outputs) == (expected or results(folder, outputs))
-        expected = results(folder, outputs)
-    for number in range(max(tries, tries * OFTEN.get(step, 1) if tries > 1 else 1)):
-        kinds = [kind for kind in acts if acts[kind]]
+    counted, rng, folder = tally(f"killed: {step}", "kills"), random.Random(step), tmp_path / "project"
+    acts, expected = undisturbed(server, built, folder, line, outputs)
+    kinds = [kind for kind in ("torn", "kill", "interrupt") if acts[kind]]
+    for number in range(tries * (OFTEN.get(step, 1) if tries > 1 else 1)):
         kind = kinds[(number + len(step)) % len(kinds)]
         at = rng.randint(1, acts[kind])
-        folder = replica(built, tmp_path / "project") if number % 3 == 2 else fresh(built, folder, outputs)
+        replica(built, folder) if number % 3 == 2 else fresh(built, folder, outputs)
         if number % 4 == 1 and step == "train":
             write(folder / f"data/checkpoints/{RUN}/last.pt", (built / "interrupted.pt").read_bytes())
         said = server.call(line, folder, fault=kind, at=at)
         counted.add(after(server, folder, said, kind, line, outputs, expected), f"{kind} at {at}", said)
     counted.close()
+
+
+def undisturbed(server, built, folder, line, outputs):
+    """What each kind of fault can meet while a command makes its outputs, and these."""
+    said = server.call(line, fresh(built, folder, outputs))
+    assert said.status == 0, said
+    return said.acts, results(folder, outputs)
 
 
 def after(server, folder, said, kind, line, outputs, expected):
@@ -73,12 +74,11 @@ def after(server, folder, said, kind, line, outputs, expected):
 @few_or_many(1, 8)
 def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(server, built, tmp_path, tally, step, tries):
     line, outputs = STEPS[step]
-    counted, rng = tally(f"disk full: {step}"), random.Random(step)
-    folder = fresh(built, tmp_path / "project", outputs)
-    acts = server.call(line, folder, fault="full").acts  # at no act
-    expected = results(folder, outputs)
+    counted, rng = tally(f"disk full: {step}", "full disks"), random.Random(step)
+    folder = tmp_path / "project"
+    acts, expected = undisturbed(server, built, folder, line, outputs)
     for _ in range(tries):
-        at = rng.randint(1, acts)
+        at = rng.randint(1, acts["full"])
         folder = fresh(built, folder, outputs)
         said = server.call(line, folder, fault="full", at=at)
         outcome = said.outcome
@@ -105,15 +105,13 @@ RECORDED = ["dvc.lock", "one.txt", "two.txt", "more.txt"]
 @few_or_many(3, 60)
 def test_the_next_repro_goes_on_from_a_kill(server, tmp_path, tally, tries):
     counted, rng, folder = tally("killed: dvc repro", "kills"), random.Random(0), tmp_path / "project"
-    acts = {}
-    for kind in KINDS[:3]:
-        acts[kind] = server.call("repro", dvc(folder), "dvc", fault=kind).acts
-        expected = results(folder, RECORDED)
-        assert len(expected) == len(RECORDED)
+    said = server.call("repro", dvc(folder), "dvc")
+    expected = results(folder, RECORDED)
+    assert said.status == 0 and len(expected) == len(RECORDED), said
+    kinds = [kind for kind in ("kill", "torn", "interrupt") if said.acts[kind]]
+    acts = said.acts
     for number in range(tries):
-        kind = KINDS[number % 3]
-        if not acts[kind]:
-            kind = "kill"
+        kind = kinds[number % len(kinds)]
         at = rng.randint(1, acts[kind])
         said = server.call("repro", dvc(folder), "dvc", fault=kind, at=at)
         outcome = said.outcome if said.outcome == "traceback" and kind == "interrupt" else None
