@@ -4,8 +4,21 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+MOST = 2000  # characters of a line
+
+
 class UserError(Exception):
     """Bad input. The command line prints only the sentence and exits with status 1."""
+
+
+def one_line(error: Exception) -> str:
+    """Write an error's sentence as one line of bounded length, whatever names of strangers it quotes.
+
+    >>> print(one_line(UserError("a\\nb\\x1b[31m.jpg: corrupt image; get it again.")))
+    a\\nb\\x1b[31m.jpg: corrupt image; get it again.
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
+    return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[-MOST // 2 :]}"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

@@ -146,7 +146,8 @@ def table(rows: Iterable[tuple[str, str, dict[str, int]]]) -> str:
         total.update(found)
         total[kind] += found.total()
     lines.append(
-        f"{total['kills']:,} kills, {total['full disks']:,} full disks, {total['inputs']:,} malformed inputs: "
+        f"{total['kills']:,} kills, {total['full disks']:,} full disks, "
+        f"{total['inputs']:,} malformed inputs: "
         f"{total[TRACEBACK]} tracebacks, "
         f"{total[HANG]} hangs over {LIMIT} s, {total[SILENT]} silent wrong results, "
         f"{total[OUTSIDE]} writes outside, {total[STUCK]} stuck"

@@ -14,7 +14,6 @@ from attack.harness import ROOT, Said, Server
 from helpers import random_project
 
 RUN = "erm-resnet_tiny-attacked-s0"
-OTHER = "erm_in-resnet_tiny-attacked-s0"
 KEYS = "backbone=resnet_tiny protocol=attacked seed=0"
 TRAIN, EVALUATE = f"train method=erm {KEYS}", f"evaluate method=erm {KEYS}"
 EMBED = f"embed --run {RUN} --images crops --out out/crops.parquet"

@@ -139,7 +139,8 @@ def test_an_archive(server, built, tmp_path, tally, cases, tries):
         elif outcome is None:
             taken = {n.rpartition("/")[2]: h for n, h in results(folder, ["data/raw/wide/files"]).items()}
             asked = {n.rpartition("/")[2]: h for n, h in undisturbed.items()}
-            outcome = SAME if taken == asked else TAKEN if odd and asked.items() <= taken.items() else SILENT
+            more = asked.items() <= taken.items() if odd else suffix == "tar" and asked.keys() == taken.keys()
+            outcome = SAME if taken == asked else TAKEN if more else SILENT  # tar has no hash of a content
         elif leftovers(folder):
             outcome = STUCK
         counted.add(outcome, name, said)

@@ -239,3 +239,9 @@ def test_stages_that_succeed_are_noted_in_the_execution_log(crops):
     lines = [line.split("\t") for line in (crops / "logs/executions.tsv").read_text().splitlines()]
     assert [line[:2] for line in lines] == [["manifest", "dataset=wide"], ["protocol", "protocol=alone"]]
     assert all(float(seconds) >= 0 and int(process) > 0 for _, _, seconds, process in lines)
+
+
+def test_the_name_of_a_stranger_stays_on_one_line(root, capfd):
+    assert cli.main(["describe", "method=a\nb\x1b[31m\u202e" + "x" * 10_000]) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and said.rstrip("\n").isprintable() and len(said) < 2100

@@ -9,7 +9,7 @@ from functools import partial
 
 from dgreid import trouble
 from dgreid.cli import data, inference, pictures, selection, stages
-from dgreid.errors import UserError, unknown
+from dgreid.errors import UserError, one_line, unknown
 from dgreid.paths import PARAMS
 
 FAMILIES = (data, selection, stages, inference, pictures)
@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader closed the pipe, as in `dgreid protocols | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush would fail

@@ -274,3 +274,20 @@ def test_one_disk_of_several(tmp_path):
     content[content.rindex(b"PK\x05\x06") + 4] = 2
     archive.write_bytes(content)
     refused(archive, tmp_path / "out", "one part of several")
+
+
+def test_a_zip_whose_directory_is_damaged_is_not_taken_as_shorter(tmp_path):
+    archive = zipped(tmp_path / "a.zip", *((f"{name}.jpg", name * 50) for name in "abcd"))
+    whole = archive.read_bytes()
+    second = whole.index(b"PK\x01\x02", whole.index(b"PK\x01\x02") + 4)
+    content = bytearray(whole)
+    content[second + 32] = 51  # its comment would be all of the third entry
+    archive.write_bytes(content)
+    with zipfile.ZipFile(archive) as file:
+        assert len(file.namelist()) < 4  # as Python reads it
+    refused(archive, tmp_path / "out", "its directory has . of 4 files")
+
+
+def test_more_members_than_a_plain_zip_counts(tmp_path):
+    archive = zipped(tmp_path / "a.zip", *((f"{n}.jpg", "") for n in range(65_540)))
+    check_whole(archive)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from dgreid.datasets.adopt.foreign import explain, is_last_part
+from dgreid.datasets.adopt.foreign import explain, is_last_part, stated_members
 from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
 from dgreid.files import check_room
@@ -73,6 +73,7 @@ def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]
     try:
         if zipfile.is_zipfile(archive) and not is_last_part(archive):
             with zipfile.ZipFile(archive) as file:
+                _check_directory(archive, file)
                 yield _zip_members(title, file, bound), file.open, lambda: _test_zip(file)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
@@ -86,6 +87,13 @@ def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]
         if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
             raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
+
+
+def _check_directory(archive: Path, file: zipfile.ZipFile) -> None:
+    """Python reads past a damaged entry of the directory, and misses those behind it."""
+    stated = stated_members(archive)
+    if stated is not None and stated != len(file.infolist()) & 0xFFFF:
+        raise zipfile.BadZipFile(f"its directory has {len(file.infolist())} of {stated} files")
 
 
 def _test_zip(file: zipfile.ZipFile) -> None:

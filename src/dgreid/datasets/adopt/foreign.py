@@ -15,16 +15,27 @@ PACKERS = {  # how files of other programs begin
 }
 PART = re.compile(r"\.(\d{3}|z\d\d|part\d+\.rar)$", re.IGNORECASE)  # data.zip.001, data.z01, data.part1.rar
 TAIL = 22 + 65535  # bytes at the end of a zip in which its final record begins
+UNKNOWN = 0xFFFF  # stands in the final record of large zips
 POINTER = b"version https://git-lfs"
 
 
 def is_last_part(archive: Path) -> bool:
     """Whether a file is the last part of a zip in several: its final record says so."""
+    return 0 < _in_final_record(archive, 0) < UNKNOWN
+
+
+def stated_members(archive: Path) -> int | None:
+    """The number of members that the final record of a zip states, modulo 65536; None if it states none."""
+    number = _in_final_record(archive, 6)
+    return None if number == UNKNOWN else number
+
+
+def _in_final_record(archive: Path, at: int) -> int:
+    """A number of two bytes in the final record of a zip; 0 without one."""
     with open(archive, "rb") as file:
         file.seek(max(archive.stat().st_size - TAIL, 0))
         _, sign, record = file.read().rpartition(b"PK\x05\x06")
-    disk = int.from_bytes(record[:2], "little") if sign and len(record) >= 18 else 0
-    return 0 < disk < 0xFFFF  # which stands in large zips of one part
+    return int.from_bytes(record[at : at + 2], "little") if sign and len(record) >= 18 else 0
 
 
 def explain(archive: Path) -> str:
