@@ -48,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
     from dvc.cli import main as dvc
 
+    logging.getLogger("dvc").propagate = False  # it has handlers of its own
     status = dvc(words)
     while status and _busy and "--wait-for-lock" in words:  # an option of DVC's that does not cover this lock
         _busy.clear()
@@ -219,10 +220,10 @@ def _recording_inputs(plain: Callable) -> Callable:
     """Record what the inputs were before the command ran: an edit made meanwhile is not in its result."""
 
     @wraps(plain)
-    def run_stage(stage: Any, dry: bool = False, *arguments: Any, **options: Any) -> None:
-        if not dry:
-            stage.save_deps()
-        plain(stage, dry, *arguments, **options)
+    def run_stage(stage: Any, dry: bool = False, force: bool = False, **options: Any) -> None:
+        if force and not dry:
+            stage.save_deps()  # without `force` DVC does it, once its cache has been asked with the recorded ones
+        plain(stage, dry, force, **options)
         if not dry:
             stage.save_deps = lambda **_: None
 
