@@ -5,15 +5,20 @@ that outlive a killed front end are waited for as well.
 """
 
 import fcntl
+import json
 import os
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 FRONT = Path(".dvc/tmp/front.lock")  # held alone by a front end
 WORK = Path(".dvc/tmp/work.lock")  # shared by the jobs
 DVC = Path(".dvc/tmp/lock")  # DVC's own, by which a `dvc` without our guard shows itself
+LOCKS = Path(".dvc/tmp/rwlock")  # DVC's list of which process reads or writes which file
 
 _held: list[IO] = []  # until the process ends
 
@@ -39,11 +44,6 @@ def join() -> None:
     _held.append(work)
 
 
-def leads() -> bool:
-    """Tell if this process holds the project."""
-    return any(Path(file.name) == FRONT for file in _held)
-
-
 def other() -> str | None:
     """Name the front end, or the jobs of a killed one, that works in the project; None if nobody does."""
     with _open(FRONT) as front:
@@ -60,8 +60,36 @@ def _holder(front: IO) -> str | None:
 def _orphans() -> str | None:
     with _open(WORK) as work, _open(DVC) as dvc:
         if not _take(work):
-            return "a job of an earlier call, or one started by `dvc`,"
-        return None if _take(dvc) else "another `dvc`"
+            return "a job of an earlier call, or of a `dvc`,"
+        if not _take(dvc):
+            return "another `dvc`"
+    return next((f"process {pid} ({cmd})" for pid, cmd in _listed() if is_at_work(pid)), None)
+
+
+def _listed() -> list[tuple[int, str]]:
+    """The processes in DVC's list of locks; none if it cannot be read."""
+    try:
+        node = json.loads(LOCKS.read_text())
+        entries = [*node.get("write", {}).values(), *chain(*node.get("read", {}).values())]
+        return [(entry["pid"], Path(entry["cmd"]).name) for entry in entries]
+    except (OSError, ValueError, TypeError, AttributeError, LookupError):
+        return []
+
+
+def is_at_work(pid: int) -> bool:
+    """Tell if a process is alive and is a DVC in this project, and not one that was given the same number."""
+    if pid == os.getpid():
+        return False  # DVC asks only about entries that are not its own
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        names = {Path(word).name for word in process.cmdline()[:3]}
+        return bool(names & {"dvc", "dgreid"}) and Path(process.cwd()).is_relative_to(Path.cwd())
+    except psutil.AccessDenied:
+        return True  # somebody else's
+    except psutil.Error:
+        return False
 
 
 def _take(file: IO) -> bool:

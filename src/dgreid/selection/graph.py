@@ -45,7 +45,7 @@ class Graph:
         for file in spec.get("vars", []):
             self._vars |= yaml.safe_load(Path(file).read_text())
         self._stages = spec["stages"]
-        self._made = {out: stage for stage in self._stages for out in self.targets(stage)}
+        self._made = {out for stage in self._stages for out in self.targets(stage)}
         self._workflow = workflow
 
     def items(self, stage: str) -> dict[str, Any]:
@@ -67,7 +67,10 @@ class Graph:
         if self._workflow.executor_plugin and not self._workflow.dryrun:
             fronts.lead()
             kept.put_all_back()
-        if who := not fronts.leads() and fronts.other():
+            who = None
+        else:
+            who = fronts.other()
+        if who:
             print(f"{who} works in this project: what is listed here is not final.", file=sys.stderr)
         else:
             ledger.repair()
@@ -90,10 +93,11 @@ class Graph:
         """Prepare the project for the jobs: keep what Snakemake removes, record what `refresh` has made."""
         for item in self._due or ():
             kept.keep(item, self._outputs_of(item))
-        ledger_of_code = ["dgreid", "repro", "code"]
-        done = subprocess.run(ledger_of_code, env=os.environ | {ledger.JOB: "1"}, capture_output=True, text=True)
+        command = ["dgreid", "repro", "code"]
+        environment = os.environ | {ledger.JOB: "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UserError(f"`{' '.join(ledger_of_code)}` failed:\n{done.stderr}")
+            raise UserError(f"`{' '.join(command)}` failed:\n{done.stderr}")
 
     def _outputs_of(self, item: str) -> list[str]:
         stage, _, key = item.partition("@")
@@ -155,12 +159,13 @@ class Graph:
         def files(wildcards: Any) -> list[str]:
             from snakemake.io import ancient
 
+            everything = self._due is None  # asked first: it makes data/code
             key = getattr(wildcards, "item", "")
             value = self.items(stage)[key]
             found: list[str] = []
             for entry in self._paths(stage, "deps", "params"):
                 found += self._expand(self._resolve(entry, key, value), stage)
-            if self._due is None:
+            if everything:
                 return found
             due = (f"{stage}@{key}" if key else stage) in self._due
             return [*found, str(CHANGED)] if due else list(map(ancient, found))

@@ -59,7 +59,7 @@ def put_all_back() -> None:
 
 def drop(item: str) -> None:
     """Keep the outputs of an item no longer."""
-    (_room(item) / _PATHS).unlink(missing_ok=True)  # first: without it, what is left of a room counts for nothing
+    (_room(item) / _PATHS).unlink(missing_ok=True)  # first: a room without it counts for nothing
     shutil.rmtree(_room(item), ignore_errors=True)
 
 

@@ -3,7 +3,7 @@
 DVC writes dvc.lock and the list of its locks in place, so that a kill leaves them empty; it believes any
 process that has the number of a dead one; it removes outputs before it knows that new ones come; and it takes
 an edit made while an item runs for what the item was made from. `guard` replaces these few functions in this
-process; the rest is DVC. The commands `dvc` and `dgreid repro` and the jobs of Snakemake all pass through `main`.
+process; the rest is DVC. The commands `dvc` and `dgreid repro` and the jobs of Snakemake pass through `main`.
 """
 
 import logging
@@ -18,20 +18,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-import psutil
 import yaml
 
 from dgreid.errors import UserError
 from dgreid.files import whole
 from dgreid.selection import fronts, kept
+from dgreid.selection.fronts import LOCKS
 
 log = logging.getLogger(__name__)
 
 LEDGER = Path("dvc.lock")
 GOOD = Path(".dvc/tmp/dvc.lock")  # the last one that was written in full
-LOCKS = Path(".dvc/tmp/rwlock")  # which process reads or writes which file
 JOB = "DGREID_JOB"  # set in the environment of a job whose front end holds the project
-_busy: list[Exception] = []  # a refusal by `LOCKS`, which DVC reports but does not return
+_busy: list[Exception] = []  # a refusal by DVC's list of locks, which DVC reports but does not return
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -91,7 +90,7 @@ def _repair_ledger() -> None:
         return
     if "<<<<<<<" in text:
         raise UserError(
-            f"{LEDGER} has conflicts of a merge: take one side, such as `git checkout --theirs {LEDGER}`, and "
+            f"{LEDGER} has conflicts of a merge: take one side with `git checkout --theirs {LEDGER}`, and "
             "call again; what the other side recorded comes from DVC's cache."
         )
     if GOOD.exists() and _is_ledger(GOOD.read_text()):
@@ -142,29 +141,13 @@ def guard() -> None:
     from dvc.output import Output
 
     LocalFileSystem.open = _opening_whole(LocalFileSystem.open)
-    rwlock.psutil = SimpleNamespace(pid_exists=is_at_work)
+    rwlock.psutil = SimpleNamespace(pid_exists=fronts.is_at_work)
     rwlock.make_lock = partial(rwlock.make_lock, wait=True)
     rwlock.rwlock = _noting_refusals(rwlock.rwlock)
     dvc.stage.Stage.run = _keeping_outputs(dvc.stage.Stage.run)
     dvc.stage.run_stage = _recording_inputs(dvc.stage.run_stage)
     # .gitignore names data/ and reports/; DVC would add more, and stops where they are links to another disk
     Output.ignore = Output.ignore_remove = lambda self: None
-
-
-def is_at_work(pid: int) -> bool:
-    """Tell if a process is alive and is a DVC in this project, and not one that was given the same number."""
-    if pid == os.getpid():
-        return False  # DVC asks only about entries that are not its own
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        names = {Path(word).name for word in process.cmdline()[:3]}
-        return bool(names & {"dvc", "dgreid"}) and Path(process.cwd()).is_relative_to(Path.cwd())
-    except psutil.AccessDenied:
-        return True  # somebody else's
-    except psutil.Error:
-        return False
 
 
 def _opening_whole(plain: Callable) -> Callable:
@@ -222,9 +205,13 @@ def _recording_inputs(plain: Callable) -> Callable:
     @wraps(plain)
     def run_stage(stage: Any, dry: bool = False, force: bool = False, **options: Any) -> None:
         if force and not dry:
-            stage.save_deps()  # without `force` DVC does it, once its cache has been asked with the recorded ones
+            stage.save_deps()  # without `force` DVC does so itself
         plain(stage, dry, force, **options)
         if not dry:
             stage.save_deps = lambda **_: None
 
     return run_stage
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Which items are out of date: those whose settings, code, inputs or outputs differ in content from dvc.lock."""
+"""Which items are out of date: their settings, code, inputs or outputs differ in content from dvc.lock."""
 
 from typing import Any
 

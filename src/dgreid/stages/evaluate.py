@@ -15,8 +15,9 @@ from dgreid.evaluation.queries import write_queries
 from dgreid.evaluation.runner import run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
-from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS
+from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, SUMMARY, TARGETS
 from dgreid.protocols import read_protocol
+from dgreid.reporting.summary import summary
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import chosen, restore
 
@@ -60,8 +61,9 @@ def evaluate(config: RunConfig) -> Path:
     if method.adapt:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
-    with whole(METRICS / f"{config.run}.json") as part:
-        part.write_text(json.dumps(node, indent=2) + "\n")
+    for folder, content in ((SUMMARY, summary(node)), (METRICS, node)):
+        with whole(folder / f"{config.run}.json") as part:
+            part.write_text(json.dumps(content, indent=2) + "\n")
     best = node["average"]
     log.info(
         "%s: average Rank-1 %.1f, mAP %.1f (%s data)", config.run, best["rank1"], best["mAP"], protocol.kind

@@ -3,7 +3,6 @@
 The tables and the page show the runs of a selection; the papers' tables use every run in reports/metrics.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +10,10 @@ from dgreid.files import whole
 from dgreid.papers import audit
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.paths import FIGURES, PAPERS, REPORTS, SUMMARY, TABLES
+from dgreid.paths import FIGURES, PAPERS, REPORTS, TABLES
 from dgreid.reporting import differences, figures, tables
 from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Material, Paper
-from dgreid.reporting.summary import summary
 from dgreid.runs import evidence
 from dgreid.runs.metrics import every, read_metrics
 from dgreid.sheets import csv, html, latex, markdown
@@ -24,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def report(matrix: Mapping) -> None:
-    """Write tables, papers, figures, summary, site and index.html of a selection to reports/.
+    """Write tables, papers, figures, site and index.html of a selection to reports/.
 
     Raises:
         UserError: a run's metrics are missing, are damaged or do not fit the others.
@@ -40,7 +38,6 @@ def report(matrix: Mapping) -> None:
     shown = write_papers(all_metrics)
     histories = {run: kept[run].history for run in metrics}
     pictures = figures.draw(title, metrics, histories, FIGURES / name)
-    write_summary(metrics)
     page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept), REPORTS)
     log.info("reports/index.html: %d runs", len(metrics))
 
@@ -80,11 +77,3 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
             (folder / f"{name}.tex").write_text(latex(sheets))
             (folder / f"{name}.html").write_text(page.alone(shown[-1]))
     return shown
-
-
-def write_summary(metrics: Mapping[str, Mapping]) -> None:
-    """Write a few numbers of each run, for `dvc metrics show`."""
-    with whole(SUMMARY) as folder:
-        folder.mkdir()
-        for run, node in metrics.items():
-            (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n")
