@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from dgreid.errors import UserError
-from dgreid.selection import code, fronts, kept, ledger, matrix, stale
+from dgreid.selection import fronts, kept, ledger, stale
 
 SHOWN = Path("workflow/report/shown.yaml")  # outputs for `snakemake --report`
 SEEN = Path("logs/code.seen")  # hash of the sources when data/code was last updated
@@ -117,6 +117,8 @@ class Graph:
         known = SEEN.is_file() and SEEN.read_text() == seen
         if known and all(Path(path).is_file() for path in self._all_inputs() if path.startswith(made)):
             return
+        from dgreid.selection import code, matrix  # here, because they import torch
+
         code.write(matrix.read())
         SEEN.parent.mkdir(exist_ok=True)
         SEEN.write_text(seen)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import networkx
-
 from dgreid.selection import ledger
 
 
@@ -13,6 +11,7 @@ def changed() -> tuple[set[str], set[str]]:
     Stage `code` is not among them: data/code counts as it is.
     """
     ledger.guard()
+    import networkx
     from dvc.repo import Repo
 
     with Repo() as repo:
