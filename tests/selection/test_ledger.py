@@ -149,7 +149,7 @@ def test_a_failed_stage_leaves_the_outputs_as_they_were(dvc):
 
 
 def test_an_edit_while_a_stage_runs_is_not_what_its_result_was_made_from(dvc):
-    Path("two.sh").write_text("cp one.txt two.txt; cp one.txt more.txt; echo '# changed' >> two.sh")
+    Path("two.sh").write_text("cp one.txt two.txt; cp one.txt more.txt; echo '# changed' >> two.sh\n")
     assert dvc("repro").returncode == 0
     assert "two.sh" in dvc("status").said
     assert dvc("repro", "--force").returncode == 0
@@ -166,7 +166,7 @@ def test_a_changed_input_is_run_and_an_earlier_one_comes_from_the_cache(dvc):
 
 def test_the_second_call_waits_for_the_first_and_for_what_it_left(dvc):
     Path("two.sh").write_text(
-        "touch here; while [ ! -e on ]; do sleep 0.05; done; cp one.txt two.txt; cp one.txt more.txt"
+        "touch here; while [ ! -e on ]; do sleep 0.05; done; tee two.txt more.txt < one.txt"
     )
     first = dvc("repro", wait=False)
     while not Path("here").exists():
