@@ -33,3 +33,10 @@ onstart:
             "start snakemake in the project root: profiles/default is needed."
         )
     graph.start()
+
+
+onerror:
+    print(
+        "Not everything is done; all results so far are kept. A failed job explains itself in logs/STAGE/ITEM.log; "
+        "the same command goes on from here."
+    )

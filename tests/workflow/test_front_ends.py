@@ -141,6 +141,7 @@ def test_after_ctrl_c_the_next_call_goes_on(project):
     call = begin(project)
     os.killpg(call.pid, signal.SIGINT)
     assert call.wait(60) != 0 and "Traceback" not in said(project)
+    assert "the same command goes on from here" in said(project)
     wait(lambda: not trainings(project))
     (project.folder / "hold").unlink()
     assert project.executed("snakemake --cores 2") == MINE and not project.stale()
