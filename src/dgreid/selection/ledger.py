@@ -37,9 +37,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run `dvc` with these words; return its exit status."""
     words = sys.argv[1:] if words is None else list(words)
     try:
-        if Path("dvc.yaml").is_file():
+        if Path("dvc.yaml").is_file():  # elsewhere it is the plain DVC
             _enter(words)
-        guard()
+            guard()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
