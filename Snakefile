@@ -5,8 +5,7 @@ from dgreid.selection.graph import Graph, gpus_per_job
 
 min_version("9.1")
 
-graph = Graph("dvc.yaml")
-graph.refresh()
+graph = Graph("dvc.yaml", workflow)
 
 
 wildcard_constraints:
@@ -24,9 +23,20 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    # any other trigger or a checksum of its own makes snakemake redo, or miss, what `dvc repro` has done
+    # any other trigger or a checksum of its own makes snakemake redo, or miss, what `dvc repro` has done;
+    # and a failed job must not cost the results that an earlier one has made
     triggers = {str(trigger) for trigger in workflow.rerun_triggers}
-    if triggers != {"mtime"} or workflow.dag_settings.max_checksum_file_size:
+    checksums = workflow.dag_settings.max_checksum_file_size
+    kept = workflow.execution_settings.keep_incomplete
+    if triggers != {"mtime"} or checksums or not kept:
         raise WorkflowError(
             "start snakemake in the project root: profiles/default is needed."
         )
+    graph.start()
+
+
+onerror:
+    print(
+        "Not everything is done; all results so far are kept. A failed job explains itself in logs/STAGE/ITEM.log; "
+        "the same command goes on from here."
+    )

@@ -41,5 +41,6 @@ CODE = DATA / "code"  # settings and code of every item of the selection
 CODE_KEPT = DATA / "code-unselected"  # the same of items that other selections had
 
 EXECUTIONS = Path("logs/executions.tsv")  # one line per executed stage item: what really ran
+CHANGED = Path("logs/changed")  # items whose content has changed, and the input that makes them run
 SEEN = Path("logs/code.seen")  # hash of the sources when data/code was last updated
 SHOWN = Path("workflow/report/shown.yaml")  # outputs for `snakemake --report`

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dgreid.errors import UserError
+from dgreid.selection import code, matrix
 from dgreid.selection.graph import Graph
 
 SPEC = {
@@ -60,10 +61,10 @@ def test_outputs_are_patterns_and_targets_are_files(graph):
     assert graph.targets("report") == ["n.html"]
 
 
-def test_a_folder_stands_for_what_is_made_in_it_or_for_its_source_files(graph):
+def test_a_folder_stands_for_what_is_made_in_it(graph):
     assert inputs(graph, "report") == ["m/r1.json", "m/r2.json"]
     assert inputs(graph, "run", "r1") == ["t/a.csv", "t/b.csv"]
-    assert inputs(graph, "table", "b") == ["raw/b.zip", "code/notes.txt", "code/x.py", "p/b.yaml"]
+    assert inputs(graph, "table", "b") == ["raw/b.zip", "code", "p/b.yaml"]
 
 
 def test_a_missing_raw_file_is_one_sentence_with_a_remedy(graph, tmp_path):
@@ -73,10 +74,10 @@ def test_a_missing_raw_file_is_one_sentence_with_a_remedy(graph, tmp_path):
         inputs(Graph("dvc.yaml"), "table", "grid")
 
 
-def test_the_shell_line_waits_for_locks_and_passes_the_threads(graph):
+def test_the_shell_line_quotes_the_item_and_passes_the_threads(graph):
     line = graph.repro("run")
-    assert "dvc --wait-for-lock repro --single-item run@{wildcards.item}" in line
-    assert "DGREID_THREADS={threads}" in line and "--quiet" not in line
+    assert "dgreid repro run@{wildcards.item:q} >" in line
+    assert "DGREID_JOB=1" in line and "DGREID_THREADS={threads}" in line
     assert graph.repro("report").split(" > ")[0].endswith("report")
 
 
@@ -107,37 +108,36 @@ def test_what_is_shown_is_made_and_has_a_caption(root):
     assert all((root / "workflow" / "report" / how["caption"]).is_file() for how in shown.values())
 
 
-DVC = """#!/bin/sh
-echo "$@" >> called
-mkdir -p data/code/run
-[ -e broken ] && { echo "ERROR: x.py, line 1" >&2; exit 1; }
-touch data/code/run/r1.json data/code/run/r2.json
-"""
-
-
 @pytest.fixture
 def refreshed(graph, tmp_path, monkeypatch):
-    """A graph with a stage `code`, which a stand-in for DVC makes; how often DVC was called."""
+    """Refresh a graph with a stage `code`, which a stand-in makes; return how often it was made."""
     stages = {
         "code": {"cmd": "x", "deps": ["code"], "outs": [{"data/code": {"cache": False}}]},
         "run": {"foreach": "${runs}", "do": {"cmd": "x", "deps": ["data/code/run/${item}.json"], "outs": []}},
     }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({**SPEC, "stages": stages}))
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/dvc").write_text(DVC)
-    (tmp_path / "bin/dvc").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    made = []
+
+    def write(node):
+        made.append(node)
+        if (tmp_path / "broken").exists():
+            raise UserError("x.py, line 1")
+        (tmp_path / "data/code/run").mkdir(parents=True, exist_ok=True)
+        for name in node["runs"]:
+            (tmp_path / f"data/code/run/{name}.json").touch()
+
+    monkeypatch.setattr(code, "write", write)
+    monkeypatch.setattr(matrix, "read", lambda: MATRIX)
 
     def refresh() -> int:
         Graph("dvc.yaml").refresh()
-        return len((tmp_path / "called").read_text().splitlines())
+        return len(made)
 
     return refresh
 
 
 def test_the_code_is_looked_at_again_if_a_source_was_touched_or_an_item_is_missing(refreshed, tmp_path):
     assert [refreshed(), refreshed()] == [1, 1]
-    assert (tmp_path / "called").read_text() == "--wait-for-lock repro --single-item code\n"
     os.utime(tmp_path / "code/x.py", (1, 1))  # an older date is another one too
     assert [refreshed(), refreshed()] == [2, 2]
     (tmp_path / "code/notes.txt").unlink()
@@ -192,3 +192,12 @@ def test_no_stage_but_code_names_a_python_file(root):
         assert f"data/code/{stage}" in " ".join(deps)
         for path in deps:
             assert not path.startswith("src/") or not list((root / path).rglob("*.py")), f"{stage}: {path}"
+
+
+def test_every_name_in_a_command_is_quoted(root):
+    for name, stage in yaml.safe_load((root / "dvc.yaml").read_text())["stages"].items():
+        words = stage.get("do", stage)["cmd"].split()
+        values = [word for word in words if "${" in word and "seed=" not in word]  # a number, and `changes`,
+        assert all(word.endswith("}'") for word in values), (
+            f"{name}: {values}"
+        )  # which are quoted when written

@@ -15,7 +15,7 @@ from dgreid.evaluation.queries import agree, read_queries
 from dgreid.files import sha256, whole
 from dgreid.methods.base import Task
 from dgreid.methods.erm import ERM
-from dgreid.paths import METRICS, PROTOCOLS, RUNS
+from dgreid.paths import METRICS, PROTOCOLS, RUNS, SUMMARY
 from dgreid.runs import folder, recorded
 from dgreid.runs import metrics as results
 from dgreid.runs.config import load_run
@@ -84,6 +84,13 @@ def test_metrics_file(project, config, caplog):
     assert 20 <= target["mAP"] <= 100  # one match among five: at worst on place five
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert not [message for message in warned if "not above" not in message]  # it is untrained
+
+
+def test_the_summary_for_dvc_is_of_this_evaluation(project, config):
+    scores = json.loads(evaluate.evaluate(config).read_text())
+    shown = json.loads((SUMMARY / f"{config.run}.json").read_text())
+    assert shown["average"] == {key: round(scores["average"][key], 2) for key in ("rank1", "mAP")}
+    assert shown["Toy"] == {"rank1": round(scores["targets"]["Toy"]["rank1"], 2)}
 
 
 def test_what_every_query_scored_is_kept_beside_the_metrics(project, config):

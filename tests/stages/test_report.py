@@ -26,7 +26,6 @@ SEARCHED = ("VIPeR", "PRID", "GRID", "iLIDS")
 FILES = [
     *(f"figures/toy/{name}.{suffix}" for name in ("balance", "cost") for suffix in ("csv", "pdf", "png")),
     "index.html",
-    *(f"summary/toy/{method}-resnet_tiny-miniature-s0.json" for method in ("erm", "metabin")),
     *(f"tables/{name}" for name in TABLES),
 ]
 SITE = [
@@ -140,16 +139,13 @@ def test_what_has_no_data_is_not_drawn_and_leaves_nothing_behind(reported):
     assert "has nothing that a figure shows" in (REPORTS / "index.html").read_text()
 
 
-def test_other_selections_keep_their_tables_figures_and_summaries(reported):
+def test_other_selections_keep_their_tables_and_figures(reported):
     before = written()
     small = {name: choice for name, choice in reported["runs"].items() if name.startswith("erm")}
     report.report(reported | {"name": "small", "runs": small})
     after = written()
-    kept = {name for name in before if name.split("/")[0] in ("tables", "figures", "summary")}
+    kept = {name for name in before if name.split("/")[0] in ("tables", "figures")}
     assert len(kept) > 10 and all(after.get(name) == before[name] for name in kept)
-    assert {name for name in after if "/small" in name and "summary" in name} == {
-        "summary/small/erm-resnet_tiny-miniature-s0.json"
-    }
 
 
 def test_missing_metrics_name_the_run_and_the_command(project):
@@ -242,10 +238,9 @@ def test_every_table_compiles_with_the_packages_it_names(reported, tmp_path):
 
 def test_the_declared_outputs_are_the_files_written(reported):
     stage = yaml.safe_load((tiny.ROOT / "dvc.yaml").read_text())["stages"]["report"]
-    outs = [*stage["outs"], *(out for entry in stage["metrics"] for out in entry)]
-    declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in outs}
+    declared = {out.replace("${name}", "toy").removeprefix("reports/") for out in stage["outs"]}
     files = {name for name in written() if not name.startswith("metrics")}
-    folders = {"figures/toy", "papers", "site", "summary/toy"}
+    folders = {"figures/toy", "papers", "site"}
     assert declared - files == folders
     assert all(any(name.startswith(f"{folder}/") for folder in folders) for name in files - declared)
     read = {

@@ -1,4 +1,4 @@
-"""Commands that choose what to run: protocols, describe, select, plan, code."""
+"""Commands that choose what to run: protocols, describe, select, plan, code, repro."""
 
 import logging
 from argparse import Namespace
@@ -82,6 +82,16 @@ def add_commands(add) -> None:
         "  dgreid code",
     )
 
+    repro = add(
+        "repro",
+        "update items, or all, through DVC, after repairing what a kill has left of DVC's files",
+        _repro,
+        "  dgreid repro\n  dgreid repro train@metabin-resnet_tiny-miniature-s0",
+    )
+    repro.add_argument(
+        "items", nargs="*", metavar="STAGE@ITEM", help="only these, without what they depend on (all)"
+    )
+
 
 def _protocols(arguments: Namespace) -> None:
     from dgreid.protocols.listing import protocols_table
@@ -135,3 +145,13 @@ def _code(arguments: Namespace) -> None:
 
     for path in code.write(matrix.read()):
         print(path)
+
+
+def _repro(arguments: Namespace) -> None:
+    import sys
+
+    from dgreid.selection import guard
+
+    single = ["--single-item", *arguments.items] if arguments.items else []
+    if status := guard.main(["--wait-for-lock", "repro", *single]):
+        sys.exit(status)

@@ -13,6 +13,7 @@ from functools import wraps
 from dgreid.cli.words import only, pairs
 from dgreid.errors import UserError
 from dgreid.paths import EXECUTIONS
+from dgreid.selection import fronts
 
 TITLE = "stages of the pipeline (`snakemake --cores all` runs them for a selection)"
 RUN = "method=metabin backbone=resnet_tiny protocol=miniature seed=0"
@@ -69,6 +70,8 @@ def _logged(stage: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
 
     @wraps(stage)
     def run(arguments: Namespace) -> None:
+        if "DVC_STAGE" in os.environ:
+            fronts.join()  # also after DVC has been killed: nobody else begins while this goes on
         started = time.time()
         stage(arguments)
         seconds = f"{time.time() - started:.1f}"

@@ -3,34 +3,48 @@
 dvc.yaml defines the stages, their dependencies and outputs. With this module the Snakefile schedules the same
 stages without repeating any of those, and runs each item through DVC, so that both front ends share one
 record (dvc.lock) and one content-addressed cache.
+
+Snakemake compares dates, which do not tell whether a file has changed: a restored copy is old, a checked out
+branch is new. So DVC is asked which items differ in content from its record. These get one more input,
+`logs/changed`, which is newer than all outputs; the dates of all others are ignored.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dgreid.errors import UserError
-from dgreid.paths import RAW, SEEN, SHOWN
+from dgreid.paths import CHANGED, RAW, SEEN, SHOWN
+from dgreid.selection import fronts, guard, kept, stale
 
 _VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
 class Graph:
-    """The stages of a dvc.yaml, plain or `foreach`, whose `vars` are YAML files."""
+    """The stages of a dvc.yaml, plain or `foreach`, whose `vars` are YAML files.
 
-    def __init__(self, path: str = "dvc.yaml") -> None:
+    Args:
+        workflow: Snakemake's, which says whether this process schedules, runs one job, or only looks; None:
+            every item counts as out of date.
+    """
+
+    def __init__(self, path: str = "dvc.yaml", workflow: Any = None) -> None:
         spec = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         self._vars: dict[str, Any] = {}
         for file in spec.get("vars", []):
             self._vars |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         self._stages = spec["stages"]
         self._made = {out for stage in self._stages for out in self.targets(stage)}
+        self._workflow = workflow
 
     def items(self, stage: str) -> dict[str, Any]:
         """Return the items of a stage as {key: value}; {"": None} for a stage without `foreach`."""
@@ -43,27 +57,67 @@ class Graph:
         values = self._vars[name]
         return values if isinstance(values, dict) else {str(value): value for value in values}
 
-    def refresh(self) -> None:
-        """Run stage `code` if a file that it reads has changed or one that it makes is missing.
+    @cached_property
+    def _due(self) -> set[str] | None:
+        """The items to run; None means all: on a cluster's node, whose job the main process has chosen."""
+        if self._workflow is None or not self._workflow.is_main_process:
+            return None
+        if self._workflow.executor_plugin and not self._workflow.dryrun:
+            fronts.lead()
+            kept.put_all_back()
+            who = None
+        else:
+            who = fronts.other()
+        if who:
+            print(f"{who} works in this project: what is listed here is not final.", file=sys.stderr)
+        else:
+            guard.repair()
+            self.refresh()
+        changed, later = stale.changed()
+        self._mark(changed, changed | later)
+        return changed | later
 
-        This is not a Snakemake rule: Snakemake compares dates, and after a rule that makes all of data/code
-        it would run every item. If `code` runs before, files with the same content keep their dates, so that
-        their items count as done.
+    def _mark(self, changed: set[str], due: set[str]) -> None:
+        """Make `CHANGED` newer than the outputs of the items to run."""
+        CHANGED.parent.mkdir(exist_ok=True)
+        CHANGED.write_text("".join(f"{item}\n" for item in sorted(changed)), encoding="utf-8")
+        now = CHANGED.stat().st_mtime
+        for item in due:
+            for out in map(Path, self._outputs_of(item)):
+                if out.is_file() and out.stat().st_mtime >= now:  # the clock was wrong
+                    os.utime(out, (now - 1, now - 1))
+
+    def start(self) -> None:
+        """Prepare the project for the jobs: keep what Snakemake removes, record what `refresh` has made."""
+        for item in self._due or ():
+            kept.keep(item, self._outputs_of(item))
+        command = ["dgreid", "repro", "code"]
+        environment = os.environ | {guard.JOB: "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"`{' '.join(command)}` failed:\n{done.stderr}")
+
+    def _outputs_of(self, item: str) -> list[str]:
+        stage, _, key = item.partition("@")
+        return [out.format(item=key) for out in self.outputs(stage)]
+
+    def refresh(self) -> None:
+        """Update data/code if a file that it depends on has changed or one of its files is missing.
+
+        This is not a Snakemake rule, because it decides which rules run; and not done by DVC, whose record
+        `snakemake -n` must leave as it is.
 
         Raises:
-            UserError: the stage failed.
+            UserError: a configuration or a source file has an error.
         """
         seen = _look_of(self._paths("code", "deps"))
         made = tuple(f"{out}/" for out in self.outputs("code"))
         known = SEEN.is_file() and SEEN.read_text(encoding="utf-8") == seen
         if known and all(Path(path).is_file() for path in self._all_inputs() if path.startswith(made)):
             return
-        command = ["dvc", "--wait-for-lock", "repro", "--single-item", "code"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(
-                f"`{' '.join(command)}` failed, so it is unknown what has changed:\n{done.stderr}"
-            )
+        from dgreid.selection import code, matrix  # here, because they import torch
+
+        code.write(matrix.read())
         SEEN.parent.mkdir(exist_ok=True)
         SEEN.write_text(seen, encoding="utf-8")
 
@@ -98,17 +152,23 @@ class Graph:
     def inputs(self, stage: str) -> Callable[[Any], list[str]]:
         """Make Snakemake's input function: wildcards -> the files that one item depends on.
 
-        A folder means every output made inside it, or, if there is none, the files that it holds. The files
-        of data/code are not outputs here: `refresh` makes them before Snakemake compares dates.
+        A folder means every output made inside it. The files of data/code are not outputs here: `refresh`
+        makes them before Snakemake compares dates.
         """
 
         def files(wildcards: Any) -> list[str]:
+            from snakemake.io import ancient
+
+            everything = self._due is None  # asked first: it makes data/code
             key = getattr(wildcards, "item", "")
             value = self.items(stage)[key]
             found: list[str] = []
             for entry in self._paths(stage, "deps", "params"):
                 found += self._expand(self._resolve(entry, key, value), stage)
-            return found
+            if everything:
+                return found
+            due = (f"{stage}@{key}" if key else stage) in self._due
+            return [*found, str(CHANGED)] if due else list(map(ancient, found))
 
         return files
 
@@ -119,15 +179,9 @@ class Graph:
         )
 
     def repro(self, stage: str) -> str:
-        """Make the shell line that updates one item through DVC.
-
-        It has `--wait-for-lock` because parallel jobs share DVC's lock, and no `--quiet`, which empties the
-        log.
-        """
-        item = "@{wildcards.item}" if "foreach" in self._stages[stage] else ""
-        return (
-            f"DGREID_THREADS={{threads}} dvc --wait-for-lock repro --single-item {stage}{item} > {{log}} 2>&1"
-        )
+        """Make the shell line that updates one item through DVC."""
+        item = "@{wildcards.item:q}" if "foreach" in self._stages[stage] else ""
+        return f"{guard.JOB}=1 DGREID_THREADS={{threads}} dgreid repro {stage}{item} > {{log}} 2>&1"
 
     def _paths(self, stage: str, *sections: str) -> list[str]:
         body = self._stages[stage].get("do", self._stages[stage])
@@ -154,9 +208,6 @@ class Graph:
             raise UserError(
                 f"stage {stage} needs {path}, which is missing and which no stage makes: {_remedy(path)}"
             )
-        if Path(path).is_dir():
-            held = [file for file in Path(path).rglob("*") if "__pycache__" not in file.parts]
-            return sorted(map(str, held))  # folders too, whose dates change when a file is removed
         return [path]
 
 

@@ -3,6 +3,7 @@
 The scores of single queries go to data/queries/<run>.parquet, for intervals over queries.
 """
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,12 @@ from dgreid.evaluation.queries import write_queries
 from dgreid.evaluation.runner import not_above_chance, run_protocol, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
-from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, TARGETS, TRAIN
+from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, SUMMARY, TARGETS, TRAIN
 from dgreid.protocols import read_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.folder import read_cost
 from dgreid.runs.run import decisive, restore
+from dgreid.runs.summary import summary
 from dgreid.selection.code import digest
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ def evaluate(config: RunConfig) -> Path:
     if method.adapt:
         node["sees_target"] = True  # every table marks it
     write_queries(QUERIES / f"{config.run}.parquet", results, protocol)
+    with whole(SUMMARY / f"{config.run}.json") as part:
+        part.write_text(json.dumps(summary(node), indent=2) + "\n", encoding="utf-8")
     with whole(METRICS / f"{config.run}.json") as part:
         part.write_text(sealed.to_json(node), encoding="utf-8")
     best = node["average"]

@@ -1,10 +1,9 @@
 """Stage report: make tables, figures and the page from metrics.
 
-Tables, figures, summary and page show the runs of a selection; the papers' tables use every run in
-reports/metrics. Tables, figures and summaries of other selections stay as they are.
+Tables, figures and page show the runs of a selection; the papers' tables use every run in
+reports/metrics. Tables and figures of other selections stay as they are.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -12,11 +11,10 @@ from dgreid.files import whole
 from dgreid.papers import audit
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
-from dgreid.paths import FIGURES, PAPERS, REPORTS, SUMMARY, TABLES
+from dgreid.paths import FIGURES, PAPERS, REPORTS, TABLES
 from dgreid.reporting import differences, figures, tables
 from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Material, Paper
-from dgreid.reporting.summary import summary
 from dgreid.runs import evidence
 from dgreid.runs.metrics import every, read_metrics
 from dgreid.selection import current
@@ -26,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def report(matrix: Mapping) -> None:
-    """Write tables, papers, figures, summary, site and index.html to reports/.
+    """Write tables, papers, figures, site and index.html to reports/.
 
     Args:
         matrix: the selection, as `selection.matrix.read` returns it.
@@ -47,7 +45,6 @@ def report(matrix: Mapping) -> None:
     shown = write_papers(all_metrics)
     histories = {run: kept[run].history for run in metrics}
     pictures = figures.draw(title, metrics, histories, FIGURES / name)
-    write_summary(name, metrics)
     page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept), REPORTS)
     log.info("%s: %d runs", REPORTS / "index.html", len(metrics))
 
@@ -87,11 +84,3 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
             (folder / f"{name}.tex").write_text(latex(sheets), encoding="utf-8")
             (folder / f"{name}.html").write_text(page.alone(shown[-1]), encoding="utf-8")
     return shown
-
-
-def write_summary(name: str, metrics: Mapping[str, Mapping]) -> None:
-    """Write a few numbers of each run, for `dvc metrics show`; those of other selections stay."""
-    with whole(SUMMARY / name) as folder:
-        folder.mkdir()
-        for run, node in metrics.items():
-            (folder / f"{run}.json").write_text(json.dumps(summary(node), indent=2) + "\n", encoding="utf-8")

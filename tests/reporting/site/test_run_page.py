@@ -13,8 +13,8 @@ from dgreid.protocols.tables import SCHEMA as ROWS
 from dgreid.reporting import photographs, tables
 from dgreid.reporting.site import overview, page, run_page, svg, wording
 from dgreid.reporting.site.material import Paper
-from dgreid.reporting.summary import summary
 from dgreid.runs import evidence, recorded
+from dgreid.runs.summary import summary
 
 FACTS = {
     "config": {

@@ -1,4 +1,4 @@
-"""Choose the few numbers of a run in reports/summary/SELECTION, for `dvc metrics show` and `diff`."""
+"""Choose the few numbers of a run in reports/summary, for `dvc metrics show` and `diff`."""
 
 from collections.abc import Mapping
 
