@@ -123,7 +123,7 @@ def results(folder: Path, names: Iterable[str]) -> dict[str, str]:
     for name in names:
         top = folder / name
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
-            if path.is_file() and not path.name.endswith(IGNORED):
+            if path.is_file() and (path.name == "dvc.lock" or not path.name.endswith(IGNORED)):
                 found[str(path.relative_to(folder))] = _digest(path)
     return found
 

@@ -33,9 +33,9 @@ def settings(words: list[str]) -> int:
 
 def dvc(words: list[str]) -> int:
     """The command `dvc`, as this package installs it."""
-    from dgreid.selection import ledger
+    from dgreid.selection import guard
 
-    return ledger.main(words)
+    return guard.main(words)
 
 
 PROGRAMS = {"dgreid": commands.main, "settings": settings, "dvc": dvc}

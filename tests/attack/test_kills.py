@@ -96,6 +96,7 @@ DVC = {
     "dvc.yaml": "stages:\n  one: {cmd: cp in.txt one.txt, deps: [in.txt], outs: [one.txt]}\n"
     "  two: {cmd: cp one.txt two.txt; cp one.txt more.txt, deps: [one.txt], outs: [two.txt, more.txt]}\n",
     "in.txt": "1",
+    "params/matrix.yaml": "",
     ".gitignore": "*.txt\n",
     ".dvc/config": "[core]\n    analytics = false\n",
 }
