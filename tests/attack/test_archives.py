@@ -118,7 +118,7 @@ def damaged(whole, rng, tries):
 
 
 @pytest.mark.parametrize("cases", [hostile, damaged])
-@few_or_many(8, 130)
+@few_or_many(8, 90)
 def test_an_archive(server, built, tmp_path, tally, cases, tries):
     counted = tally(f"archives: {cases.__name__}")
     room = tmp_path / "room"

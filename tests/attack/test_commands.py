@@ -69,7 +69,7 @@ photographs {}
 """.strip().splitlines()
 
 
-@few_or_many(20, 330)
+@few_or_many(20, 220)
 def test_a_command_line_nobody_meant(server, built, tmp_path, tally, tries):
     counted, rng = tally("command lines"), random.Random(0)
     folder = replica(built, tmp_path / "room/project")

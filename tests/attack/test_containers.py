@@ -28,7 +28,7 @@ def flipped(content, rng, tries):
         yield f"flips, {number}", bytes(changed)
 
 
-@few_or_many(3, 60)
+@few_or_many(3, 40)
 def test_a_matlab_file(server, built, tmp_path, tally, tries):
     counted, folder = tally("containers: MATLAB"), replica(built, tmp_path / "project")
     path = folder / "params/dataset/mini_cuhk03.yaml"
@@ -50,7 +50,7 @@ def test_a_matlab_file(server, built, tmp_path, tally, tries):
     counted.close()
 
 
-@few_or_many(2, 40)
+@few_or_many(2, 24)
 def test_a_weight_file(server, built, tmp_path, tally, tries):
     counted, folder = tally("containers: weights"), replica(built, tmp_path / "project")
     run = folder / f"data/runs/{RUN}"

@@ -45,7 +45,7 @@ SETTINGS = ("selection",)  # a user writes it: another valid value is another wi
 
 
 @pytest.mark.parametrize("kind", FILES)
-@few_or_many(FEW, 32)
+@few_or_many(FEW, 24)
 def test_a_damaged_file(server, built, tmp_path, tally, kind, tries):
     pattern, line, outputs = FILES[kind]
     tries = tries // 3 if kind in SLOW else tries

@@ -57,7 +57,7 @@ def numbers(node):
 
 
 @pytest.mark.parametrize("group", FILES)
-@few_or_many(12, 60)
+@few_or_many(12, 50)
 def test_an_odd_value_is_refused_or_is_the_setting(server, built, tmp_path, tally, group, tries):
     counted, rng = tally(f"documents: values of a {group}"), random.Random(group)
     folder = replica(built, tmp_path / "project")
@@ -80,7 +80,7 @@ def test_an_odd_value_is_refused_or_is_the_setting(server, built, tmp_path, tall
 
 
 @pytest.mark.parametrize("group", FILES)
-@few_or_many(6, 50)
+@few_or_many(6, 40)
 def test_a_file_that_is_no_file_of_settings(server, built, tmp_path, tally, group, tries):
     counted, rng = tally(f"documents: text of a {group}"), random.Random(group)
     folder = replica(built, tmp_path / "project")
@@ -117,7 +117,7 @@ def mutants(node, rng):
     return json.dumps(copy)
 
 
-@few_or_many(12, 120)
+@few_or_many(12, 80)
 def test_split_lists_from_others(server, built, tmp_path, tally, tries):
     counted, rng = tally("documents: split lists"), random.Random(0)
     folder = replica(built, tmp_path / "project")

@@ -91,7 +91,7 @@ def broken(rng, tries):
         yield f"{form}, way {way}, {number}", FORMATS[form], bytes(content)
 
 
-@few_or_many(14, 84)
+@few_or_many(13, 52)
 def test_other_modes_show_their_colours(server, built, tmp_path, tally, tries):
     counted, folder = tally("images: modes"), replica(built, tmp_path / "project")
     for name, suffix, content, expected in same_colours(np.random.default_rng(0), tries):
@@ -103,7 +103,7 @@ def test_other_modes_show_their_colours(server, built, tmp_path, tally, tries):
     counted.close()
 
 
-@few_or_many(14, 252)
+@few_or_many(14, 168)
 def test_damaged_images(server, built, tmp_path, tally, tries):
     counted, folder = tally("images: damaged"), replica(built, tmp_path / "project")
     for name, suffix, content in broken(np.random.default_rng(1), tries):

@@ -127,7 +127,7 @@ def in_file(folder, group, name):
 
 
 @pytest.mark.parametrize("place", [with_file, in_selection, in_file])
-@few_or_many(8, 70)
+@few_or_many(8, 40)
 def test_a_name_in_params(server, built, tmp_path, tally, place, tries):
     counted, rng = tally(f"names: {place.__name__}"), random.Random(place.__name__)
     cases = [(group, name) for group in GROUPS for name in NAMES]
@@ -149,7 +149,7 @@ def test_a_name_in_params(server, built, tmp_path, tally, place, tries):
     counted.close()
 
 
-@few_or_many(8, 60)
+@few_or_many(8, 40)
 def test_a_name_on_the_command_line(server, built, tmp_path, tally, tries):
     lines = [line.split() for line in LINES]
     counted, rng, room = tally("names: command line"), random.Random(0), tmp_path / "room"
@@ -173,7 +173,7 @@ class Page(HTMLParser):
         )
 
 
-@few_or_many(3, 30)
+@few_or_many(3, 20)
 def test_the_name_of_an_image_is_shown_as_it_is(server, built, tmp_path, tally, tries):
     counted, rng = tally("names: images"), random.Random(0)
     folder = replica(built, tmp_path / "project")
