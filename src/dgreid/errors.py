@@ -10,8 +10,8 @@ class UserError(Exception):
     """Bad input. The command line prints only the sentence and exits with status 1."""
 
 
-def one_line(error: Exception) -> str:
-    """Write an error's sentence as one line of bounded length, whatever names of strangers it quotes.
+def one_line(error: Exception | str) -> str:
+    """Write a sentence as one line of bounded length, whatever names of strangers it quotes.
 
     >>> print(one_line(UserError("a\\nb\\x1b[31m.jpg: corrupt image; get it again.")))
     a\\nb\\x1b[31m.jpg: corrupt image; get it again.

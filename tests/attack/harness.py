@@ -18,8 +18,10 @@ REFUSED = "refused in one sentence"
 REBUILT = "made again"
 SAME = "without effect"
 TAKEN = "taken as what it says"  # input from outside that nothing vouches for
+LEFT = "goes on, a temporary folder stays"  # until the same target is written again
 TRACEBACK, HANG, SILENT, OUTSIDE, STUCK = "traceback", "hang", "silent", "outside", "stuck"
-GOOD, BAD = (REFUSED, REBUILT, SAME, TAKEN), (TRACEBACK, HANG, SILENT, OUTSIDE, STUCK)
+GOOD = (REFUSED, REBUILT, SAME, TAKEN, LEFT)
+BAD = (TRACEBACK, HANG, SILENT, OUTSIDE, STUCK)
 
 
 def few_or_many(few: int, many: int):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from attack.harness import SAME, SILENT, STUCK, TRACEBACK, few_or_many
+from attack.harness import LEFT, SAME, SILENT, STUCK, TRACEBACK, few_or_many
 from attack.project import EMBED, EVALUATE, RUN, SEARCH, TRAIN, leftovers, replica, results, write
 
 REPORTS = ("index.html", "site", "tables", "papers", "figures", "summary")
@@ -65,9 +65,9 @@ def after(server, folder, said, kind, line, outputs, expected):
     again = server.call(line, folder)
     if again.status != 0:
         return again.outcome if again.outcome not in (None, "refused in one sentence") else STUCK
-    if leftovers(folder):
-        return STUCK
-    return SAME if results(folder, outputs) == expected else SILENT
+    if results(folder, outputs) != expected:
+        return SILENT
+    return LEFT if leftovers(folder) else SAME
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -117,10 +117,12 @@ def test_the_next_repro_goes_on_from_a_kill(server, tmp_path, tally, tries):
         said = server.call("repro", dvc(folder), "dvc", fault=kind, at=at)
         outcome = TRACEBACK if "Traceback" in said.out + said.err else None
         again = server.call("repro", folder, "dvc")
-        if again.status != 0 or leftovers(folder):
+        if again.status != 0:
             outcome = STUCK
         elif results(folder, RECORDED) != expected:
             outcome = SILENT
+        elif leftovers(folder):
+            outcome = LEFT
         counted.add(outcome or SAME, f"{kind} at {at}", again if outcome == STUCK else said)
     counted.close()
 

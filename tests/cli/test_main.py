@@ -242,6 +242,8 @@ def test_stages_that_succeed_are_noted_in_the_execution_log(crops):
 
 
 def test_the_name_of_a_stranger_stays_on_one_line(root, capfd):
-    assert cli.main(["describe", "method=a\nb\x1b[31m\u202e" + "x" * 10_000]) == 1
-    said = capfd.readouterr().err
-    assert said.startswith("error: ") and said.rstrip("\n").isprintable() and len(said) < 2100
+    name = "a\nb\x1b[31m\u202e" + "x" * 10_000
+    for words in (["describe", f"method={name}"], ["adopt", "viper", "--from", name]):
+        assert cli.main(words) == 1
+        said = capfd.readouterr().err
+        assert said.startswith("error: ") and said.rstrip("\n").isprintable() and len(said) < 2100

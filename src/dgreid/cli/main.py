@@ -60,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
         said = trouble.sentence(error)
         if said is None:
             raise
-        print(f"error: {said}", file=sys.stderr)
+        print(f"error: {one_line(said)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue.", file=sys.stderr)
