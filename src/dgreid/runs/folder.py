@@ -19,7 +19,6 @@ from dgreid.errors import UserError
 from dgreid.files import sha256
 
 MODEL, FACTS, HISTORY, COST = "model.safetensors", "run.yaml", "history.csv", "cost.json"
-AGAIN = "train the run again, or fetch it with `dvc checkout`"
 
 
 def write(
@@ -97,7 +96,8 @@ def read_cost(folder: Path) -> dict[str, Any]:
 
 
 def _reading(path: Path, other: str = "missing or damaged") -> AbstractContextManager[None]:
-    return sealed.reading(f"{path.parent}: its {path.name}", AGAIN, other)
+    again = f"train the run again (`dvc repro train@{path.parent.name}`), or fetch it with `dvc checkout`"
+    return sealed.reading(f"{path.parent}: its {path.name}", again, other)
 
 
 def check_trained(folder: Path) -> None:

@@ -203,7 +203,7 @@ def test_what_is_of_another_training_or_evaluation_is_not_shown(kept, gather, ca
 def test_a_damaged_training_is_left_out_with_a_warning(kept, gather, caplog, name, text):
     (RUNS / kept["run"] / name).write_text(text)
     assert "history of this training is not here" in rendered(kept, gather)
-    assert f"data/runs/{kept['run']}/{name} " in caplog.text and "`dvc repro train@" in caplog.text
+    assert f"data/runs/{kept['run']}: its {name} is " in caplog.text and "`dvc repro train@" in caplog.text
 
 
 def test_the_hardest_queries_come_first_and_those_without_a_match_not_at_all():
