@@ -62,21 +62,21 @@ class Task(NamedTuple):
         return value
 
 
-def require_domains(domains: int, least: int, needs: str, otherwise: str = "") -> None:
+ADD_SOURCES = "add sources (domain_by: camera makes every camera a domain)"
+
+
+def require_domains(domains: int, least: int, needs: str, remedy: str = ADD_SOURCES) -> None:
     """Refuse a protocol with too few training domains.
 
     Args:
         needs: what the method does with them, to begin the sentence, such as "M3L trains on all but one".
-        otherwise: another way out than more sources, such as "set method.meta=false".
+        remedy: what to do, if more sources are not the only way out.
 
     Raises:
         UserError: there are fewer than `least` domains.
     """
     if domains < least:
-        raise UserError(
-            f"{needs}, but the protocol has {domains}: {otherwise}{' or ' if otherwise else ''}add sources "
-            "(domain_by: camera makes every camera a domain)."
-        )
+        raise UserError(f"{needs}, but the protocol has {domains}: {remedy}.")
 
 
 Training = Task  # the former name, which callers outside this project may still use

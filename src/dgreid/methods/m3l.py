@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from dgreid.errors import UserError
 from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet
-from dgreid.methods.base import Method, MethodOptions, Task, require_domains
+from dgreid.methods.base import ADD_SOURCES, Method, MethodOptions, Task, require_domains
 from dgreid.methods.parts.network import linear_classifier, pooled, with_norm
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -135,7 +135,7 @@ class M3L(Method):
         super().__init__(options, recipe, task)
         if options.meta:
             needs = "M3L trains on all domains but one and tests on that one"
-            require_domains(task.domains, 2, needs, "set method.meta=false")
+            require_domains(task.domains, 2, needs, f"{ADD_SOURCES} or set method.meta=false")
         if options.identification == "none" and not options.triplet:
             raise UserError("M3L without any loss cannot learn: set method.identification or method.triplet.")
         self.network = Network(backbone, options, task.classes)

@@ -14,7 +14,7 @@ from dgreid.losses import (
     intra_domain_scatter,
     smoothed_cross_entropy,
 )
-from dgreid.methods.base import Task, require_domains
+from dgreid.methods.base import ADD_SOURCES, Task, require_domains
 from dgreid.methods.parts.network import Network
 from dgreid.methods.schedules import triangular
 
@@ -29,7 +29,7 @@ def meta_train_share(asked: int | None, domains: int) -> int:
     """
     share = asked or math.ceil(domains / 2)
     needs = f"meta-learning trains on {share} domains and tests on others"
-    require_domains(domains, share + 1, needs, "lower method.meta_train_domains")
+    require_domains(domains, share + 1, needs, f"lower method.meta_train_domains or {ADD_SOURCES}")
     return share
 
 
