@@ -156,7 +156,7 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
     if (run, model) != (embedder.run, embedder.model):
         whose = f"with {run}" if run != embedder.run else f"before {run} was trained again"
         raise UserError(
-            f"{path} was embedded {whose}, so {embedder.run} cannot rank it: embed the gallery "
+            f"{path} was embedded {whose}, so {embedder.run} cannot search it: embed the gallery "
             f"with `dgreid embed --run {embedder.run}` first, or give its folder."
         )
     _check_below(path, folder, paths, run)
