@@ -136,7 +136,14 @@ def test_out_of_reach_damaged_and_foreign_are_told_apart(error, sentence, kind):
     assert isinstance(raised.value, sealed.Unreadable) == kind
 
 
-@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 9 failed")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        pa.ArrowMemoryError("malloc of size 9 failed"),
+        pa.ArrowException("Failed to launch worker thread"),
+    ],
+)
 def test_short_memory_is_not_taken_for_damage(error):
     with pytest.raises(type(error)), sealed.reading("x", "make it again"):
         raise error

@@ -24,6 +24,8 @@ from dgreid.trouble import full, sentence
          "memory is short"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "memory is short"),
         (RuntimeError("can't start new thread"), "memory is short"),
+        (pa.ArrowException("Unknown error: Failed to launch worker thread: Resource"), "memory is short"),
+        (SystemError("error return without exception set"), "memory is short"),
         (RuntimeError("[enforce fail at inline_container.cc:672] unexpected pos 64"), "could not be written"),
     ],
 )  # fmt: skip

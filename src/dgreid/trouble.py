@@ -12,7 +12,8 @@ REMEDIES = {
     errno.EFBIG: "raise the limit (`ulimit -f unlimited`) and run the same command again",
 }
 MEMORY = re.compile(  # as torch, Arrow, the system's loader and dead child processes say it
-    r"allocate memory|not enough memory|out of memory|bad.?alloc|start new thread|malloc of size"
+    r"allocate memory|not enough memory|out of memory|bad.?alloc|malloc of size|without exception set"
+    r"|(start new|launch worker) thread"
     r"|failed to map segment|DataLoader worker .*(killed|exited)|process pool was terminated",
     re.IGNORECASE,
 )
@@ -52,7 +53,12 @@ def _is_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     # not any exception: a sentence of ours may speak of memory
-    return isinstance(error, RuntimeError | ImportError) and bool(MEMORY.search(str(error)))
+    libraries = isinstance(error, RuntimeError | ImportError | SystemError) or _is_of_arrow(error)
+    return libraries and bool(MEMORY.search(str(error)))
+
+
+def _is_of_arrow(error: BaseException) -> bool:
+    return type(error).__module__.startswith("pyarrow")  # not imported, as it is slow
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,7 +1,6 @@
 """Every kind of bad input, through the command line: one sentence, exit code 1, nothing half-written."""
 
 import io
-import re
 import shutil
 import tarfile
 import zipfile
@@ -86,16 +85,17 @@ def broken(folder: Path) -> None:
     (folder / "params/dataset/syntax.yaml").write_text("title: [\n")
     (folder / "params/protocol/list.yaml").write_text("- a\n")
     runs = folder / "data/runs"
-    for name in ("half", "torso", "headless", "scrambled", "stranger", "foreign", "edited"):
+    for name in ("half", "torso", "headless", "scrambled", "stranger", "foreign", "flipped"):
         shutil.copytree(folder / FOLDER, runs / name)
     model = runs / "half/model.safetensors"
     model.write_bytes(model.read_bytes()[:5000])
     (runs / "torso/model.safetensors").unlink()
     (runs / "headless/run.yaml").unlink()
     (runs / "scrambled/run.yaml").write_text("config: [\n")
-    sealed = (runs / "stranger/run.yaml").read_text()
-    facts = re.sub("^sealed: .*\n", "", sealed, flags=re.M)  # as another program would write it
-    (runs / "edited/run.yaml").write_text(sealed.replace("classes: 16", "classes: 15"))
+    (runs / "flipped/run.yaml").write_text((runs / "flipped/run.yaml").read_text().replace("0.5", "0.7", 1))
+    facts = "".join(
+        (runs / "stranger/run.yaml").read_text().splitlines(keepends=True)[1:]
+    )  # without its seal
     (runs / "stranger/run.yaml").write_text(facts.replace("classes: 16", "classes: 15"))
     (runs / "foreign/run.yaml").write_text(facts.replace("operation: flip", "operation: mirror"))
 
@@ -161,8 +161,8 @@ BAD = {
     "a missing model": (embed("torso"), "runs/torso holds no trained model"),
     "a model without its run.yaml": (embed("headless"), "runs/headless: its run.yaml is missing"),
     "a run of another version": (embed("foreign"), "runs/foreign: its run.yaml is missing, damaged or from"),
-    "an edited run.yaml": (embed("edited"), "runs/edited: its run.yaml is damaged"),
     "a broken run.yaml": (embed("scrambled"), "runs/scrambled: its run.yaml is missing, damaged"),
+    "a run.yaml that was edited": (embed("flipped"), "runs/flipped: its run.yaml is damaged: train"),
     "a model of another size": (embed("stranger"), "runs/stranger: its model.safetensors is damaged"),
     "an unknown matrix": ("select miniture", "did you mean 'miniature'?"),
 }
