@@ -18,8 +18,10 @@ TAIL = 22 + 65535  # bytes at the end of a zip in which its final record begins
 POINTER = b"version https://git-lfs"
 
 
-def is_last_part(archive: Path) -> bool:
-    """Whether a file is the last part of a zip in several: its final record says so."""
+def is_part(archive: Path) -> bool:
+    """Whether a file is one part of an archive in several: its name says so, or its final record."""
+    if PART.search(archive.name):
+        return True
     with open(archive, "rb") as file:
         file.seek(max(archive.stat().st_size - TAIL, 0))
         _, sign, record = file.read().rpartition(b"PK\x05\x06")
@@ -35,7 +37,7 @@ def explain(archive: Path) -> str:
         return " but a web page; download the file itself"
     if head.startswith(POINTER):
         return " but a pointer of git-lfs; get the file itself with `git lfs pull`"
-    if PART.search(archive.name) or is_last_part(archive):
+    if is_part(archive):
         return " but one part of several; unpack them together with another program and adopt the folder"
     if packer := next((name for magic, name in PACKERS.items() if head.startswith(magic)), None):
         return f" but a {packer} archive; unpack it with another program and adopt the folder"
