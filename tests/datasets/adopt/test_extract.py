@@ -255,6 +255,7 @@ FOREIGN = {
     "a.7z": (lambda content: b"7z\xbc\xaf\x27\x1c\x00\x04" + content[:50], "a 7z archive"),
     "a.tar.zst": (lambda content: b"\x28\xb5\x2f\xfd" + content[:50], "a zstd archive"),
     "a.zip.001": (lambda content: content[:60], "one part of several"),
+    "a.zip.002": (lambda content: content[60:], "one part of several"),
     "a.z01": (lambda content: b"PK\x07\x08" + content[:60], "one part of several"),
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from dgreid.datasets.adopt.foreign import explain, is_last_part, stated_members
+from dgreid.datasets.adopt.foreign import explain, is_part, stated_members
 from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
 from dgreid.files import check_room
@@ -71,7 +71,7 @@ def check_whole(archive: Path) -> None:
 def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]:
     """Open an archive: its checked members, a function to open one, and one that reads them all."""
     try:
-        if zipfile.is_zipfile(archive) and not is_last_part(archive):
+        if zipfile.is_zipfile(archive) and not is_part(archive):
             with zipfile.ZipFile(archive) as file:
                 _check_directory(archive, file)
                 yield _zip_members(title, file, bound), file.open, lambda: _test_zip(file)

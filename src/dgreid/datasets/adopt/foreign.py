@@ -19,9 +19,9 @@ UNKNOWN = 0xFFFF  # stands in the final record of large zips
 POINTER = b"version https://git-lfs"
 
 
-def is_last_part(archive: Path) -> bool:
-    """Whether a file is the last part of a zip in several: its final record says so."""
-    return 0 < _in_final_record(archive, 0) < UNKNOWN
+def is_part(archive: Path) -> bool:
+    """Whether a file is one part of an archive in several: its name says so, or its final record."""
+    return bool(PART.search(archive.name)) or 0 < _in_final_record(archive, 0) < UNKNOWN
 
 
 def stated_members(archive: Path) -> int | None:
@@ -46,7 +46,7 @@ def explain(archive: Path) -> str:
         return " but a web page; download the file itself"
     if head.startswith(POINTER):
         return " but a pointer of git-lfs; get the file itself with `git lfs pull`"
-    if PART.search(archive.name) or is_last_part(archive):
+    if is_part(archive):
         return " but one part of several; unpack them together with another program and adopt the folder"
     if packer := next((name for magic, name in PACKERS.items() if head.startswith(magic)), None):
         return f" but a {packer} archive; unpack it with another program and adopt the folder"

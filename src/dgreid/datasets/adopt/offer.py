@@ -13,6 +13,7 @@ from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.layout import Incomplete, Layout
 from dgreid.datasets.names import list_images
 from dgreid.datasets.parsers import layout_of, looks_like
+from dgreid.datasets.walk import unreadable
 from dgreid.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,10 @@ def resolve(config: DatasetConfig, given: Path, mode: str, target: Path) -> Offe
         raise UserError(f"{target} lies inside {path}, which is copied; give another folder with --to.")
     if path.is_dir():
         return Offer(path, mode, only=_chosen(layout, given, path))
-    return Offer(path, "extract", None, *hashes(path))
+    try:
+        return Offer(path, "extract", None, *hashes(path))
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def hashes(file: Path) -> tuple[str, str]:
