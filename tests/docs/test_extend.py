@@ -19,6 +19,7 @@ OF_FOLDERS = (  # the tests of every folder and group that the page adds a file 
     *("protocols/test_listing.py", "protocols/test_notation.py", "protocols/test_published_counts.py"),
     *("papers/test_tables.py", "reporting/figures"),
 )
+SLOW = ("full", "settings", "run_names", "alone")  # words in the names of tests that list no folder
 VIT = """
 import torch
 from helpers import tiny
@@ -123,7 +124,7 @@ def test_the_product_test_takes_new_methods_by_itself(extended):
 
 
 def test_the_tests_of_the_extended_folders_hold(extended):
-    assert passed(extended, *(f"tests/{name}" for name in OF_FOLDERS))
+    assert passed(extended, *(f"tests/{name}" for name in OF_FOLDERS), "-k", f"not {' and not '.join(SLOW)}")
 
 
 def test_a_transformer_trains_and_pools_its_token_and_what_it_lacks_is_refused(extended):
