@@ -63,9 +63,7 @@ def stated(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dic
     path = _path(group, name)
     node = read_yaml(path)
     if MISSING in leaves(node):
-        raise UserError(
-            f"{path}: {MISSING} stands for a value to come, and a base's would be taken: write one."
-        )
+        raise UserError(f"{path}: {MISSING} stands for a value to come; write one, or take the line out.")
     found: dict[Path, dict] = {}
     for base in _bases(node.pop("defaults", [SELF]), path):
         if base in (*below, name):
