@@ -42,7 +42,9 @@ PLACES: dict[str, tuple[tuple[Place, Place], ...]] = {
 class Options(BackboneOptions):
     """OSNet's options."""
 
-    width: float = Field(1.0, ge=0.25, le=16, description="multiplier of the maps' channels; features have 512")
+    width: float = Field(
+        1.0, ge=0.25, le=16, description="multiplier of the maps' channels; features have 512"
+    )
     variant: Literal["plain", "ibn", "ain"] = Field(
         "plain",
         description="ibn: instance norms in the stem and on the sums of conv2; ain: in the stem and on the "
