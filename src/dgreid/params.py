@@ -13,9 +13,10 @@ from pathlib import Path
 from dgreid.errors import UserError, unknown
 from dgreid.names import NAMED, is_name
 from dgreid.paths import PARAMS
-from dgreid.schema import read_yaml
+from dgreid.schema import leaves, read_yaml
 
 SELF = "_self_"
+MISSING = "???"  # of Hydra
 
 
 def names(group: str) -> list[str]:
@@ -61,6 +62,8 @@ def stated(group: str, name: str, below: tuple[str, ...] = ()) -> dict[Path, dic
     """
     path = _path(group, name)
     node = read_yaml(path)
+    if MISSING in leaves(node):
+        raise UserError(f"{path}: {MISSING} stands for a value to come; write one, or take the line out.")
     found: dict[Path, dict] = {}
     for base in _bases(node.pop("defaults", [SELF]), path):
         if base in (*below, name):

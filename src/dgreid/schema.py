@@ -65,7 +65,7 @@ class Strict(BaseModel):
             return value
         kinds = set(_kinds(field.annotation))
         for kind in {int, float} & kinds and {bool, str} - kinds:
-            if any(isinstance(leaf, kind) for leaf in _leaves(value)):
+            if any(isinstance(leaf, kind) for leaf in leaves(value)):
                 raise ValueError("a number is needed")
         return value
 
@@ -79,13 +79,13 @@ def _kinds(annotation: Any) -> Iterator[type]:
         yield annotation
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """What a value holds beside lists and mappings."""
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what a value holds beside lists and mappings."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
         for each in value:
-            yield from _leaves(each)
+            yield from leaves(each)
     else:
         yield value
 

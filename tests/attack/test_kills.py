@@ -26,6 +26,7 @@ STEPS = {  # the command, and what it makes
     "search": (SEARCH, ["out/found"]),
 }
 ALLOWED = {"kill": -9, "torn": -9, "interrupt": 130}
+STATES = ("nothing", "checkpoint", "results")
 OFTEN = {"train": 3, "evaluate": 2, "adopt": 2, "unpack": 2}  # times as many tries
 
 
@@ -34,24 +35,40 @@ OFTEN = {"train": 3, "evaluate": 2, "adopt": 2, "unpack": 2}  # times as many tr
 def test_the_next_call_goes_on_from_a_kill(server, built, tmp_path, tally, step, tries):
     line, outputs = STEPS[step]
     counted, rng, folder = tally(f"killed: {step}", "kills"), random.Random(step), tmp_path / "project"
-    acts, expected = undisturbed(server, built, folder, line, outputs)
-    kinds = [kind for kind in ("torn", "kill", "interrupt") if acts[kind]]
+    acts, expected = {}, {}
     for number in range(tries * (OFTEN.get(step, 1) if tries > 1 else 1)):
-        kind = kinds[(number + len(step)) % len(kinds)]
-        at = rng.randint(1, acts[kind])
-        replica(built, folder) if number % 3 == 2 else fresh(built, folder, outputs)
-        if number % 4 == 1 and step == "train":
-            write(folder / f"data/checkpoints/{RUN}/last.pt", (built / "interrupted.pt").read_bytes())
-        said = server.call(line, folder, fault=kind, at=at)
-        counted.add(after(server, folder, said, kind, line, outputs, expected), f"{kind} at {at}", said)
+        state = STATES[number % 3] if step != "pack" else "nothing"  # other packs lie there
+        if state not in acts:
+            acts[state], made = undisturbed(server, ready(built, folder, state, outputs), line, outputs)
+            expected = expected or made
+            assert made == expected
+        kinds = [kind for kind in ("torn", "kill", "interrupt") if acts[state][kind]]
+        kind = kinds[(number // 3 + number + len(step)) % len(kinds)]
+        at = rng.randint(1, acts[state][kind])
+        said = server.call(line, ready(built, folder, state, outputs), fault=kind, at=at)
+        outcome = after(server, folder, said, kind, line, outputs, expected)
+        if said.status != 0 or outcome != SAME:  # else it was too late for a kill
+            counted.add(outcome, f"{kind} at {at} from {state}", said)
     counted.close()
 
 
-def undisturbed(server, built, folder, line, outputs):
+def undisturbed(server, folder, line, outputs):
     """What each kind of fault can meet while a command makes its outputs, and these."""
-    said = server.call(line, fresh(built, folder, outputs))
+    said = server.call(line, folder)
     assert said.status == 0, said
     return said.acts, results(folder, outputs)
+
+
+def ready(built, folder, state, outputs):
+    """A replica in which a step has left nothing, its results, or, if it is a training, a checkpoint."""
+    replica(built, folder)
+    if state != "results":
+        for name in outputs:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if state == "checkpoint" and any("checkpoints" in name for name in outputs):
+        write(folder / f"data/checkpoints/{RUN}/last.pt", (built / "interrupted.pt").read_bytes())
+    return folder
 
 
 def after(server, folder, said, kind, line, outputs, expected):
@@ -76,11 +93,10 @@ def test_a_full_disk_is_one_sentence_and_the_next_call_goes_on(server, built, tm
     line, outputs = STEPS[step]
     counted, rng = tally(f"disk full: {step}", "full disks"), random.Random(step)
     folder = tmp_path / "project"
-    acts, expected = undisturbed(server, built, folder, line, outputs)
+    acts, expected = undisturbed(server, ready(built, folder, "nothing", outputs), line, outputs)
     for _ in range(tries):
         at = rng.randint(1, acts["full"])
-        folder = fresh(built, folder, outputs)
-        said = server.call(line, folder, fault="full", at=at)
+        said = server.call(line, ready(built, folder, "nothing", outputs), fault="full", at=at)
         outcome = said.outcome
         if outcome in (None, "refused in one sentence"):
             again = server.call(line, folder)
@@ -133,13 +149,4 @@ def dvc(folder):
     for name, text in DVC.items():
         write(folder / name, text)
     subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
-    return folder
-
-
-def fresh(built, folder, outputs):
-    """A replica without the results of a step."""
-    replica(built, folder)
-    for name in outputs:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return folder

@@ -141,7 +141,7 @@ def test_a_name_in_params(server, built, tmp_path, tally, place, tries):
         for line in lines:
             said = server.call(line, folder)
             outcome = said.outcome or SAME
-            if outside(folder) != before or list(room.rglob("evil*")):
+            if outside(folder) != before or list(room.rglob("evil")):
                 outcome = OUTSIDE
             counted.add(outcome, f"{group}: {line}", said)
             if outcome == OUTSIDE:

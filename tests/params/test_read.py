@@ -21,6 +21,7 @@ def test_an_unknown_dataset_names_the_nearest(root):
         ("word", "title is missing"),
         ("\0", "cannot be read"),
         ("", "title is missing"),
+        ('options: {a: [1, "???"]}', r"\?\?\? stands for a value to come"),
     ],
 )
 @pytest.mark.parametrize("group", ["dataset", "protocol"])

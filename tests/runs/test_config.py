@@ -103,3 +103,11 @@ def test_a_path_of_weights_is_taken_as_it_is_written(root, path):
 def test_a_truth_value_is_no_number(root, value):
     with pytest.raises(UserError, match=r"recipe\.epochs: "):
         load_run([*BASE, f"recipe.epochs={value}"])
+
+
+@pytest.mark.parametrize("name", ["null", "1e3", "007", "true"])
+def test_a_name_that_yaml_would_read_as_something_else_is_a_name(root, tmp_path, monkeypatch, name):
+    shutil.copytree("params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("params/image/64x32.yaml", f"params/image/{name}.yaml")
+    assert load_run([*BASE, f"image={name}"]).image.name == name

@@ -24,7 +24,9 @@ class Options(MethodOptions):
     """The recipe's options; defaults as released for OSNet."""
 
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over all classes")
-    fixed_base_epochs: int = Field(10, ge=0, description="so many first epochs train the classifier alone")
+    fixed_base_epochs: int = Field(
+        10, ge=0, le=100_000, description="so many first epochs train the classifier alone"
+    )
     distance: Literal["euclidean", "cosine"] = Field(
         "euclidean", description="between features, at test time"
     )

@@ -77,7 +77,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     values = [f"++{key}={_as_written(key, value)}" for key, value in words.items() if key not in GROUPS]
     try:
         with initialize_config_dir(str(PARAMS.resolve()), version_base="1.3"):
-            composed = compose("run", [f"{group}={name}" for group, name in chosen.items()] + values)
+            composed = compose("run", [f"{group}='{name}'" for group, name in chosen.items()] + values)
             node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is ???, which stands for a value to come: write one.") from error
