@@ -156,7 +156,7 @@ def test_errors_are_sentences_and_nothing_is_written(project):
         (("mine", project / "nobody", crops), "nobody does not exist"),
         (("mine", who, project / "nowhere"), "nowhere does not exist"),
         (("mine", who, who / "one.png"), "is not a gallery"),
-        (("other", who, path), "was embedded with mine, so other cannot rank it"),
+        (("other", who, path), "was embedded with mine, so other cannot search it"),
     ):
         with pytest.raises(UserError, match=sentence):
             search(*words, out)
