@@ -7,7 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from dgreid import sealed
 from dgreid.cli import main as cli
 from helpers import random_project
 
@@ -93,11 +95,10 @@ def broken(folder: Path) -> None:
     (runs / "headless/run.yaml").unlink()
     (runs / "scrambled/run.yaml").write_text("config: [\n")
     (runs / "flipped/run.yaml").write_text((runs / "flipped/run.yaml").read_text().replace("0.5", "0.7", 1))
-    facts = "".join(
-        (runs / "stranger/run.yaml").read_text().splitlines(keepends=True)[1:]
-    )  # without its seal
-    (runs / "stranger/run.yaml").write_text(facts.replace("classes: 16", "classes: 15"))
-    (runs / "foreign/run.yaml").write_text(facts.replace("operation: flip", "operation: mirror"))
+    facts = sealed.read_yaml(runs / "stranger/run.yaml")
+    for name, old, new in (("stranger", "classes: 16", "classes: 15"), ("foreign", ": flip", ": mirror")):
+        changed = yaml.safe_load(yaml.safe_dump(facts).replace(old, new))
+        (runs / name / "run.yaml").write_text(sealed.to_yaml(changed))  # as another version wrote it
 
 
 def tree(top: Path) -> dict[str, bytes | None]:
