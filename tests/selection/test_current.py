@@ -18,6 +18,7 @@ from helpers import metrics, tiny
 
 NAME = "erm-resnet_tiny-miniature-s0"
 TARGETS = ("VIPeR", "PRID", "GRID", "iLIDS")
+OTHER = {"configuration": "0", "training_code": "0"}  # of a run made from other settings
 
 
 @pytest.fixture
@@ -123,10 +124,15 @@ def test_a_damaged_ledger_confirms_nothing(project, text):
     refused(project, "other code than")
 
 
+def test_what_earlier_versions_hashed_otherwise_is_not_compared(project):
+    node = project[1][NAME]
+    old = node | {"run": node["run"].replace("-s0", "-s1"), "seed": 1, "made_from": {"configuration": "0"}}
+    assert current.marked([old], ()) == [old]
+
+
 def test_other_runs_are_marked_and_named_in_one_sentence(project, caplog):
     old = [
-        node
-        | {"run": node["run"].replace("-s0", f"-s{seed}"), "seed": seed, "made_from": {"configuration": "0"}}
+        node | {"run": node["run"].replace("-s0", f"-s{seed}"), "seed": seed, "made_from": OTHER}
         for node in project[1].values()
         for seed in range(1, 6)
     ]

@@ -101,7 +101,8 @@ def _differences_of(metrics: Mapping, composed: dict[tuple, RunConfig | None]) -
 def differences(config: RunConfig, metrics: Mapping) -> list[str]:
     """In what a run's record differs from the present settings and data; nothing for what is not recorded."""
     made, folder = metrics.get("made_from", {}), PROTOCOLS / config.protocol.name
-    recorded = made.get("configuration")
+    # earlier versions hashed other fields: what they recorded can only be compared by the ledger
+    recorded = made.get("configuration") if "training_code" in made else None
     changed = []
     if config.run != metrics["run"] or (recorded and recorded != configuration_hash(config)):
         changed.append("settings")
