@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from dgreid import sealed
 from dgreid.errors import UserError
 from dgreid.files import FEW, amount, check_room, sha256, whole
 
@@ -145,3 +146,13 @@ def test_room_is_looked_for_where_the_file_will_lie(tmp_path, monkeypatch):
     (tmp_path / "data" / "raw" / ".tmp-grid").mkdir(parents=True)
     with pytest.raises(UserError, match=r"^grid\.zip needs 23\.5 MB and data/raw has 12\.3 MB free"):
         check_room("data/raw/.tmp-grid/files", 23_456_789, "grid.zip")
+
+
+def test_a_pipe_is_neither_replaced_nor_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is a pipe or a device"), whole(tmp_path / "pipe") as part:
+        part.write_text("new")
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1
+    for read in (sealed.read_json, sealed.read_yaml, sealed.check, sealed.read_table):
+        with pytest.raises(UserError, match="pipe is a pipe or a device"):
+            read(tmp_path / "pipe")

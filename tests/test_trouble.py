@@ -15,7 +15,7 @@ from dgreid.trouble import full, sentence
         (OSError(errno.ENOSPC, "x", "data/a"), "data/a: No space left on device; make room"),
         (OSError(errno.EFBIG, "x", "data/a"), "data/a: File too large; raise the limit"),
         (OSError(errno.EDQUOT, "x", "data/a"), "data/a: Disk quota exceeded; make room, or ask"),
-        (PermissionError(errno.EACCES, "x", "data/b"), "data/b: Permission denied; fix that"),
+        (PermissionError(errno.EACCES, "x", "data/b"), "data/b: Permission denied; get the right"),
         (OSError("half a sentence"), "half a sentence; fix that"),
         (OSError(errno.ENOMEM, "x"), "memory is short"),
         (MemoryError(), "memory is short"),

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +29,11 @@ def whole(path: Path | str) -> Iterator[Path]:
     same target on the same host removes it.
 
     Raises:
+        UserError: `path` is a pipe or a device, which a file must not replace.
         OSError: the disk is full or refuses; it names `path`, not the temporary one, whatever raised it.
     """
-    path = Path(path)
+    path = Path(path)  # if it is a link, that is replaced and not what it points to, such as DVC's cache
+    check_plain(path)
     prefix = f"{ROOM}{path.name}-{socket.gethostname()}-"
     with _named(path.parent, path.parent / prefix):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,20 @@ def whole(path: Path | str) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def check_plain(path: Path | str) -> None:
+    """Refuse a pipe or a device, which would be replaced when written, and waited for when read.
+
+    Raises:
+        UserError: `path` is one; what does not exist passes.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # whoever opens it says more
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is a pipe or a device: give the name of a file, or move it away.")
 
 
 @contextmanager

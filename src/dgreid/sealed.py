@@ -22,8 +22,8 @@ import yaml
 
 from dgreid.documents import parse_json, parse_plain_yaml
 from dgreid.errors import UserError
-from dgreid.files import sha256
-from dgreid.trouble import short_of_memory
+from dgreid.files import check_plain, sha256
+from dgreid.trouble import REMEDIES, short_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +101,14 @@ def _digest(node: Mapping[str, Any]) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a stamped JSON file; see `opened`."""
+    check_plain(path)
     text = path.read_text(encoding="utf-8")
     return opened(parse_json(text), text)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a stamped YAML file; see `opened`."""
+    check_plain(path)
     text = path.read_text(encoding="utf-8")
     return opened(parse_plain_yaml(text), text)
 
@@ -131,6 +133,7 @@ def check(path: Path) -> bool:
     Raises:
         Damaged: its content is not what was sealed.
     """
+    check_plain(path)
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise Damaged
@@ -159,6 +162,7 @@ def check_hash(path: Path, expected: str | None) -> None:
     Raises:
         Damaged: it has another hash.
     """
+    check_plain(path)
     if expected is None:
         say_unsealed(path)
     elif sha256(path) != expected:
@@ -209,10 +213,9 @@ def reading(path: Path | str, remedy: str, other: str = "missing or damaged") ->
             raise UserError(f"{path} is {other}: {remedy}.") from error
         if short_of_memory(error):
             raise
-        means = "get the right to read it" if isinstance(error, PermissionError) else "see to its disk"
+        means = REMEDIES.get(error.errno, "see to its disk, and run the same command again")
         raise Unreadable(
-            f"{path} cannot be read ({os.strerror(error.errno)}), which says nothing of its content: "
-            f"{means}, and run the same command again."
+            f"{path} cannot be read ({os.strerror(error.errno)}), which says nothing of its content: {means}."
         ) from error
     except Damaged as error:
         raise UserError(f"{path} is damaged: {remedy}.") from error

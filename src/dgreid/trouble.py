@@ -9,6 +9,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the file cannot grow
 REMEDIES = {
     errno.ENOSPC: "make room there, or link the folder to a larger disk, and run the same command again",
     errno.EDQUOT: "make room, or ask for a larger quota, and run the same command again",
+    errno.EACCES: "get the right to read and write it, and run the same command again",
+    errno.EEXIST: "a file lies where a folder belongs: move it away, and run the same command again",
+    errno.ENOTDIR: "a file lies where a folder belongs: move it away, and run the same command again",
+    errno.EISDIR: "a folder lies where a file belongs: move it away, and run the same command again",
+    errno.ENAMETOOLONG: "shorten the name, and run the same command again",
     errno.EFBIG: "raise the limit (`ulimit -f unlimited`) and run the same command again",
 }
 MEMORY = re.compile(  # as torch, Arrow, the system's loader and dead child processes say it

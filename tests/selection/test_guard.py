@@ -111,6 +111,9 @@ def zombie() -> int:
     [
         {"dvc.lock": ""},
         {"dvc.lock": "schema: '2.0'\nstages:\n  one:\n    cmd: \"echo"},
+        {"dvc.lock": "schema:", ".dvc/tmp/dvc.lock": "schema: '2.0'\nstages: 5\n"},
+        {"dvc.lock": "schema: '2.0'\nstages:\n  one:\n    cmd: echo\n    deps:\n    - path: in"},
+        {"dvc.lock": b"\xff\xfe\x00", ".dvc/tmp/rwlock": b"\xff\xfe\x00"},
         {".dvc/tmp/rwlock": ""},
         {".dvc/tmp/rwlock": '{"read": {}, "wri'},
         {".dvc/tmp/rwlock": "[]"},
@@ -124,7 +127,8 @@ def zombie() -> int:
 def test_what_a_dvc_of_another_installation_leaves(dvc, left):
     assert dvc("repro").returncode == 0
     for name, text in left.items():
-        Path(name).write_text(entry(text()) if callable(text) else text)
+        text = entry(text()) if callable(text) else text
+        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
     Path("two.txt").unlink()
     goes_on(dvc)
 

@@ -80,20 +80,20 @@ def repair() -> None:
     with make_lock(str(fronts.DVC), wait=True):
         _repair_ledger()
     with make_lock(f"{LOCKS}.lock", wait=True):
-        if LOCKS.exists() and not _is_locks(LOCKS.read_text(encoding="utf-8")):
+        if LOCKS.exists() and not _is_locks(_text(LOCKS)):
             LOCKS.unlink()
     _do_without_git()
 
 
 def _repair_ledger() -> None:
-    if not LEDGER.exists() or _is_ledger(text := LEDGER.read_text(encoding="utf-8")):
+    if not LEDGER.exists() or _is_ledger(text := _text(LEDGER)):
         return
     if "<<<<<<<" in text:
         raise UserError(
             f"{LEDGER} has conflicts of a merge: take one side with `git checkout --theirs {LEDGER}`, and "
             "call again; what the other side recorded comes from DVC's cache."
         )
-    if GOOD.exists() and _is_ledger(GOOD.read_text(encoding="utf-8")):
+    if GOOD.exists() and _is_ledger(_text(GOOD)):
         with whole(LEDGER) as part:
             shutil.copy(GOOD, part)
     else:
@@ -101,12 +101,19 @@ def _repair_ledger() -> None:
     log.warning("%s was cut short by a kill: repaired; DVC's cache knows what is missing in it.", LEDGER)
 
 
+def _text(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace")  # what is no UTF-8 is damage, which the schemas see
+
+
 def _is_ledger(text: str) -> bool:
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
     try:
-        node = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (Invalid, yaml.YAMLError):
         return False
-    return isinstance(node, dict) and "schema" in node
+    return True
 
 
 def _is_locks(text: str) -> bool:

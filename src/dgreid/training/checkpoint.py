@@ -17,7 +17,7 @@ import torch
 from dgreid import sealed
 from dgreid.device import threads
 from dgreid.errors import UserError
-from dgreid.files import whole
+from dgreid.files import check_plain, whole
 from dgreid.methods.base import Method
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class Checkpoint:
         """The content of a checkpoint, or None if there is none that is whole."""
         if not os.path.lexists(path):
             return None
+        check_plain(path)
         try:
             with sealed.reading(path, "training starts over"):
                 if not sealed.check(path):

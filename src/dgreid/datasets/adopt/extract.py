@@ -28,7 +28,7 @@ SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".ta
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Images hardly shrink, so an archive that unpacks to much more than itself holds no data set but a bomb.
 GROWTH, SMALL = 50, 2 * 10**9  # times its own size; bytes that any archive may unpack to
-BLOCK = 512  # bytes; a tar ends with a block of zeros
+END = 1024  # bytes of zeros with which a tar ends
 
 
 def extract(archive: Path, to: Path, title: str | None = None, bound: int | None = None) -> None:
@@ -154,8 +154,8 @@ def _tar_members(
 def _check_end(file: tarfile.TarFile) -> None:
     """Python takes a missing or damaged header for the end of a tar: ask for the zeros of a real one."""
     file.fileobj.seek(file.offset)
-    end = file.fileobj.read(BLOCK)
-    if len(end) < BLOCK:
+    end = file.fileobj.read(END)
+    if len(end) < END:
         raise tarfile.ReadError("it ends too early")
     while end:  # to the end of the stream, where compressed ones have their checksum
         if any(end):
