@@ -184,6 +184,10 @@ def cut_at_a_member(content):
     return content[: 512 + 1024]
 
 
+def cut_with_one_block_of_zeros(content):
+    return content[: 512 + 1024] + bytes(512)
+
+
 def damage_the_second_header(content):
     damaged = bytearray(content)
     damaged[512 + 1024 + 20] ^= 255
@@ -194,7 +198,10 @@ def blank_the_second_header(content):
     return content[: 512 + 1024] + bytes(512) + content[512 + 1024 + 512 :]
 
 
-@pytest.mark.parametrize("damage", [cut_at_a_member, damage_the_second_header, blank_the_second_header])
+@pytest.mark.parametrize(
+    "damage",
+    [cut_at_a_member, cut_with_one_block_of_zeros, damage_the_second_header, blank_the_second_header],
+)
 @pytest.mark.parametrize("packed", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_a_tar_that_ends_early_is_not_taken_as_whole(tmp_path, packed, damage):
     members = [(f"{name}.jpg", tarfile.REGTYPE, name.encode() * 1000) for name in "abc"]
