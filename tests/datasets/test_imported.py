@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from dgreid import sealed
 from dgreid.datasets import imported, parse, read_splits
 from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.manifest import build, write_manifest
 from dgreid.errors import UserError
+from helpers.damage import damaged
 
 
 @pytest.fixture
@@ -159,10 +161,10 @@ def test_a_file_nested_too_deeply_or_no_file_is_one_sentence(place, tmp_path):
 def test_our_own_file_has_every_role_and_no_other(place, tmp_path, change):
     settings, root = place("viper")
     file = imported.import_splits("viper", save(tmp_path, [viper()]), "theirs", tmp_path)
-    node = json.loads(file.read_text())
+    node = sealed.read_json(file)
     node["splits"][0] |= change
     node["content"] = imported.content(node["splits"])
-    file.write_text(json.dumps(node))
+    file.write_text(sealed.to_json(node))
     with pytest.raises(UserError, match=r"split 0: .*role.*import it again"):
         imported.add_imported("viper", parse(settings, root), tmp_path)
 
@@ -195,3 +197,24 @@ def test_a_changed_or_foreign_file_is_refused_by_the_manifest(place, tmp_path):
     imported.add_imported(
         "prid2011", parse(settings, root), tmp_path
     )  # another data set's files are not read
+
+
+def test_a_flipped_bit_anywhere_in_our_own_file_is_noticed_or_changes_nothing(place, tmp_path):
+    settings, root = place("viper")
+    file = imported.import_splits("viper", save(tmp_path, [viper()]), "theirs", tmp_path)
+    whole = file.read_bytes()
+
+    def read():
+        parsed = parse(settings, root)
+        imported.add_imported("viper", parsed, tmp_path)
+        return parsed.splits, parsed.generators
+
+    expected, refused = read(), 0
+    for way, content in damaged(whole, 40):
+        file.write_bytes(content)
+        try:
+            assert read() == expected, way
+        except UserError as error:
+            assert "import it again" in str(error)
+            refused += 1
+    assert refused > 30

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
+from dgreid import sealed
 from dgreid.datasets import rules
 from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.config import DatasetConfig, load_dataset
@@ -53,7 +54,7 @@ def import_splits(dataset: str, source: Path, name: str, folder: Path = SPLITS) 
     rules.check_splits([_row(image) for image in parsed.images], imported, config)
     path = folder / f"{dataset}-{name}.json"
     with whole(path) as part:
-        part.write_text(json.dumps(node, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(sealed.stamp(node), indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -67,12 +68,14 @@ def add_imported(dataset: str, parsed: Parsed, folder: Path = SPLITS) -> None:
     for path in sorted(folder.glob(f"{dataset}-*.json")):
         again = f"import it again with `dgreid splits import {dataset}`"
         try:
-            node = json.loads(path.read_bytes())
+            node = sealed.read_json(path)
             split_set, generator, splits = node["split_set"], node["generator"], node["splits"]
             found = content(splits)
             check_roles(splits, str(path))
         except UserError as error:
             raise UserError(f"{str(error).removesuffix('.')}; {again}.") from error
+        except sealed.Damaged as error:
+            raise UserError(f"{path}: it was changed after the import; {again}.") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: not an imported split set ({error}); {again}.") from error
         if found != node.get("content"):
