@@ -127,7 +127,7 @@ def in_file(folder, group, name):
 
 
 @pytest.mark.parametrize("place", [with_file, in_selection, in_file])
-@few_or_many(8, 40)
+@few_or_many(4, 40)
 def test_a_name_in_params(server, built, tmp_path, tally, place, tries):
     counted, rng = tally(f"names: {place.__name__}"), random.Random(place.__name__)
     cases = [(group, name) for group in GROUPS for name in NAMES]
