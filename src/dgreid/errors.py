@@ -27,6 +27,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     unknown method 'metabinn': did you mean 'metabin'? Known: erm, metabin.
     """
     known = sorted(map(str, known))
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    parts = [*reversed(str(name).split(".")), str(name)]  # of recipe.epochz: epochz first
+    near = [found for part in parts for found in get_close_matches(part, known, n=1, cutoff=0.5)]
     hint = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"unknown {what} '{name}': {hint}Known: {', '.join(known) or 'none'}.")

@@ -166,7 +166,7 @@ def _sentence(model: type[BaseModel], problem: dict, where: str) -> UserError:
         for candidate in (inner, *getattr(inner, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
-    return unknown(f"key {path}:", str(key), model.model_fields)
+    return unknown("key", path, model.model_fields)
 
 
 def _short(given: Any) -> str:

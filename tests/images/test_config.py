@@ -99,7 +99,7 @@ def test_the_modules_that_a_configuration_names_are_its_operations():
         ({"train": ["flip"]}, "image.train.0: write {operation: NAME, ...}.*'flip'"),
         ({"train": [{"flip": 0.5}]}, "image.train.0: write {operation: NAME, ...}"),
         ({"train": 3}, "train"),
-        ({"flip": 0.5}, "unknown key small.flip"),
+        ({"flip": 0.5}, "unknown key 'small.flip'"),
         ({"views": {"train": []}}, "the view 'train' is the list image.train"),
         ({"views": {"strong": [{"operation": "flpi"}]}}, "image.views.strong.0 'flpi'"),
         ({"views": [1]}, "views"),
