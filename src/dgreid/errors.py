@@ -20,6 +20,11 @@ def one_line(error: Exception | str) -> str:
     return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[-MOST // 2 :]}"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without its full stop, or the name of its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """Make the error for a name that is not among `known`; it proposes the nearest one.
 

@@ -3,19 +3,18 @@
 import re
 
 NAMED = "letters, digits, _, - and single dots, at most 48, beginning with a letter, a digit or _"
-_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,47}")
-_RUN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,199}")
+_NAMED = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def is_name(text: str) -> bool:
     """Whether a text may name a file of params/."""
-    return bool(_NAME.fullmatch(text))
+    return len(text) <= 48 and bool(_NAMED.fullmatch(text))
 
 
 def is_run(text: str) -> bool:
     """Whether a text may be the name of a run, which is made of several names."""
-    return bool(_RUN.fullmatch(text))
+    return len(text) <= 200 and bool(_NAMED.fullmatch(text))
 
 
 def is_title(text: str) -> bool:

@@ -1,6 +1,6 @@
 """Typed settings: validate a plain mapping into a model, or say in one sentence what is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,27 +22,27 @@ from pydantic import (
 from yaml import YAMLError
 
 from dgreid.documents import MOST_CHARACTERS, parse_yaml
-from dgreid.errors import UserError, unknown
-from dgreid.names import NAMED, is_name, is_title
+from dgreid.errors import UserError, first_line, unknown
+from dgreid.names import NAMED, is_name, is_run, is_title
 
 MOST_SHOWN = 200  # characters of a wrong value in a message
 HIGHEST_SEED = 2**32 - 1  # the largest that every generator of random numbers takes
 
 
-def _name(value: str) -> str:
-    if not is_name(value):
-        raise ValueError(f"this is no name: {NAMED}")
-    return value
+def _accepted(is_right: Callable[[str], bool], else_said: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not is_right(value):
+            raise ValueError(else_said)
+        return value
+
+    return AfterValidator(check)
 
 
-def _title(value: str) -> str:
-    if not is_title(value):
-        raise ValueError("a title is one line without control characters")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]  # of a file in params/, and all that is made of such names
-Title = Annotated[str, AfterValidator(_title)]  # shown in tables
+# of a file in params/, and all that is made of such names
+Name = Annotated[str, _accepted(is_name, f"this is no name: {NAMED}")]
+RunName = Annotated[str, _accepted(is_run, "this is no name of a run")]
+# shown in tables
+Title = Annotated[str, _accepted(is_title, "a title is one line without control characters")]
 Seed = Annotated[int, Field(ge=0, le=HIGHEST_SEED)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 Counts = dict[str, Annotated[int, Field(ge=0, le=10**9)]]
@@ -204,4 +204,4 @@ def reason(error: Exception) -> str:
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if problem and mark:
         return f"{problem} in line {mark.line + 1}"
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return first_line(error)

@@ -5,6 +5,8 @@ import os
 import re
 from collections.abc import Iterator
 
+from dgreid.errors import first_line
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the file cannot grow
 REMEDIES = {
     errno.ENOSPC: "make room there, or link the folder to a larger disk, and run the same command again",
@@ -50,7 +52,7 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return f"{error}; fix that and run it again."
     if UNWRITTEN.search(str(error)):
-        return f"a file could not be written to its end ({_first_line(error)}); {REMEDIES[errno.ENOSPC]}."
+        return f"a file could not be written to its end ({first_line(error)}); {REMEDIES[errno.ENOSPC]}."
     return None
 
 
@@ -72,7 +74,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -86,15 +86,23 @@ def check_members(matrix: Mapping[str, Any]) -> None:
         )
 
 
-def items(matrix: Mapping[str, Any], sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield STAGE/ITEM and its content for every item of the selection; `report` has no items."""
+def items(
+    matrix: Mapping[str, Any], sources: Sources, runs: Mapping[str, RunConfig] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield STAGE/ITEM and its content for every item of the selection; `report` has no items.
+
+    Args:
+        matrix: the selection.
+        sources: the package's source files.
+        runs: the configurations of its runs, if they have been composed.
+    """
     for name in matrix["datasets"]:
         yield from _of_dataset(load_dataset(name), sources)
     for name, member in matrix.get("members", {}).items():
         yield f"member/{name}", {"settings": member, "code": code("member", (), sources)}
     for name in matrix["protocols"]:
         yield f"protocol/{name}", _node("protocol", load_protocol(name), sources)
-    for name, config in configs(matrix["runs"]):
+    for name, config in configs(matrix["runs"]) if runs is None else runs.items():
         for stage in ("train", "evaluate"):
             node = {"settings": decisive(config), "code": executed(stage, config, sources)}
             yield f"{stage}/{name}", node

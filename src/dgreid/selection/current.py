@@ -36,9 +36,9 @@ def check(matrix: Mapping[str, Any], metrics: Mapping[str, Mapping]) -> None:
     Raises:
         UserError: names the first such run or item, and what is different.
     """
-    ledger, sources = Ledger(), Sources()
+    ledger, sources, runs = Ledger(), Sources(), dict(configs(matrix["runs"]))
     confirmed = dict.fromkeys(matrix["runs"], True)  # runs that the ledger says to be current
-    for item, node in items(matrix, sources):
+    for item, node in items(matrix, sources, runs):
         agrees = ledger.agrees(item, text_of(node))
         stage, _, name = item.partition("/")
         if stage in ("train", "evaluate"):
@@ -47,7 +47,7 @@ def check(matrix: Mapping[str, Any], metrics: Mapping[str, Mapping]) -> None:
             raise UserError(
                 f"{stage} {name} was made from other settings or code than the present; {REMEDY}."
             )
-    for name, config in configs(matrix["runs"]):
+    for name, config in runs.items():
         changed = differences(config, metrics[name])
         if not confirmed[name] and _has_other_code(config, metrics[name], ledger, sources):
             changed.append("code")

@@ -8,21 +8,20 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from dgreid import params, schema
 from dgreid.datasets.adopt.record import RECORD
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
-from dgreid.names import is_run
 from dgreid.paths import ARCHIVES, MATRIX, RAW
 from dgreid.protocols.config import ProtocolConfig
 from dgreid.runs.config import GROUPS, RunConfig, load_run
-from dgreid.schema import Name, Seed, Title
+from dgreid.schema import Name, RunName, Seed, Title
 
 AXES = ("methods", "backbones", "protocols", "seeds")
 MOST_RUNS = 2000  # of a selection: DVC reads every one of them at every command
@@ -73,12 +72,6 @@ class Selection(schema.Strict):
         return blocks
 
 
-def _run(value: str) -> str:
-    if not is_run(value):
-        raise ValueError("this is no name of a run")
-    return value
-
-
 class Choice(schema.Strict):
     """A run of a written selection."""
 
@@ -114,7 +107,7 @@ class Written(schema.Strict):
     datasets: dict[Name, Source]
     members: dict[Title, Member] = Field({})
     protocols: tuple[Name, ...] = Field(min_length=1)
-    runs: dict[Annotated[str, AfterValidator(_run)], Choice] = Field(min_length=1, max_length=MOST_RUNS)
+    runs: dict[RunName, Choice] = Field(min_length=1, max_length=MOST_RUNS)
 
 
 def select(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
