@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dgreid.errors import UserError
+from dgreid.errors import UserError, first_line
 
 
 @contextmanager
@@ -28,10 +28,10 @@ def reading(file: Path, what: str) -> Iterator[None]:
         raise
     except OSError as error:
         if not error.errno:
-            raise UserError(f"{file}: damaged ({_first_line(error)}); get it again.") from error
+            raise UserError(f"{file}: damaged ({first_line(error)}); get it again.") from error
         raise _unreadable(file, error.errno) from error
     except Exception as error:  # a damaged or foreign file can raise any error
-        said = _first_line(error)
+        said = first_line(error)
         raise UserError(
             f"{file}: not the released file, {what} is not in it ({said}); get it again."
         ) from error
@@ -46,7 +46,7 @@ def load_mat(file: Path, **options: bool) -> dict[str, Any]:
 
 
 def open_hdf5(file: Path):
-    """Open a MATLAB 7.3 file; kept open per process (a handle must not cross a fork) and version of the file.
+    """Open a MATLAB 7.3 file, once per process and version of the file: a handle must not cross a fork.
 
     Raises:
         UserError: it cannot be read, is in use by another program, or is no HDF5 file.
@@ -70,7 +70,3 @@ def _unreadable(file: Path, number: int) -> UserError:
     if number in (errno.EAGAIN, errno.EACCES) and os.access(file, os.R_OK):
         return UserError(f"{file} is in use by another program; close it there, and run this again.")
     return UserError(f"{file}: cannot be read ({os.strerror(number)}); fix that and run it again.")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dgreid import params
 from dgreid.registry import Registry
 from dgreid.schema import validate
 
@@ -19,8 +18,3 @@ def read(node: Mapping[str, Any]) -> Any:
     """
     node = {"code": node.get("name"), **node}
     return validate(module(node["code"]).Options, node, "method")
-
-
-def load_method(name: str) -> Any:
-    """Read params/method/NAME.yaml."""
-    return read(params.read("method", name))
