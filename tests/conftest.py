@@ -3,12 +3,18 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("helpers")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # a run in the background may ignore Ctrl-C, and the processes that the tests interrupt would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# the same examples on every machine, so that a result repeats; `--hypothesis-profile=search` looks for new ones
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("search", derandomize=False, print_blob=True)
+settings.load_profile("repeat")
 
 ROOT = Path(__file__).parents[1]
 

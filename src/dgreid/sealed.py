@@ -180,12 +180,16 @@ def write_table(table: pa.Table, path: Path) -> None:
 def read_table(path: Path) -> pa.Table:
     """Read a parquet file of ours, or one without a seal.
 
+    What pandas notes of itself in a file is left out: it names the columns once more, and may contradict them.
+
     Raises:
         Damaged: its content is not what was sealed.
     """
     if not check(path):
         say_unsealed(path)
-    return pq.ParquetFile(path).read()
+    table = pq.ParquetFile(path).read()
+    noted = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"pandas"}
+    return table.replace_schema_metadata(noted or None)
 
 
 def say_unsealed(path: Path) -> None:

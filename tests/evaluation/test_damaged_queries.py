@@ -54,6 +54,13 @@ def test_a_cut_or_changed_file_is_read_or_refused_in_a_sentence(path, tmp_path_f
         assert re.search(SENTENCE, str(error))
 
 
+def test_what_pandas_notes_in_a_file_does_not_rename_its_columns(path, tmp_path):
+    table = pq.read_table(path)
+    notes = {key: value.replace(b'"query"', b'" uery"') for key, value in table.schema.metadata.items()}
+    pq.write_table(table.replace_schema_metadata(notes), tmp_path / path.name)
+    assert read_queries(tmp_path / path.name).equals(read_queries(path))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
