@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from dgreid.errors import UserError
 from dgreid.images import pack
 from dgreid.images.config import ImageConfig
-from dgreid.images.pack import BLOCK, Pack, add, load
+from dgreid.images.pack import WORDS, Pack, add, load
 from helpers.damage import damaged
 
 IMAGE = ImageConfig(name="small", height=32, width=16)
@@ -277,7 +277,7 @@ def test_a_damaged_part_is_not_continued(drawn, tmp_path, counted):
     assert (opened[np.array([0])][0] == load(tmp_path, "images/000.jpg", IMAGE)).all()
 
 
-@pytest.mark.parametrize("size", [8, 1001, BLOCK - 3, BLOCK, 2 * BLOCK + 40])
+@pytest.mark.parametrize("size", [8, 1001, 8 * WORDS - 3, 8 * WORDS, 16 * WORDS + 40])
 def test_the_checksum_does_not_depend_on_parts_and_sees_every_change(size):
     rng = np.random.default_rng(0)
     content = rng.bytes(size)
