@@ -233,7 +233,9 @@ def full(names: list[str], only: str, repeats: int, device: torch.device) -> lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--gpu-repeats", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)

@@ -9,6 +9,7 @@ the cache where a product has just left them. Rounds are interleaved, so that a 
 both ways alike; the ratio of a round is what counts. No real model is measured.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -205,6 +206,9 @@ def status(field: str) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     counts = tuple(sorted({1, os.cpu_count() or 1}))
     result = {
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},

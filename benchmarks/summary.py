@@ -3,20 +3,15 @@
 python -m benchmarks.summary
 """
 
-import json
+import argparse
+from functools import partial
 
+from benchmarks import page
 from benchmarks.common import RESULTS, ROOT
+from benchmarks.page import table
 
 PAGE = ROOT / "docs" / "results" / "benchmarks.md"
-
-
-def read(name: str) -> dict:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def table(head: list[str], rows: list[list]) -> list[str]:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return ["| " + " | ".join(map(str, line)) + " |" for line in lines] + [""]
+read = partial(page.read, RESULTS)
 
 
 def ranking() -> list[str]:
@@ -168,18 +163,14 @@ def scale() -> list[str]:
 
 
 def main() -> None:
-    head = [
-        "# Speed",
-        "",
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    introduction = (
         "Written by `make benchmark` from `benchmarks/results/`. Ratios were measured in one process, "
-        "interleaved; times depend on the machine.",
-        "",
-    ]
-    parts = (ranking, bin_layer, cost, packing, scale, pipeline)
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(
-        "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n", encoding="utf-8"
+        "interleaved; times depend on the machine."
     )
+    page.write(PAGE, "Speed", introduction, (ranking, bin_layer, cost, packing, scale, pipeline))
 
 
 if __name__ == "__main__":

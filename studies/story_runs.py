@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from dgreid.device import prepare
-from dgreid.evaluation.runner import run_protocol, summarise
+from dgreid.evaluation.runner import run_protocol
+from dgreid.evaluation.scores import summarise
 from dgreid.files import sha256, whole
 from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.images.pack import Pack

@@ -3,22 +3,17 @@
 python -m studies.summary
 """
 
-import json
+import argparse
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
+from benchmarks import page
+from benchmarks.page import table
 from studies.common import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "studies.md"
-
-
-def read(name: str) -> dict:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def table(head: list[str], rows: list[list]) -> list[str]:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return ["| " + " | ".join(map(str, line)) + " |" for line in lines] + [""]
+read = partial(page.read, RESULTS)
 
 
 def plain_baseline() -> list[str]:
@@ -183,18 +178,14 @@ def lda_start() -> list[str]:
 
 
 def main() -> None:
-    head = [
-        "# Studies",
-        "",
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    introduction = (
         "Written by `python -m studies.summary` from `studies/results/`. Each section answers a question "
-        "that one script in `studies/` asks.",
-        "",
-    ]
-    parts = (plain_baseline, miniature, story, lda_start)
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(
-        "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n", encoding="utf-8"
+        "that one script in `studies/` asks."
     )
+    page.write(PAGE, "Studies", introduction, (plain_baseline, miniature, story, lda_start))
 
 
 if __name__ == "__main__":

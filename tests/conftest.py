@@ -11,7 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out already
 # a run in the background may ignore Ctrl-C, and the processes that the tests interrupt would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# the same examples on every machine, so that a result repeats; `--hypothesis-profile=search` looks for new ones
+# the same examples everywhere, so that a result repeats; `--hypothesis-profile=search` looks for new ones
 settings.register_profile("repeat", derandomize=True)
 settings.register_profile("search", derandomize=False, print_blob=True)
 settings.load_profile("repeat")

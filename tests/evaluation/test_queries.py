@@ -4,7 +4,7 @@ import pytest
 
 from dgreid.evaluation.queries import agree, read_queries, write_queries
 from dgreid.evaluation.ranking import rank_scores
-from dgreid.evaluation.runner import summarise
+from dgreid.evaluation.scores import summarise
 from dgreid.protocols import Protocol
 
 

@@ -160,8 +160,16 @@ def test_a_run_depends_on_its_own_backbone_alone(root, method):
     assert found - {f"{folder}/__init__.py"} == {f"{folder}/resnet_tiny.py"}
 
 
-@pytest.mark.parametrize(("name", "stage"), [("training/loop.py", "train"), ("stages/member.py", "member")])
-def test_an_edit_of_a_stage_reaches_no_other_stage(project, changed, name, stage):
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("training/loop.py", "train"),
+        ("methods/schedules.py", "train"),
+        ("evaluation/ranking.py", "evaluate"),  # not the report, which reads what each query scored
+        ("stages/member.py", "member"),
+    ],
+)
+def test_an_edit_of_what_one_stage_executes_reaches_no_other_stage(project, changed, name, stage):
     project.source(name, "EDITED = True\n")
     assert changed() == {item for item in project.items() if item.startswith(f"{stage}/")}
 

@@ -1,5 +1,6 @@
 """Evaluating a model on unseen data: ranking, the protocol runner, statistics."""
 
-from dgreid.evaluation.ranking import Ranking, rank, rank_scores
+from dgreid.evaluation.ranked import Ranking
+from dgreid.evaluation.ranking import rank, rank_scores
 
 __all__ = ["Ranking", "rank", "rank_scores"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dgreid import sealed
-from dgreid.evaluation.ranking import Ranking
+from dgreid.evaluation.ranked import Ranking
 from dgreid.files import whole
 from dgreid.protocols import Protocol
 

@@ -38,7 +38,11 @@ EXCHANGED = (  # affect only the files that runs read; how runs read them (manif
     *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits", "walk")),
     *(f"protocols.{name}" for name in ("assemble", "checks", "config", "listing", "notation")),
 )
-NOT_FOLLOWED = {"train": (*GROUND, *READ, *EXCHANGED), "evaluate": (*GROUND, *READ, *EXCHANGED)}
+OF_ITERATIONS = ("methods.schedules",)  # functions of the iteration, which only a step of training knows
+NOT_FOLLOWED = {
+    "train": (*GROUND, *READ, *EXCHANGED),
+    "evaluate": (*GROUND, *READ, *EXCHANGED, *OF_ITERATIONS),
+}
 
 
 def write(matrix: Mapping[str, Any]) -> list[Path]:

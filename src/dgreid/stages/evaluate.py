@@ -13,7 +13,8 @@ from dgreid import sealed
 from dgreid.device import prepare
 from dgreid.errors import UserError
 from dgreid.evaluation.queries import write_queries
-from dgreid.evaluation.runner import not_above_chance, run_protocol, single_match, summarise
+from dgreid.evaluation.runner import run_protocol
+from dgreid.evaluation.scores import not_above_chance, single_match, summarise
 from dgreid.files import sha256, whole
 from dgreid.images.pack import Pack
 from dgreid.paths import METRICS, PROTOCOLS, QUERIES, RUNS, SUMMARY, TARGETS, TRAIN
