@@ -16,7 +16,7 @@ lint: .venv/installed ## ruff and snakefmt
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
 
 benchmark: .venv/installed ## speed against the plain way, in one run; writes docs/results/benchmarks.md
-	for file in ranking bin_layer packing cost m3l summary; do $(BIN)/python -m benchmarks.$$file || exit 1; done
+	for file in ranking bin_layer packing checking cost m3l summary; do $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 results: ## copy the current selection's tables and figures to docs/, where git keeps them
 	name=$$(sed -n 's/^name: //p' params/matrix.yaml) && mkdir -p docs/results docs/figures && \

@@ -136,6 +136,23 @@ def packing() -> list[str]:
     ]
 
 
+def checking() -> list[str]:
+    node = read("checking")
+    rows = [
+        [name, *each["seconds"].values(), f"{each['ratio']:.1f}x", "{} to {}".format(*each["ratio_range"])]
+        for name, each in node.items()
+        if isinstance(each, dict)
+    ]
+    return [
+        "## Checked files",
+        "",
+        f"A pack of {node['pack_MB']} MB: read once the plain way, and checked (once per process). A checkpoint of "
+        f"{node['checkpoint_MB']} MB: saved plainly, and sealed and brought to the disk. Seconds.",
+        "",
+        *table(["file", "plain", "checked", "ratio", "range"], rows),
+    ]
+
+
 def scale() -> list[str]:
     node = read("scale")
     rows = [
@@ -170,7 +187,7 @@ def main() -> None:
         "Written by `make benchmark` from `benchmarks/results/`. Ratios were measured in one process, "
         "interleaved; times depend on the machine."
     )
-    page.write(PAGE, "Speed", introduction, (ranking, bin_layer, cost, packing, scale, pipeline))
+    page.write(PAGE, "Speed", introduction, (ranking, bin_layer, cost, packing, checking, scale, pipeline))
 
 
 if __name__ == "__main__":

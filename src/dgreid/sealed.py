@@ -22,7 +22,7 @@ import yaml
 
 from dgreid.documents import parse_json, parse_plain_yaml
 from dgreid.errors import UserError
-from dgreid.files import check_plain, sha256
+from dgreid.files import check_plain
 from dgreid.trouble import REMEDIES, short_of_memory
 
 log = logging.getLogger(__name__)
@@ -156,17 +156,19 @@ def _hash_around(content: mmap.mmap, at: int) -> str:
     return digest.hexdigest()
 
 
-def check_hash(path: Path, expected: str | None) -> None:
-    """Check a file against a hash that stands elsewhere; None: nothing is known of it.
+def read_hashed(path: Path, expected: str | None) -> bytes:
+    """Read a file, and check it against a hash that stands elsewhere; None: nothing is known of it.
 
     Raises:
         Damaged: it has another hash.
     """
     check_plain(path)
+    content = path.read_bytes()
     if expected is None:
         say_unsealed(path)
-    elif sha256(path) != expected:
+    elif hashlib.sha256(content).hexdigest() != expected:
         raise Damaged
+    return content
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -180,7 +182,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 def read_table(path: Path) -> pa.Table:
     """Read a parquet file of ours, or one without a seal.
 
-    What pandas notes of itself in a file is left out: it names the columns once more, and may contradict them.
+    What pandas notes of itself in a file is left out: it names the columns again, and may contradict them.
 
     Raises:
         Damaged: its content is not what was sealed.

@@ -166,6 +166,18 @@ def test_a_selection_of_an_earlier_version_is_one_sentence(graph, tmp_path):
         Graph("dvc.yaml")
 
 
+def test_snakemake_ends_with_the_sentence_and_no_traceback(graph, tmp_path, capsys):
+    workflow = SimpleNamespace(is_main_process=True, executor_plugin=None, dryrun=True)
+    (tmp_path / "matrix.yaml").write_text("name: [")
+    for text in ("name: [", yaml.safe_dump({"name": "n", "runs": []})):
+        (tmp_path / "matrix.yaml").write_text(text)
+        with pytest.raises(SystemExit) as ended:
+            Graph("dvc.yaml", workflow)
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
+
+
 def test_a_protocol_depends_on_the_manifests_of_its_own_data_sets(root, tmp_path, monkeypatch):
     pairs = {("one", "grid"), ("one", "viper"), ("one_more", "viper"), ("one_more", "prid2011")}
     members = {f"{protocol}/{name}": {"protocol": protocol, "dataset": name} for protocol, name in pairs}

@@ -6,6 +6,7 @@ differs between repetitions.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ def read_model(folder: Path, facts: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     path = folder / MODEL
     with _reading(path, "damaged"):
-        sealed.check_hash(path, facts.get("files", {}).get(MODEL))
+        content = sealed.read_hashed(path, facts.get("files", {}).get(MODEL))
         try:
-            return load(path.read_bytes())
+            return load(content)
         except SafetensorError as error:
             raise ValueError(str(error)) from error
 
@@ -75,8 +76,7 @@ def read_history(folder: Path, facts: Mapping[str, Any]) -> pd.DataFrame:
     """
     path = folder / HISTORY
     with _reading(path):
-        sealed.check_hash(path, facts.get("files", {}).get(HISTORY))
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(BytesIO(sealed.read_hashed(path, facts.get("files", {}).get(HISTORY))))
         numbers = frame.select_dtypes("number")
         times = [name for name in ("iteration", "epoch") if name in numbers and numbers[name].notna().all()]
         if len(numbers.columns) < len(frame.columns) or len(times) < 2:

@@ -16,13 +16,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dgreid.errors import UserError
+from dgreid import schema, trouble
+from dgreid.errors import UserError, one_line
 from dgreid.paths import CHANGED, RAW, SEEN, SHOWN
 from dgreid.selection import fronts, guard, kept, stale
 
@@ -38,13 +38,31 @@ class Graph:
     """
 
     def __init__(self, path: str = "dvc.yaml", workflow: Any = None) -> None:
-        spec = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        self._workflow = workflow
+        with self._in_a_sentence():
+            self._read(path)
+
+    def _read(self, path: str) -> None:
+        spec = schema.read_yaml(Path(path))
         self._vars: dict[str, Any] = {}
         for file in spec.get("vars", []):
-            self._vars |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+            if not Path(file).exists():
+                raise UserError(f"{file} is missing: write it with `dgreid select NAME`.")
+            self._vars |= schema.read_yaml(Path(file))
         self._stages = spec["stages"]
         self._made = {out for stage in self._stages for out in self.targets(stage)}
-        self._workflow = workflow
+
+    @contextmanager
+    def _in_a_sentence(self) -> Iterator[None]:
+        """End Snakemake with the sentence of a user's error; it would show a traceback of ours."""
+        try:
+            yield
+        except Exception as error:
+            said = str(error) if isinstance(error, UserError) else trouble.sentence(error)
+            if self._workflow is None or said is None:
+                raise
+            print(f"error: {one_line(said)}", file=sys.stderr)
+            raise SystemExit(1) from None
 
     def items(self, stage: str) -> dict[str, Any]:
         """Return the items of a stage as {key: value}; {"": None} for a stage without `foreach`."""
@@ -89,6 +107,10 @@ class Graph:
 
     def start(self) -> None:
         """Prepare the project for the jobs: keep what Snakemake removes, record what `refresh` has made."""
+        with self._in_a_sentence():
+            self._start()
+
+    def _start(self) -> None:
         for item in self._due or ():
             kept.keep(item, self._outputs_of(item))
         command = ["dgreid", "repro", "code"]
@@ -134,7 +156,7 @@ class Graph:
         """Add Snakemake's flags to `outputs`: for folders (names without suffix) and for its report."""
         from snakemake.io import directory, report
 
-        shown = yaml.safe_load(SHOWN.read_text(encoding="utf-8"))
+        shown = schema.read_yaml(SHOWN)
         shown = {self._resolve(out, "", None): dict(how) for out, how in shown.items()}
         flagged = []
         for out in self.outputs(stage):
@@ -157,6 +179,10 @@ class Graph:
         """
 
         def files(wildcards: Any) -> list[str]:
+            with self._in_a_sentence():
+                return found_by(wildcards)
+
+        def found_by(wildcards: Any) -> list[str]:
             from snakemake.io import ancient
 
             everything = self._due is None  # asked first: it makes data/code
