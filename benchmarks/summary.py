@@ -146,7 +146,7 @@ def checking() -> list[str]:
     return [
         "## Checked files",
         "",
-        f"A pack of {node['pack_MB']} MB: read once the plain way, and checked (once per process). A checkpoint of "
+        f"A pack of {node['pack_MB']} MB: read once the plain way, and checked. A checkpoint of "
         f"{node['checkpoint_MB']} MB: saved plainly, and sealed and brought to the disk. Seconds.",
         "",
         *table(["file", "plain", "checked", "ratio", "range"], rows),
