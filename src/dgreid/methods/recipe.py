@@ -68,8 +68,8 @@ class RecipeConfig(Strict):
     )
     weights: str = Field(
         "imagenet",
-        description="initial weights: none, imagenet, a torchvision name such as IMAGENET1K_V2, a file, or a "
-        "word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
+        description="initial weights: none, drawn (see stage pretrain), imagenet, a torchvision name such as "
+        "IMAGENET1K_V2, a file, or a word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
     )
     precision: Literal["auto", "float32"] = Field(
         "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
