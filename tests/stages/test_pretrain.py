@@ -20,7 +20,6 @@ learning_rate: 0.1
 warmup: 1
 weight_decay: 5e-4
 label_smoothing: 0.1
-precision: float32
 """
 TINY = "architecture: resnet_tiny\nlast_stride: 2\n"
 
