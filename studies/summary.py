@@ -160,6 +160,47 @@ def story() -> list[str]:
     ]
 
 
+def start() -> list[str]:
+    """What the drawn start gives, and what was tried from it on the sources alone."""
+    if not (RESULTS / "start.json").exists():
+        return []
+    node = read("start")
+    begun = [
+        [title, node["untrained"][key]["probe"], node["untrained"][key]["average"]]
+        for key, title in (("none", "random weights"), ("drawn", "the drawn start"))
+        if key in node["untrained"]
+    ]
+
+    def rows(runs: dict) -> list[list]:
+        return [
+            [
+                name,
+                len(each),
+                *(f"{mean(run[measure] for run in each):.1f}" for measure in ("unseen", "held")),
+                "" if each[0]["gate"] is None else f"{mean(run['gate'] for run in each):.2f}",
+            ]
+            for name, each in runs.items()
+        ]
+
+    head = ["run", "trainings", "unseen", "held", "mean gate"]
+    return [
+        "## The drawn start",
+        "",
+        "Miniature data, resnet_tiny; no target was evaluated (`studies/start.py`). Share of pictures of 100 "
+        "new classes of things that a linear probe names right, and Rank-1 among 60 new identities of each "
+        "source, before any training on people; per cent, average over the sources.",
+        "",
+        *table(["weights", "things named right", "Rank-1"], begun),
+        "Trained on three of the four sources: Rank-1 among 60 new identities of the fourth (unseen) and of "
+        "the three (held), average over the sources left out, as far as trained. The search; its start is an "
+        "earlier training of the same kind, its precision float32:",
+        "",
+        *table(head, rows(node["search"])),
+        *(["The chosen recipes, from the start that is shipped:", ""] if node["trained"] else []),
+        *(table(head, rows(node["trained"])) if node["trained"] else []),
+    ]
+
+
 def lda_start() -> list[str]:
     """Why LDA collapsed on trained weights."""
     if not (RESULTS / "lda_start.json").exists():
@@ -185,7 +226,7 @@ def main() -> None:
         "Written by `python -m studies.summary` from `studies/results/`. Each section answers a question "
         "that one script in `studies/` asks."
     )
-    page.write(PAGE, "Studies", introduction, (plain_baseline, miniature, story, lda_start))
+    page.write(PAGE, "Studies", introduction, (plain_baseline, miniature, start, story, lda_start))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import os
 import random
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,17 @@ def prepare(seed: int) -> torch.device:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     return device
+
+
+@contextmanager
+def computing_in(dtype: torch.dtype) -> Iterator[None]:
+    """Make `dtype` the type of floating-point tensors that are created inside the block without one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def threads() -> int:

@@ -23,6 +23,7 @@ OUTPUTS = {  # as in dvc.yaml; DVC refuses a job that leaves one out
     "manifest": ("data/manifests/{item}/images.parquet", "data/manifests/{item}/splits.parquet"),
     "member": ("data/members/{item}.json",),
     "protocol": ("data/protocols/{item}/train.parquet", "data/protocols/{item}/targets.parquet"),
+    "pretrain": ("data/start/{item}.safetensors",),
     "train": tuple(f"data/runs/{{item}}/{name}" for name in RUN),
     "evaluate": (
         "data/queries/{item}.parquet",
@@ -38,7 +39,7 @@ OUTPUTS = {  # as in dvc.yaml; DVC refuses a job that leaves one out
 
 
 def main() -> int:
-    for name in ("synthesize", "manifest", "member", "protocol", "train", "evaluate", "report"):
+    for name in ("synthesize", "manifest", "member", "protocol", "pretrain", "train", "evaluate", "report"):
         setattr(stages, f"_{name}", _logged(_write))
     return dgreid()
 

@@ -24,7 +24,7 @@ def make(name: str, config: RunConfig, seed: int = 0) -> Method:
     method = build(config.method, config.backbone, config.recipe, task)
     method.train()
     for _ in range(3):  # running statistics and gates that are not what they start as
-        method.embed(torch.randn(8, 3, *size) * 2 + 0.3)
+        method.embed(torch.randn(8, 3, *size, dtype=method.dtype) * 2 + 0.3)
     for parameter_name, parameter in method.named_parameters():
         if parameter_name.endswith("balance"):
             torch.nn.init.uniform_(parameter, 0, 1)

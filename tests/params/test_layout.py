@@ -12,7 +12,10 @@ from dgreid.paths import MATRIX, PARAMS
 from dgreid.protocols.config import TargetGroup
 from dgreid.schema import read_yaml, validate
 
-GROUPS = ("backbone", "dataset", "image", "matrices", "method", "protocol", "recipe", "tables", "targets")
+GROUPS = (
+    *("backbone", "dataset", "image", "matrices", "method", "protocol", "recipe", "start", "tables"),
+    "targets",
+)
 WIDTH = 120
 
 

@@ -119,6 +119,8 @@ def test_what_is_added_changes_no_item(project, changed):
         ("methods/metabin.py", runs(METABIN, METABIN.replace("s0", "s1"))),
         ("datasets/parsers/grid.py", {"manifest/mini_grid"}),
         ("miniature/writers/grid.py", {"synthesize/mini_grid"}),
+        ("miniature/things.py", {"pretrain/mobilenet_v2_x0_25", "pretrain/resnet_tiny"}),
+        ("training/start.py", {"pretrain/mobilenet_v2_x0_25", "pretrain/resnet_tiny", "report"}),
         ("reporting/figures/cost.py", {"report"}),
         ("reporting/tsne.py", set()),  # a command of its own
         ("errors.py", set()),
@@ -149,7 +151,7 @@ def test_an_added_figure_is_drawn(project, changed):
 def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networks(project, changed):
     project.source("networks/backbones/resnet_tiny.py", "EDITED = True\n")
     tiny = {name for name in project.matrix["runs"] if "resnet_tiny" in name}
-    assert changed() == runs(*tiny) | {"report"}
+    assert changed() == runs(*tiny) | {"report", "pretrain/resnet_tiny"}
 
 
 @pytest.mark.parametrize("method", ["dualnorm", "dualnorm_metabin", "snr", "qaconv"])
@@ -197,6 +199,12 @@ def test_a_chain_of_methods_is_followed(project):
     assert {f"dgreid/methods/{name}.py" for name in ("fresh", "middle", "erm")} <= before.keys()
     project.source("methods/erm.py", "EDITED = True\n")
     assert [name for name, digest in now().items() if before.get(name) != digest] == ["dgreid/methods/erm.py"]
+
+
+def test_the_settings_of_the_start_reach_the_start_alone(project, changed):
+    path = Path("params/start/drawn.yaml")
+    path.write_text(path.read_text().replace("looks: 16", "looks: 17"))
+    assert changed() == {"pretrain/mobilenet_v2_x0_25", "pretrain/resnet_tiny"}
 
 
 def test_what_is_imported_by_a_name_in_params_is_marked_there(root, selected):

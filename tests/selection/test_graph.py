@@ -181,7 +181,14 @@ def test_snakemake_ends_with_the_sentence_and_no_traceback(graph, tmp_path, caps
 def test_a_protocol_depends_on_the_manifests_of_its_own_data_sets(root, tmp_path, monkeypatch):
     pairs = {("one", "grid"), ("one", "viper"), ("one_more", "viper"), ("one_more", "prid2011")}
     members = {f"{protocol}/{name}": {"protocol": protocol, "dataset": name} for protocol, name in pairs}
-    node = {"name": "n", "drawn": [], "protocols": ["one", "one_more"], "members": members, "runs": {}}
+    node = {
+        "name": "n",
+        "drawn": [],
+        "starts": [],
+        "protocols": ["one", "one_more"],
+        "members": members,
+        "runs": {},
+    }
     node["datasets"] = {name: {"source": f"data/raw/{name}/adopted.json"} for _, name in pairs}
     shutil.copy(root / "dvc.yaml", tmp_path)
     for name in ("params/matrix.yaml", "params/protocol/one.yaml", "data/code/protocol/one.json"):

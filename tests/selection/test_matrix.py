@@ -56,6 +56,17 @@ def test_changes_are_alternatives_and_runs_of_their_own(root):
     assert sum(name.startswith(f"{plain}-") for name in runs) == 2
 
 
+def test_a_run_depends_on_the_start_that_it_begins_with_and_no_other_run_does(root):
+    others = [["recipe.weights=none"], ["recipe.weights=imagenet"], ["recipe.weights=mine.safetensors"]]
+    written = expand(BLOCK | {"changes": [[], *others]}, BLOCK | {"backbones": ["mobilenet_v2_x0_25"]})
+    tiny, *rest, mobile = [run["start"] for run in written["runs"].values()]
+    assert tiny == "data/start/resnet_tiny.safetensors"
+    assert mobile == "data/start/mobilenet_v2_x0_25.safetensors"
+    assert rest == ["data/start/none"] * 3 and (root / rest[0]).is_file()
+    assert written["starts"] == ["mobilenet_v2_x0_25", "resnet_tiny"]
+    assert expand(BLOCK | {"changes": others})["starts"] == []
+
+
 def commands(folder: Path, selected: dict) -> dict[str, str]:
     """The command of every stage item of the project's dvc.yaml on this matrix, as DVC resolves it."""
     from dvc.repo import Repo
@@ -64,6 +75,20 @@ def commands(folder: Path, selected: dict) -> dict[str, str]:
     (folder / "params").mkdir()
     (folder / "params/matrix.yaml").write_text(yaml.safe_dump(selected, sort_keys=False))
     return {stage.name: stage.cmd for stage in Repo.init(str(folder), no_scm=True).index.stages}
+
+
+def test_dvc_makes_each_start_once_and_every_run_names_its_own(root, tmp_path):
+    from dvc.repo import Repo
+
+    selected = expand(BLOCK | {"changes": [[], ["recipe.weights=none"]]})
+    found = commands(tmp_path, selected)
+    assert found["pretrain@resnet_tiny"] == "dgreid pretrain backbone='resnet_tiny'"
+    assert sum(name.startswith("pretrain") for name in found) == 1
+    stages = {stage.name: stage for stage in Repo(str(tmp_path)).index.stages}
+    begun = {run: {str(dep) for dep in stages[f"train@{run}"].deps} for run in selected["runs"]}
+    drawn, none = begun.values()
+    assert "data/start/resnet_tiny.safetensors" in drawn and "data/start/none" not in drawn
+    assert "data/start/none" in none and "data/start/resnet_tiny.safetensors" not in none
 
 
 def test_dvc_passes_the_changes_on_and_runs_without_keep_their_command(root, tmp_path):

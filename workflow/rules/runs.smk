@@ -1,3 +1,15 @@
+rule pretrain:
+    input:
+        graph.inputs("pretrain"),
+    output:
+        graph.outputs("pretrain"),
+    log:
+        "logs/pretrain/{item}.log",
+    threads: 1
+    shell:
+        graph.repro("pretrain")
+
+
 # One thread per run on a CPU: two runs side by side are as fast as one on two threads, and sums are
 # bit-equal only for equal thread counts. On a GPU machine: `--set-threads train=8` feeds the loader.
 rule train:

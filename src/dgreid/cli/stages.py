@@ -45,6 +45,12 @@ def add_commands(add) -> None:
         _protocol,
         "  dgreid protocol protocol=miniature",
     ).add_argument("keys", nargs="*", metavar="protocol=NAME", help="a name in params/protocol")
+    add(
+        "pretrain",
+        "train a backbone on drawn things, in the place of ImageNet",
+        _pretrain,
+        "  dgreid pretrain backbone=resnet_tiny",
+    ).add_argument("keys", nargs="*", metavar="backbone=NAME", help="a name in params/backbone")
     for name, summary, run in (
         ("train", "train one run", _train),
         ("evaluate", "evaluate one trained run on every target", _evaluate),
@@ -126,6 +132,13 @@ def _protocol(arguments: Namespace) -> None:
     trained = f"{counts['ids']} ids, {counts['images']} images, {counts['domains']} domains"
     targets = ", ".join(f"{name} x {len(splits)}" for name, splits in made.targets.items())
     logging.info("%s: %s; targets and splits: %s (%s data)", folder, trained, targets or "none", made.kind)
+
+
+@_logged
+def _pretrain(arguments: Namespace) -> None:
+    from dgreid.stages.pretrain import pretrain
+
+    pretrain(only("backbone", arguments.keys, arguments.command))
 
 
 @_logged

@@ -1,7 +1,7 @@
 """Evaluate a trained method on every target and split of a protocol.
 
-Each image is embedded once, in eval mode and float32, without test-time augmentation; every split then takes
-the embeddings of its queries and gallery.
+Each image is embedded once, in eval mode, without test-time augmentation, in the method's precision: float32,
+or float64 if it was trained in it. Every split then takes the embeddings of its queries and gallery.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dgreid.device import computing_in
 from dgreid.errors import UserError
 from dgreid.evaluation.ranked import Ranking
 from dgreid.evaluation.ranking import rank, rank_rows
@@ -26,6 +27,7 @@ Items = TypeVar("Items", bound=Sequence | np.ndarray)
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
 SAME = 1e-6  # of the largest number of a vector: numbers this close are one
+BITS = 40  # of a float64 score that count in a ranking; the others hold rounding errors
 
 
 def run_protocol(
@@ -64,7 +66,7 @@ def embed_images(
         device: where images are embedded.
 
     Returns:
-        By data set, the rows of its pack (n,), rising, and their embeddings (n, ...) float32; see `pick`.
+        By data set, the rows of its pack (n,), rising, and their embeddings (n, ...); see `pick`.
     """
     rows, features = {}, {}
     for dataset, part in sorted(images[["dataset", "row", "camera"]].groupby("dataset", observed=True)):
@@ -83,7 +85,7 @@ def embed(
     device: torch.device,
     cameras: np.ndarray | None = None,
 ) -> Tensor:
-    """Embed some rows of a pack, (n, ...) float32.
+    """Embed some rows of a pack, (n, ...).
 
     If `cameras` (n,) is given, the method adapts to the images of each camera before it embeds them; see
     `Method`.
@@ -97,22 +99,25 @@ def embed(
     found = []
     for here in places:
         method.eval()
-        method.adapt(load(pixels[part], device) for part in batched(rows[here], BATCH))
+        with computing_in(method.dtype):
+            method.adapt(load(pixels[part], device, method.dtype) for part in batched(rows[here], BATCH))
         found.append(embed(method, pixels, rows[here], device))
     return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(places)))]  # back in order
 
 
 @torch.inference_mode()
 def embed_batches(method: Method, batches: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
-    """Embed pixels in eval mode, batch by batch: (n, H, W, 3) uint8 -> (n, ...) float32 on the device."""
+    """Embed pixels in eval mode, batch by batch: (n, H, W, 3) uint8 -> (n, ...) on the device."""
     method.eval()
     for pixels in batches:
-        yield method.embed(load(pixels, device)).float()
+        with computing_in(method.dtype):
+            found = method.embed(load(pixels, device, method.dtype)).to(method.dtype)
+        yield found
 
 
-def load(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """Normalise pixels on the device, (n, H, W, 3) uint8 -> (n, 3, H, W) float."""
-    return normalise(torch.from_numpy(pixels).to(device))
+def load(pixels: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Normalise pixels on the device, (n, H, W, 3) uint8 -> (n, 3, H, W) of `dtype`."""
+    return normalise(torch.from_numpy(pixels).to(device), dtype)
 
 
 def batched(items: Items, size: int) -> Iterator[Items]:
@@ -132,11 +137,27 @@ def rank_split(
         query["camera"].to_numpy(),
         gallery["camera"].to_numpy(),
     )
-    if type(method).similarity is Method.similarity:  # cosine: a product of features
+    exact = method.dtype == torch.float64
+    if type(method).similarity is Method.similarity and not exact:  # cosine: a product of features
         return rank(q, g, *labels, ranks=RANKS)
-    return rank_rows(
-        lambda start, stop: method.similarity(q[start:stop], g), (len(q), len(g)), *labels, ranks=RANKS
-    )
+
+    def rows_of(start: int, stop: int) -> Tensor:
+        with computing_in(method.dtype):
+            similar = method.similarity(q[start:stop], g)
+        return settled(similar) if exact else similar
+
+    return rank_rows(rows_of, (len(q), len(g)), *labels, ranks=RANKS)
+
+
+def settled(scores: Tensor) -> Tensor:
+    """Round float64 scores so that equal images tie on every processor, (Nq, Ng) -> (Nq, Ng).
+
+    A processor may sum the columns of two equal images in different orders, so that one of them is ahead by
+    the last bit. Scores become multiples of 2^-BITS of the power of two above their row's largest; a tie goes
+    to the lower gallery index, as in `evaluation.ranking`.
+    """
+    above = scores.abs().amax(1, keepdim=True).frexp().exponent  # (Nq, 1)
+    return scores.ldexp(BITS - above).round().ldexp(above - BITS)
 
 
 def pick(frame, rows: Mapping[str, np.ndarray], features: Mapping[str, Tensor]) -> Tensor:

@@ -41,6 +41,7 @@ class TrainingImages(Dataset):
         packs: the pixels of each data set.
         streams: the streams of rows of `train`, by name.
         views: the views of each stream; a stream that is missing here has only `train`.
+        dtype: of the normalised images that `batches` and `survey` make of them.
 
     Raises:
         UserError: a stream asks for a view that the image configuration does not have.
@@ -54,6 +55,7 @@ class TrainingImages(Dataset):
         streams: Mapping[str, AnyStream],
         seed: int,
         views: Mapping[str, Sequence[str]] | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
         self.datasets = sorted(packs)
         self.packs = [packs[name] for name in self.datasets]
@@ -63,7 +65,7 @@ class TrainingImages(Dataset):
         self.row = train["row"].to_numpy(np.int64)
         self.identities = torch.from_numpy(train["identity"].to_numpy(np.int64, copy=True))
         self.domains = torch.from_numpy(train["domain"].to_numpy(np.int64, copy=True))
-        self.image, self.streams, self.seed = image, streams, seed
+        self.image, self.streams, self.seed, self.dtype = image, streams, seed, dtype
         self.views = {name: (TRAIN,) for name in streams} | dict(views or {})
         for name, asked in self.views.items():
             if len(set(asked)) < len(asked):
@@ -125,18 +127,19 @@ def batches(
             generator=torch.Generator(),  # the loader must not use the global generator
         )
     for pixels in source:
-        yield _on(device, pixels)
+        yield _on(device, pixels, images.dtype)
 
 
 def survey(images: TrainingImages, device: torch.device) -> Iterator[Batch]:
     """Yield every training image once, in the order of the rows, unaugmented, on `device`."""
     for rows in torch.arange(len(images.identities)).split(SURVEY_BATCH):
         pixels = torch.from_numpy(images.gather(rows.numpy()))
-        yield _on(device, Pixels((pixels,), images.identities[rows], images.domains[rows], rows))
+        labelled = Pixels((pixels,), images.identities[rows], images.domains[rows], rows)
+        yield _on(device, labelled, images.dtype)
 
 
-def _on(device: torch.device, pixels: Pixels) -> Batch:
+def _on(device: torch.device, pixels: Pixels, dtype: torch.dtype) -> Batch:
     views, *labels = pixels
-    normalised = tuple(normalise(view.to(device, non_blocking=True)) for view in views)
+    normalised = tuple(normalise(view.to(device, non_blocking=True), dtype) for view in views)
     identities, domains, rows = (label.to(device, non_blocking=True) for label in labels)
     return Batch(normalised[0], identities, domains, normalised, rows)

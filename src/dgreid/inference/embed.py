@@ -59,7 +59,8 @@ class Embedder:
         self.run, self.model = run, sha256(folder / "model.safetensors")
         self.method = method.to(self.device)
         self.image = ImageConfig.model_validate(facts["config"]["image"])
-        blank = torch.zeros(2, 3, self.image.height, self.image.width, device=self.device)
+        size = self.image.height, self.image.width
+        blank = torch.zeros(2, 3, *size, dtype=method.dtype, device=self.device)
         self.shape = tuple(embedded(self.method, blank, run).shape[1:])
         if method.adapt:
             log.warning(
@@ -101,9 +102,10 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
     Args:
         run: a folder name in data/runs.
         folder: person crops, at any depth; sorted by path.
-        out: a parquet file with columns path (string) and embedding (list of float32, row-major if an
-            embedding has several axes). Its metadata are run, model_sha256, shape (JSON) and folder.
-            Compare embeddings by cosine, unless the method has a similarity of its own.
+        out: a parquet file with columns path (string) and embedding (list of float32, or of float64 if the
+            run was trained in it; row-major if an embedding has several axes). Its metadata are run,
+            model_sha256, shape (JSON) and folder. Compare embeddings by cosine, unless the method has a
+            similarity of its own.
         skip_unreadable: leave out images that cannot be read, with a warning, instead of raising an error.
 
     Returns:
@@ -123,10 +125,12 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
         "shape": json.dumps(embedder.shape),
         "folder": str(folder.resolve()),
     }
-    schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), size))], metadata=facts)
-    check_room(out, len(paths) * size * 4, out.name)
+    number = pa.float64() if embedder.method.dtype == torch.float64 else pa.float32()
+    schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(number, size))], metadata=facts)
+    width = number.byte_width * size
+    check_room(out, len(paths) * width, out.name)
     with whole(out) as part, pq.ParquetWriter(part, schema) as writer:
-        for some, features in _gathered(embedder.batches(folder, paths), max(1, ROW_GROUP // (4 * size))):
+        for some, features in _gathered(embedder.batches(folder, paths), max(1, ROW_GROUP // width)):
             numbers = pa.array(features.ravel())
             rows = [pa.array(some, pa.string()), pa.FixedSizeListArray.from_arrays(numbers, size)]
             writer.write_table(pa.Table.from_arrays(rows, schema=schema))

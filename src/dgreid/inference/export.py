@@ -64,7 +64,7 @@ def export(run: str, out: Path) -> Path:
             "and its scores in tables are with that: export the run of a method that does not adapt."
         )
     image = ImageConfig.model_validate(facts["config"]["image"])
-    network = ImageNetwork(method).eval()
+    network = ImageNetwork(method.float()).eval()  # ONNX runtimes lack convolutions in float64
     noise = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, 3), np.uint8)
     images = torch.from_numpy(noise)
     program = _program(network, images, run)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dgreid import sealed
 from dgreid.datasets.walk import is_image
+from dgreid.device import computing_in
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched
 from dgreid.files import whole
@@ -83,7 +84,7 @@ def search(
     asked = _folder(embedder, query, skip_unreadable)
     ranked = _parquet(embedder, gallery) if gallery.is_file() else _folder(embedder, gallery, skip_unreadable)
     queries = torch.cat(list(asked.batches))  # (Nq, *shape)
-    with torch.inference_mode():
+    with torch.inference_mode(), computing_in(embedder.method.dtype):
         scores, rows = nearest(embedder.method.similarity, queries, ranked.batches, top)
     found = pd.DataFrame(
         {
@@ -117,7 +118,7 @@ def nearest(
     best, rows = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
     seen = 0
     for features in gallery:
-        parts = [similarity(some, features).float().cpu() for some in queries.split(QUERIES)]
+        parts = [similarity(some, features).cpu() for some in queries.split(QUERIES)]
         numbers = torch.arange(seen, seen + len(features)).expand(len(queries), -1)  # (Nq, n)
         scores, candidates = torch.cat([best, torch.cat(parts)], 1), torch.cat([rows, numbers], 1)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]

@@ -97,6 +97,7 @@ class Method(nn.Module):
     optimisers: dict[str, torch.optim.Optimizer]
     samplers: Mapping[str, Sampler]
     adapt: Callable[[Iterable[Tensor]], None] | None = None
+    dtype = torch.float32  # of weights, images and embeddings; `runs.run.build` sets the recipe's
 
     def __init__(self, options: MethodOptions, recipe: RecipeConfig, task: Task):
         super().__init__()

@@ -12,8 +12,8 @@ or resnet50), two to the recipe (the first learning rate: recipe m3l or m3l_pape
 weights). The released code also evaluates on the target after every epoch and reports the best; here, as for
 every method, only the last iterate counts.
 
-Everything is computed in float32, also on CUDA and with any `recipe.precision`, because gradients of
-gradients are small differences.
+Everything is computed in float32, also on CUDA (in float64 if `recipe.precision` says so), because gradients
+of gradients are small differences.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,8 +6,8 @@ the score of the pair. In training, images are classified by their scores with a
 feature map of each identity.
 
 This is version 1.0 as released with the ECCV paper, without its temporal lifting and re-ranking. The network
-takes pixels in [0, 1], so the pipeline's normalisation is undone first. Everything is computed in float32,
-whatever the recipe's precision.
+takes pixels in [0, 1], so the pipeline's normalisation is undone first. Nothing is computed in mixed
+precision.
 """
 
 import math

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
 from dgreid.schema import Name, NoEffect, Strict
@@ -68,15 +69,27 @@ class RecipeConfig(Strict):
     )
     weights: str = Field(
         "imagenet",
-        description="initial weights: none, imagenet, a torchvision name such as IMAGENET1K_V2, a file, or a "
-        "word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
+        description="initial weights: none, drawn (see stage pretrain), imagenet, a torchvision name such as "
+        "IMAGENET1K_V2, a file, or a word such as msmt17, which means data/weights/BACKBONE_msmt17.*",
     )
-    precision: Literal["auto", "float32"] = Field(
-        "auto", description="auto: mixed precision (bfloat16) on CUDA, else float32"
+    precision: Literal["auto", "float32", "float64"] = Field(
+        "auto",
+        description="auto: mixed precision (bfloat16) on CUDA, else float32; float64: slow, for benchmarks "
+        "on a CPU, because scores are then equal on unlike processors",
     )
     checkpoint_every: Annotated[int, NoEffect] = Field(
         1000, gt=0, le=10**9, description="iterations between checkpoints"
     )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of weights, images and embeddings; mixed precision keeps them in float32.
+
+        Processors differ in the last bit of a sum. In float32 such differences grow into another network
+        within some hundred iterations; in float64, which begins 2^29 times smaller, they do not reach the
+        scores.
+        """
+        return torch.float64 if self.precision == "float64" else torch.float32
 
     @model_validator(mode="after")
     def _a_batch_has_a_size(self) -> Self:

@@ -5,12 +5,14 @@ so a background can never identify a person. Colours are muted, so that people s
 """
 
 import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 HEIGHT, WIDTH = 300, 640  # pixels at twice the crop's resolution; a window is 256 x 128
+OBJECTS = ("post", "bin", "bench", "car", "passer")  # passer: a distant person
 GROUND = {"street": (0.08, 0.05), "campus": (0.20, 0.12), "mall": (0.09, 0.05), "station": (0.14, 0.05)}
 
 
@@ -28,13 +30,16 @@ def cloud(rng: np.random.Generator, height: int, width: int, cells: tuple[int, i
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)) * np.float32(1.3)
 
 
-def draw_scene(rng: np.random.Generator, family: str, pitch: float) -> np.ndarray:
+def draw_scene(
+    rng: np.random.Generator, family: str, pitch: float, objects: Sequence[str] = OBJECTS
+) -> np.ndarray:
     """Draw a scene: (HEIGHT, WIDTH, 3) float32 in 0..1.
 
     Args:
         rng: the scene's own stream.
         family: the domain's: street, campus, mall or station; half of the scenes take a random one.
         pitch: radians the camera looks down; the larger, the higher the ground reaches.
+        objects: what may stand around.
     """
     if rng.random() < 0.5:
         family = str(rng.choice(list(GROUND)))
@@ -47,7 +52,7 @@ def draw_scene(rng: np.random.Generator, family: str, pitch: float) -> np.ndarra
     _floor(rng, pen, family, floor, edge)
     pen.rectangle((0, 0, WIDTH, edge), fill=wall)
     {"street": _street, "campus": _campus, "mall": _mall, "station": _station}[family](rng, pen, wall, edge)
-    _objects(rng, pen, family, edge)
+    _objects(rng, pen, family, edge, objects)
     image = image.filter(ImageFilter.GaussianBlur(1.2))
     pixels = np.asarray(image, np.float32) / 255
     return _weather(rng, pixels, edge)
@@ -157,10 +162,10 @@ def _station(rng, pen, wall, edge: int) -> None:
         pen.rectangle((x + width * 0.7, 0, x + width, edge + 18), fill=_shade(wall, 0.88))
 
 
-def _objects(rng, pen, family: str, edge: int) -> None:
+def _objects(rng, pen, family: str, edge: int, objects: Sequence[str]) -> None:
     """Draw posts, bins, benches, cars and distant people; small, grey and few."""
     for _ in range(int(rng.integers(3, 8))):
-        kind = rng.choice(("post", "bin", "bench", "car", "passer"))
+        kind = rng.choice(objects)
         x, y = rng.uniform(0, WIDTH), edge + rng.uniform(0, 0.25) * (HEIGHT - edge)
         colour = tint(rng, rng.random(), 0.14, rng.uniform(0.24, 0.55))
         if kind == "post":

@@ -1,4 +1,6 @@
-"""Load trained weights into a backbone: `none`, `imagenet`, a torchvision name, another word, or a path.
+"""Load trained weights into a backbone: `none`, `drawn`, `imagenet`, a torchvision name, a word, or a path.
+
+`drawn` means data/start/NAME.safetensors, which stage pretrain trains on drawn things.
 
 `imagenet` looks for data/weights/NAME_imagenet.{safetensors,pt,pth}, with the network's NAME, such as
 mobilenet_v2_x1_0, or resnet50 with any strides and IBN variant; then it asks torchvision for IMAGENET1K_V1,
@@ -22,15 +24,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dgreid import sealed
 from dgreid.errors import UserError, unknown
 from dgreid.networks.backbone import COUNTER, Backbone
-from dgreid.paths import WEIGHTS
+from dgreid.paths import NO_START, START, WEIGHTS
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 CORES = ("core", "_core")
 DEFAULT = "IMAGENET1K_V1"
+DRAWN = "drawn"
 WORD = re.compile(r"[\w-]+")  # the data that weights were trained on; a path has a suffix
 WITHIN = ("state_dict", "model")  # where checkpoints of torchreid and fast-reid have them
 PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")  # of DataParallel and of compiled networks
@@ -52,7 +56,9 @@ def load(network: Backbone, weights: str, name: str) -> None:
     """
     if weights == "none":
         return
-    if weights.startswith("IMAGENET1K_"):
+    if weights == DRAWN:
+        state, source = _drawn(name), str(start_of(name))
+    elif weights.startswith("IMAGENET1K_"):
         state, source = _download(network, name, weights), f"torchvision's {weights}"
     elif not WORD.fullmatch(weights):
         state, source = read(Path(weights)), weights
@@ -66,6 +72,19 @@ def load(network: Backbone, weights: str, name: str) -> None:
             f"there, or give none, imagenet, a torchvision name such as {DEFAULT}, or the path of a file."
         )
     fit(network, state, source)
+
+
+def start_of(backbone: str, weights: str = DRAWN) -> Path:
+    """Return the file that a run of this backbone in params/ begins with, as far as a stage makes it."""
+    return START / f"{backbone}.safetensors" if weights == DRAWN else NO_START
+
+
+def _drawn(backbone: str) -> dict[str, Tensor]:
+    """Read the weights of a backbone that were trained on drawn things."""
+    path, make = start_of(backbone), f"make it with `dgreid pretrain backbone={backbone}`"
+    with sealed.reading(path, make):
+        sealed.check(path)
+        return read(path) if path.is_file() else {}
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from dgreid.device import computing_in
 from dgreid.errors import UserError
 from dgreid.files import check_room
 from dgreid.methods.base import Method
@@ -59,7 +60,8 @@ def embedded(method: Method, images: Tensor, run: str) -> Tensor:
     Raises:
         UserError: there is not one embedding per image.
     """
-    found = method.embed(images)
+    with computing_in(method.dtype):
+        found = method.embed(images)
     if not isinstance(found, Tensor) or found.dim() < 2 or len(found) != len(images):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(
@@ -87,7 +89,9 @@ def check_embeddings(method: Method, images: Tensor, run: str) -> None:
             f"run {run}: before any training its embeddings are not finite: look at its weights "
             "(recipe.weights) and at its `embed`."
         )
-    scores, wanted = method.similarity(found[:2].float(), found.float()), (2, len(found))
+    found = found.to(method.dtype)
+    with computing_in(method.dtype):
+        scores, wanted = method.similarity(found[:2], found), (2, len(found))
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted or not bool(scores.isfinite().all()):
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from dgreid import methods
+from dgreid.device import computing_in
 from dgreid.errors import UserError, unknown
 from dgreid.images.config import ImageConfig
 from dgreid.methods.base import Method, MethodOptions, Task
@@ -48,9 +49,16 @@ def build(
     task: Task,
     weights: str | None = None,
 ) -> Method:
-    """Build an untrained method on the CPU; `weights`, if given, replaces `recipe.weights`."""
-    network = backbones.build(backbone, recipe.weights if weights is None else weights, task.image)
-    return methods.module(options.code).METHOD(options, network, recipe, task)
+    """Build an untrained method on the CPU; `weights`, if given, replaces `recipe.weights`.
+
+    Random weights are generated in the recipe's precision, because rounding them to float32 would differ from
+    processor to processor.
+    """
+    with computing_in(recipe.dtype):
+        network = backbones.build(backbone, recipe.weights if weights is None else weights, task.image)
+        method = methods.module(options.code).METHOD(options, network, recipe, task)
+    method.dtype = recipe.dtype
+    return method
 
 
 def restore(folder: Path) -> tuple[Method, dict[str, Any]]:

@@ -48,7 +48,8 @@ def training_images(
     if packs is None:
         packs = {name: Pack.open(name, config.image) for name in sorted(train["dataset"].unique())}
     views = {name: sampler.views for name, sampler in method.samplers.items()}
-    return TrainingImages(train, packs, config.image, streams(train, config, method), config.seed, views)
+    rows = streams(train, config, method)
+    return TrainingImages(train, packs, config.image, rows, config.seed, views, config.recipe.dtype)
 
 
 def streams(train: pd.DataFrame, config: RunConfig, method: Method) -> dict[str, samplers.AnyStream]:

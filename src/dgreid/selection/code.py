@@ -19,11 +19,13 @@ from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.imports import Sources
 from dgreid.networks.backbones import load_backbone
+from dgreid.networks.config import BackboneOptions
 from dgreid.paths import CODE, CODE_KEPT, MATRIX, MEMBERS, SPLITS
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import decisive
 from dgreid.selection.matrix import config_of, members_of
+from dgreid.training.start import load_start
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +108,8 @@ def items(
         yield f"member/{name}", {"settings": member, "code": code("member", (), sources)}
     for name in matrix["protocols"]:
         yield f"protocol/{name}", _node("protocol", load_protocol(name), sources)
+    for name in matrix.get("starts", ()):
+        yield f"pretrain/{name}", _of_start(load_backbone(name), sources)
     for name, config in configs(matrix["runs"]) if runs is None else runs.items():
         for stage in ("train", "evaluate"):
             node = {"settings": decisive(config), "code": executed(stage, config, sources)}
@@ -121,6 +125,11 @@ def _of_dataset(config: DatasetConfig, sources: Sources) -> Iterator[tuple[str, 
     node = _node("manifest", config.model_copy(update={"miniature": None}), sources)
     splits = {str(path): sha256(path) for path in sorted(SPLITS.glob(f"{config.name}-*.json"))}
     yield f"manifest/{config.name}", {**node, "splits": splits}
+
+
+def _of_start(backbone: BackboneOptions, sources: Sources) -> dict[str, Any]:
+    settings = {"start": schema.deciding(load_start()), "backbone": schema.deciding(backbone)}
+    return {"settings": settings, "code": code("pretrain", backbone, sources)}
 
 
 def configs(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, RunConfig]]:

@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dgreid.device import prepare, threads
+from dgreid.device import computing_in, prepare, threads
 from dgreid.documents import parse_json
 from dgreid.errors import UserError
 from dgreid.files import whole
-from dgreid.images.loader import batches, survey
+from dgreid.images.loader import TrainingImages, batches, survey
 from dgreid.methods.base import Method
 from dgreid.paths import COSTS, RUNS
 from dgreid.runs import metrics as results
@@ -158,6 +158,11 @@ def _time(run: RunConfig, domains: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (len(rows), run.image.height, run.image.width, 3), np.uint8)
     images = training_images(rows, run, method, {"random": pixels})
+    with computing_in(method.dtype):
+        return _time_steps(method, images, device)
+
+
+def _time_steps(method: Method, images: TrainingImages, device: torch.device) -> dict[str, Any]:
     method.start(lambda: survey(images, device))
     method.train()
     upcoming, progress = range(1, 1000), Progress(method.samplers)

@@ -27,6 +27,7 @@ from dgreid.protocols.listing import table
 from dgreid.runs.config import GROUPS, RunConfig, load_run
 from dgreid.schema import Strict, validate
 from dgreid.selection.matrix import Selection
+from dgreid.training.start import StartConfig
 
 WIDTH = 100  # columns of the terminal
 MOST = {"setting": 28, "value": 28}  # their columns are at most this wide
@@ -253,6 +254,7 @@ SCHEMAS: dict[str, Callable[[dict], type[Strict]]] = {
     "targets": lambda node: TargetGroup,
     "recipe": lambda node: RecipeConfig,
     "image": lambda node: ImageConfig,
+    "start": lambda node: StartConfig,
     "dataset": lambda node: DatasetConfig,
     "tables": lambda node: Description,
     "matrices": lambda node: Selection,

@@ -18,7 +18,8 @@ from dgreid.datasets.adopt.record import RECORD
 from dgreid.datasets.config import load_dataset
 from dgreid.errors import UserError, unknown
 from dgreid.files import whole
-from dgreid.paths import ARCHIVES, MATRIX, RAW
+from dgreid.networks.weights import DRAWN, start_of
+from dgreid.paths import ARCHIVES, MATRIX, NO_START, RAW
 from dgreid.protocols.config import ProtocolConfig
 from dgreid.runs.config import GROUPS, RunConfig, load_run
 from dgreid.schema import Name, RunName, Seed, Title
@@ -82,6 +83,7 @@ class Choice(schema.Strict):
     image: Name
     seed: Seed
     baseline: Name = "erm"
+    start: Title = str(NO_START)  # what it begins with, if a stage makes that
     changes: Title = ""  # words for the shell, each quoted
 
 
@@ -104,6 +106,7 @@ class Written(schema.Strict):
     name: Name
     title: Title = ""
     drawn: tuple[Name, ...] = ()
+    starts: tuple[Name, ...] = ()  # backbones that are trained on drawn things
     datasets: dict[Name, Source]
     members: dict[Title, Member] = Field({})
     protocols: tuple[Name, ...] = Field(min_length=1)
@@ -164,6 +167,7 @@ def expand(selection: Selection) -> dict[str, Any]:
     """Make the full matrix: data sets with their sources, protocols, and each run with its choices."""
     runs: dict[str, dict[str, Any]] = {}
     protocols: dict[str, ProtocolConfig] = {}
+    starts: set[str] = set()
     for block in selection.blocks:
         axes = (getattr(block, axis) for axis in (*AXES, "changes"))
         composed: dict[tuple, RunConfig] = {}  # once for all seeds
@@ -174,6 +178,7 @@ def expand(selection: Selection) -> dict[str, Any]:
             composed[key] = composed.get(key) or load_run(words)
             run = composed[key].model_copy(update={"seed": seed})
             protocols[protocol] = run.protocol
+            starts |= {backbone} if run.recipe.weights == DRAWN else set()
             runs[run.run] = {
                 "method": method,
                 "backbone": backbone,
@@ -182,6 +187,7 @@ def expand(selection: Selection) -> dict[str, Any]:
                 "image": run.image.name,
                 "seed": seed,
                 "baseline": block.baseline,
+                "start": str(start_of(backbone, run.recipe.weights)),
                 "changes": "".join(f" {shlex.quote(word)}" for word in changes),  # as dvc.yaml appends them
             }
     if not runs:
@@ -193,6 +199,7 @@ def expand(selection: Selection) -> dict[str, Any]:
         "name": selection.name,
         "title": selection.title,
         "drawn": drawn,
+        "starts": sorted(starts),
         "datasets": {name: {"source": source(name, name in drawn)} for name in names},
         "members": members,
         "protocols": sorted(protocols),

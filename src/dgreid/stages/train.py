@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from dgreid import provenance
-from dgreid.device import prepare
+from dgreid.device import computing_in, prepare
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images.loader import batches, survey
@@ -55,15 +55,16 @@ def train(config: RunConfig) -> Path:
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     saves = config.recipe.checkpoint_every < task.iterations
     check_disk(method, checkpoint.path, RUNS / config.run, saves)
-    history, cost = fit(
-        method,
-        lambda keys: batches(images, keys, device),
-        task,
-        checkpoint,
-        config.recipe.checkpoint_every,
-        title=config.run,
-        survey=lambda: survey(images, device),
-    )
+    with computing_in(method.dtype):
+        history, cost = fit(
+            method,
+            lambda keys: batches(images, keys, device),
+            task,
+            checkpoint,
+            config.recipe.checkpoint_every,
+            title=config.run,
+            survey=lambda: survey(images, device),
+        )
 
     state = {name: tensor.cpu().contiguous() for name, tensor in method.state_dict().items()}
     check_finite(state, config.run)

@@ -162,6 +162,7 @@ def _identity_expansion(network: MobileNetV2, state: Mapping[str, Tensor]) -> di
 
 def clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple[Tensor, Tensor]:
     """Compute mean and variance, (C,) each, of a Gaussian clipped to [0, top], as ReLU6 clips it."""
+    dtype = mean.dtype
     mean, deviation = mean.double(), deviation.double().clamp_min(1e-12)
     low, high = -mean / deviation, (top - mean) / deviation
     above = torch.special.ndtr(-high)
@@ -170,7 +171,7 @@ def clipped_gaussian(mean: Tensor, deviation: Tensor, top: float = 6.0) -> tuple
     first = mean * inside + deviation * (at_low - at_high) + top * above
     second = (mean**2 + deviation**2) * inside + top**2 * above
     second += deviation * (mean * (at_low - at_high) - top * at_high)
-    return first.float(), (second - first**2).clamp_min(0).float()
+    return first.to(dtype), (second - first**2).clamp_min(0).to(dtype)
 
 
 def _torchvision_table() -> dict[str, str]:
