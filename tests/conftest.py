@@ -12,8 +12,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out already
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the same examples everywhere, so that a result repeats; `--hypothesis-profile=search` looks for new ones
-settings.register_profile("repeat", derandomize=True)
-settings.register_profile("search", derandomize=False, print_blob=True)
+settings.register_profile("repeat", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("repeat")
 
 ROOT = Path(__file__).parents[1]

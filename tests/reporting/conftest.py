@@ -1,10 +1,39 @@
 """A small selection with made-up scores, and what the report makes of it."""
 
-import pytest
+import json
 
+import pandas as pd
+import pytest
+import yaml
+
+from dgreid.paths import PROTOCOLS, QUERIES, RUNS
+from dgreid.protocols.tables import SCHEMA as ROWS
 from dgreid.reporting import differences, tables
 from dgreid.reporting.site.material import Material
 from helpers.metrics import node
+
+FACTS = {
+    "config": {
+        "method": {"name": "erm", "losses": ["cross_entropy", "triplet"], "weights": {"triplet": 1.5}},
+        "image": {"flip": 0.5, "jitter": None, "pad": True},
+        "protocol": "toy",
+        "seed": 0,
+    },
+    "data": {"sha256": "d" * 64, "content": {"viper": "e" * 64}, "counts": {"ids": 1200}},
+    "config_sha256": "c" * 64,
+    "versions": {"torch": "2.9"},
+}
+HISTORY = pd.DataFrame(
+    {"iteration": [10, 20, 30], "epoch": 1.0, "learning_rate": 0.01, "cross_entropy": [3.0, 2.0, 1.5]}
+)
+SEARCHES = pd.DataFrame(  # a mean of 55 %, as the metrics have; the hard one is found at 9 and at 10
+    {
+        "query": ["d/p_07.png", "d/p_07.png", "d/p_08.png", "d/p_08.png"],
+        "split": [0, 1, 0, 1],
+        "average_precision": [0.1, 0.1, 1.0, 1.0],
+        "first_hit": [9, 10, 1, 1],
+    }
+)
 
 
 def selection(runs, name="toy", title="A <toy> & its title"):
@@ -49,3 +78,33 @@ def blocks(root):
 @pytest.fixture
 def gather():
     return material_of
+
+
+@pytest.fixture
+def run(root, make, tmp_path, monkeypatch):
+    """A run of which nothing is kept but its metrics."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reference").symlink_to(root / "data" / "reference")
+    monkeypatch.chdir(tmp_path)
+    return make("erm", 0, 50.0, splits=(0.0, 0.0))
+
+
+@pytest.fixture
+def kept(run):
+    """The same, with everything."""
+    folder = RUNS / run["run"]
+    folder.mkdir(parents=True)
+    (folder / "run.yaml").write_text(yaml.safe_dump(FACTS))
+    (folder / "cost.json").write_text(json.dumps(run["cost"]))
+    HISTORY.to_csv(folder / "history.csv", index=False)
+    QUERIES.mkdir()
+    frame = pd.concat(SEARCHES.assign(target=target) for target in run["targets"])
+    frame.to_parquet(QUERIES / f"{run['run']}.parquet")
+    rows = pd.DataFrame(index=[0, 1], columns=ROWS.names)
+    rows["part"], rows["dataset"] = ["query", "gallery"], "d"
+    rows["path"], rows["row"] = ["07.png", "09.png"], [4, 5]
+    rows["image_id"], rows["identity"], rows["camera"] = ["p_07.png", "p_09.png"], [7, 9], [2, 3]
+    folder = PROTOCOLS / "toy"
+    folder.mkdir(parents=True)
+    rows.to_parquet(folder / "targets.parquet")
+    return run

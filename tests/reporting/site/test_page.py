@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dgreid.reporting.figures import Figure
-from dgreid.reporting.site import overview, page, wording
+from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Paper
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -181,32 +181,3 @@ def test_what_an_earlier_selection_left_goes(material, tmp_path):
     page.write(material, tmp_path)
     assert not (tmp_path / "site" / "runs" / "old.html").exists()
     assert (tmp_path / "index.html").read_text() == dict(page.site(material))["index.html"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (12000, "3 h 20 min")]
-)
-def test_duration(seconds, text):
-    assert wording.duration(seconds) == text
-
-
-def test_of_many_comparisons_the_settled_ones_are_said_first(root, make, gather):
-    made = [make("erm", seed, 40.0) for seed in (0, 1)] + [make("metabin", seed, 41.0) for seed in (0, 1)]
-    gap = next(gap for gap in gather(made).gaps if gap.target == "Average" and gap.measure == "rank1")
-    several = [
-        gap._replace(backbone=f"net{n}", seeds_low=-1.0 if n < 8 else 1.0, seeds_high=2.0) for n in range(9)
-    ]
-    found = overview.findings([*several, gap._replace(target="A", seeds_low=1.0)])
-    assert [gap.backbone for gap, _ in found] == ["net8", "net0", "net1", "net2", "net3", "net4"]
-    assert found[0][0].way == "up" and found[0][1] == "net8, protocol toy"
-
-
-def test_of_many_methods_the_drawing_has_the_highest(root, make, gather):
-    content = overview.content(gather([make(f"m{n:02}", 0, float(n)) for n in range(20)]))
-    (block,) = content["blocks"]
-    assert (
-        block["dots"].count('class="mean"') == 16
-        and ">m19<" in block["dots"]
-        and ">m03<" not in block["dots"]
-    )
-    assert len(block["rows"]) == 20 and block["drawn"] == "the 16 highest of 20 methods"
