@@ -9,71 +9,18 @@ from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.paths import CHECKPOINTS, PROTOCOLS, RUNS
 from dgreid.runs.config import load_run
-from dgreid.runs.run import build, chosen
+from dgreid.runs.run import chosen
 from dgreid.runs.training import task_of
 from dgreid.selection import costs
 from dgreid.selection.plan import budget_of, config_of, expected_training, plan
 from dgreid.stages import train
-from helpers import metrics, random_project
-
-RUN = ["backbone=resnet_tiny", "seed=0"]
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with params/ alone: nothing adopted, nothing trained, a machine of a known name."""
-    random_project.make(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(costs, "machine", lambda: ("cpu", "abacus"))
-    return tmp_path
-
-
-@pytest.fixture
-def made(project):
-    """The same with the protocol `pair` made: 16 people of 4 images, two domains."""
-    for words in ("adopt wide --from source/wide", "adopt other --from source/other"):
-        assert cli.main(words.split()) == 0
-    for words in ("manifest dataset=wide", "manifest dataset=other", "protocol protocol=pair"):
-        assert cli.main(words.split()) == 0
-    return project
-
-
-def run(protocol="pair", method="erm", *words):
-    return load_run([f"method={method}", f"protocol={protocol}", *RUN, *words])
-
-
-def matrix(*runs):
-    groups = ("method", "backbone", "protocol", "recipe", "image")
-    return {
-        "name": "some",
-        "runs": {
-            each.run: {
-                **{group: getattr(each, group).name for group in groups},
-                "seed": each.seed,
-                "changes": "".join(f" {word}" for word in each.changes),
-            }
-            for each in runs
-        },
-    }
+from helpers import metrics
+from helpers.plans import RUN, build_of, cells, cost, matrix, run
 
 
 def protocol(project, name, **changes):
     path = project / f"params/protocol/{name}.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
-
-
-def cost(folder, each, rate, **changes):
-    """What train leaves."""
-    folder.mkdir(parents=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump({"config": chosen(each)}))
-    node = {"images_per_second": rate, "device": "cpu", "threads": 1} | changes
-    (folder / "cost.json").write_text(json.dumps(node))
-
-
-def cells(text, name):
-    """A run's row: its cells."""
-    line = next(line for line in text.splitlines() if line.startswith(name))
-    return [cell for cell in line.split("  ") if cell.strip()]
 
 
 def test_the_papers_selection_is_planned_without_its_data(root):
@@ -111,11 +58,6 @@ def test_draws_that_vary_are_an_estimate(made, monkeypatch):
     budget = budget_of(each)
     size = sum(costs.batch_sizes(costs.crowd(each, 2), each, build_of(each)).values())
     assert not budget.exact and budget.images == pytest.approx(1.5 * 500_000 * size, rel=0.01)
-
-
-def build_of(each):
-    task = task_of(costs.crowd(each, 2), each)
-    return build(each.method, each.backbone, each.recipe, task, "none")
 
 
 def test_a_made_protocol_gives_exact_iterations(made):
@@ -178,77 +120,12 @@ def test_a_damaged_run_is_said_and_to_be_trained_again(made, text, caplog):
     )
 
 
-@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"images_per_second": null}]'])
-def test_damaged_measurements_are_a_sentence_and_stay(made, text):
-    costs.COSTS.write_text(text)
-    with pytest.raises(UserError, match=r"data/costs\.json is damaged: delete it"):
-        plan(matrix(run()))
-    assert costs.COSTS.read_text() == text
-
-
 def test_damaged_metrics_are_a_sentence(made, capsys):
     (made / "reports/metrics").mkdir(parents=True)
     (made / "reports/metrics/half.json").write_text(json.dumps(metrics.node("erm", 0, 50.0))[:400])
     assert cli.main(["plan", "miniature"]) == 1
     sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
     assert capsys.readouterr().err == sentence
-
-
-def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, monkeypatch):
-    each = run("pair", "erm", "recipe.epochs=1000")
-    images = budget_of(each).images
-    assert images == 2 * 1000 * 32
-    others = {
-        "method": (run("pair", "erm_in"), {}),
-        "image": (run("pair", "erm", "image=128x64"), {}),
-        "device": (run(), {"device": "a GPU"}),
-        "threads": (run(), {"threads": 2}),
-    }
-    for name, (other, changes) in others.items():
-        cost(RUNS / name, other, 1.0, **changes)
-    assert "the speed of 1 is unknown, add --measure" in plan(matrix(each))
-    assert cells(plan(matrix(each)), each.run)[-1].strip() == "unknown"
-    for number, rate in enumerate((8.0, 10.0, 90.0)):
-        cost(RUNS / f"same{number}", run("alone"), rate)
-    row = cells(plan(matrix(each)), each.run)
-    assert [cell.strip() for cell in row[-3:]] == ["10.0", "runs", f"{images / 10 / 3600:.2f}"]
-    monkeypatch.setenv("DGREID_THREADS", "2")
-    assert cells(plan(matrix(each)), each.run)[-3].strip() == "1.0"
-
-
-def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
-    (made / "reports/metrics").mkdir(parents=True)
-    node = metrics.node("erm", 0, 50.0) | {"run": "else", "backbone": "resnet_tiny"}
-    node["cost"] |= {"images_per_second": 5.0, "threads": 1}
-    (made / "reports/metrics/else.json").write_text(json.dumps(node))
-    assert costs.speed(run()) == (5.0, "reports")
-    cost(RUNS / "same", run(), 7.0)
-    assert costs.speed(run()) == (7.0, "runs")
-
-
-def test_measure_times_each_missing_combination_once_and_keeps_it(made, monkeypatch):
-    monkeypatch.setattr(costs, "SECONDS", 0.3)
-    runs = [run("pair", method, f"seed={seed}") for method in ("erm", "metabin") for seed in (0, 1)]
-    text = plan(matrix(*runs), measure=True)
-    kept = json.loads((made / "data/costs.json").read_text())
-    assert [(entry["method"], entry["machine"], entry["threads"]) for entry in kept] == [
-        ("erm", "abacus", 1),
-        ("metabin", "abacus", 1),
-    ]
-    assert all(entry["images_per_second"] > 0 and entry["iterations"] > 0 for entry in kept)
-    assert "unknown" not in text and text.count("measured  ") == 4
-    monkeypatch.setattr(costs, "measure", None)  # would fail if anything were measured again
-    assert plan(matrix(*runs), measure=True) == text
-    monkeypatch.setattr(costs, "machine", lambda: ("cpu", "another"))
-    assert "the speed of 4 is unknown" in plan(matrix(*runs))
-
-
-def test_every_sampler_can_be_measured(project, monkeypatch):
-    monkeypatch.setattr(costs, "SECONDS", 0.0)
-    each = run("pair", "erm", "recipe.batch_size=24")
-    rows = costs.crowd(each, domains=3)
-    assert rows.domain.nunique() == 3 and (rows.groupby("identity").camera.nunique() == 2).all()
-    assert costs.measure(each, domains=3).images_per_second > 0
 
 
 def test_missing_data_are_counted_and_named(project):
