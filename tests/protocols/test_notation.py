@@ -41,12 +41,6 @@ def test_a_target_in_short_and_in_full_are_the_same(root):
     assert protocol(targets=[same | short]) == protocol(targets=[same | full])
 
 
-def test_groups_of_targets_and_single_ones_follow_each_other(root):
-    single = {"name": "Mine", "set": "cuhk03:np_detected"}
-    targets = protocol(targets=["market", single, "duke"]).targets
-    assert [target.name for target in targets] == ["Market", "Mine", "Duke"]
-
-
 def test_a_protocol_says_what_the_list_of_protocols_shows(root, tmp_path):
     text = protocols_table(tmp_path, tmp_path)
     assert "NAME:SET" in LEGEND
