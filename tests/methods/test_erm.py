@@ -49,14 +49,6 @@ def test_a_loss_can_be_left_out():
             torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-def test_the_classifier_starts_small_and_without_bias():
-    torch.manual_seed(0)
-    method = ERM(tiny.options("erm"), Backbone(), tiny.recipe(), Task(2000, 2, 4, 2))
-    weight = method.network.classifier.weight
-    assert method.network.classifier.bias is None
-    assert weight.std().item() == pytest.approx(0.001, rel=0.05)
-
-
 def test_biases_learn_faster_and_the_necks_bias_not_at_all():
     method = make(tiny.recipe(learning_rate_factor=3, bias_factor=2))
     weights, biases = method.optimisers["main"].param_groups
@@ -98,12 +90,6 @@ def test_every_norm_trains(norm):
     assert type(method.network.backbone[1]) is not nn.BatchNorm2d
     logged = method.step({"base": [batch()]}, 0)
     assert all(value.isfinite() for value in logged.values())
-
-
-def test_adamw_is_the_recipes_choice():
-    method = make(tiny.recipe(optimiser="adamw", weight_decay=5e-3))
-    assert type(method.optimisers["main"]) is torch.optim.AdamW
-    assert all(group["weight_decay"] == 5e-3 for group in method.optimisers["main"].param_groups)
 
 
 def test_unknown_norm_is_said_in_a_sentence():

@@ -65,28 +65,6 @@ def test_options_of_another_architecture_or_without_effect_are_refused():
         backbones.read(tiny.read("backbone", "resnet_tiny") | {"ibn_weights": "fresh"})
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "floor=0.1",
-        "gamma=0.5",
-        "amsgrad=true",
-        "decay=cosine recipe.gamma=0.5",
-        "warmup_iterations=5 recipe.warmup_epochs=3",
-    ],
-)
-def test_a_setting_of_a_recipe_that_nothing_reads_is_refused(root, word):
-    words = [
-        "method=erm",
-        "backbone=resnet_tiny",
-        "protocol=miniature",
-        "recipe=metabin",
-        *f"recipe.{word}".split(),
-    ]
-    with pytest.raises(UserError, match=r"recipe\.\w+ means nothing"):
-        load_run(words)
-
-
 def test_a_mapping_is_overridden_by_its_entries(root):
     words = ["method=metabin_ce", "backbone=resnet_tiny", "protocol=miniature"]
     with pytest.raises(UserError, match="override its entries one by one"):
