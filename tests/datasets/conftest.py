@@ -144,3 +144,9 @@ def roles():
     return lambda parsed, split_set, number: [
         parsed.splits[split_set, number, role] for role in ("train", "query", "gallery")
     ]
+
+
+@pytest.fixture
+def published_zip(layouts, tmp_path, pack):
+    """The tiny Market-1501 as an archive in a folder of its own."""
+    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "downloads/Market.zip")

@@ -24,6 +24,7 @@ SLOW = ("full", "settings", "run_names", "alone")  # words in the names of tests
 VIT = """
 import torch
 from helpers import tiny
+from helpers.tiny import snapshot
 from dgreid.errors import UserError
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
@@ -36,7 +37,7 @@ maps = method.network.maps(torch.zeros(2, 3, tiny.HEIGHT, tiny.WIDTH))
 assert torch.equal(method.network.pool(maps), maps[:, :, 0, 0])
 for name, changes in (("m3l", {}), ("mldg", {"order": "second"})):  # attention is differentiated twice
     method, task, load = tiny.set_up(tiny.config(name, "vit_toy", epochs=1, changes=changes))
-    before = {key: value.clone() for key, value in method.state_dict().items()}
+    before = snapshot(method)
     fit(method, load, task, Checkpoint(Path(f"{name}.pt"), ""), 10)
     moved = [key for key, value in method.state_dict().items() if not torch.equal(value, before[key])]
     assert any("self_attn" in key for key in moved)

@@ -166,3 +166,8 @@ def set_up(run: RunConfig) -> tuple[Method, Task, Callable[[list[Key]], Iterator
     images = training_images(frame, run, method, packs)
     method.start(lambda: survey(images, torch.device("cpu")))
     return method, task, lambda keys: batches(images, keys, torch.device("cpu"))
+
+
+def snapshot(module: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of every parameter and buffer."""
+    return {name: value.clone() for name, value in module.state_dict().items()}

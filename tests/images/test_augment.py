@@ -5,12 +5,9 @@ from dgreid.images import operations
 from dgreid.images.augment import augment
 from dgreid.images.config import ImageConfig
 from dgreid.images.streams import generator
+from helpers.pixels import pixels
 
 SETTINGS = {"rotation": {"degrees": 90}, "color_jitter": {"brightness": [0.5, 2], "hue": 0.1}}
-
-
-def pixels(count: int = 5, height: int = 16, width: int = 12) -> np.ndarray:
-    return np.random.default_rng(0).integers(1, 250, (count, height, width, 3)).astype(np.uint8)
 
 
 def steps(*nodes: dict) -> tuple[operations.Operation, ...]:
@@ -20,7 +17,7 @@ def steps(*nodes: dict) -> tuple[operations.Operation, ...]:
 @pytest.mark.parametrize("name", operations.names())
 def test_an_operation_is_a_function_of_the_pixels_and_its_generator(name):
     (step,) = steps({"operation": name, **SETTINGS.get(name, {})})
-    images = pixels(40)
+    images = pixels(40, 16, 12)
     before = images.copy()
     images.flags.writeable = False  # as a pack's
     first, again, other = (augment(images, (step,), generator(0, "base", n)) for n in (7, 7, 8))
@@ -32,16 +29,16 @@ def test_an_operation_is_a_function_of_the_pixels_and_its_generator(name):
 @pytest.mark.parametrize("name", operations.names())
 def test_with_probability_0_an_operation_changes_nothing(name):
     (step,) = steps({"operation": name, **SETTINGS.get(name, {}), "probability": 0})
-    assert (augment(pixels(), (step,), generator(0)) == pixels()).all()
+    assert (augment(pixels(height=16, width=12), (step,), generator(0)) == pixels(height=16, width=12)).all()
 
 
 @pytest.mark.parametrize("name", sorted({*operations.names()} - {"auto_augment", "rand_augment"}))
 def test_with_a_probability_that_share_of_the_images_is_changed(name):
     (step,) = steps({"operation": name, **SETTINGS.get(name, {}), "probability": 0.25})
-    images = pixels(2000)
+    images = pixels(2000, 16, 12)
     changed = (augment(images, (step,), generator(0)) != images).any((1, 2, 3))
     assert 430 < changed.sum() < 570
-    assert (images == pixels(2000)).all()
+    assert (images == pixels(2000, 16, 12)).all()
 
 
 def test_operations_come_in_the_order_of_the_list():
@@ -56,7 +53,7 @@ def test_operations_come_in_the_order_of_the_list():
 
 def test_an_operation_at_the_end_changes_no_earlier_one():
     first = {"operation": "flip"}, {"operation": "pad_crop", "padding": 2}
-    images = pixels() // 2
+    images = pixels(height=16, width=12) // 2
     without, covered = (
         augment(images, steps(*nodes), generator(3))
         for nodes in (first, (*first, {"operation": "occlusion"}))

@@ -20,6 +20,7 @@ from dgreid.stages.train import train
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
 from helpers import tiny
+from helpers.tiny import snapshot
 
 torch.set_num_threads(1)
 # methods that use maps and pooled features, which have other channels in OSNet: 128 and 512 at width 0.25
@@ -80,7 +81,7 @@ def test_two_iterations(tmp_path, name, backbone):
     method, task, load = tiny.set_up(run)
     frozen = method.frozen()
     assert frozen <= {key for key, parameter in method.named_parameters() if not parameter.requires_grad}
-    before = {key: value.clone() for key, value in method.state_dict().items()}
+    before = snapshot(method)
     history, cost = fit(method, load, task, Checkpoint(tmp_path / "last.pt", ""), 10)
 
     assert list(history["iteration"]) == [1, 2]

@@ -6,13 +6,14 @@ from torch.nn import functional as F
 
 from dgreid.methods.lda import LDA
 from helpers.lda import STEPS, K, batch, make
+from helpers.tiny import snapshot
 
 
 class Reference:
     """The same system as a dictionary of tensors and the poster's formulas."""
 
     def __init__(self, method: LDA):
-        self.state = {name: value.clone() for name, value in method.state_dict().items()}
+        self.state = snapshot(method)
         self.learned = [name for name, p in method.named_parameters() if p.requires_grad]
         self.options = method.options
 

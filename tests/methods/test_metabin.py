@@ -11,11 +11,12 @@ from dgreid.methods.metabin import MetaBIN
 from dgreid.networks import norms
 from helpers import tiny
 from helpers.meta import CLASSES, DOMAINS, batch, make
+from helpers.tiny import snapshot
 
 
 def test_meta_step_moves_gates_and_nothing_else():
     method = make("metabin")
-    before = {k: v.clone() for k, v in method.state_dict().items()}
+    before = snapshot(method)
     method.update_gates(*method.split(batch(0)), inner_step=0.01)
     after = method.state_dict()
     for key, value in before.items():  # running statistics and the classifier among them
@@ -44,7 +45,7 @@ def test_a_meta_batch_may_hold_more_identities_than_a_base_batch():
 
 def test_base_step_leaves_the_gates_alone_and_follows_statistics():
     method = make("metabin")
-    before = {k: v.clone() for k, v in method.state_dict().items()}
+    before = snapshot(method)
     method.update_base(batch(0))
     after = method.state_dict()
     assert all(torch.equal(v, after[k]) for k, v in before.items() if k.endswith("balance"))

@@ -13,6 +13,7 @@ from dgreid.methods.mldg import MLDG
 from helpers import tiny
 from helpers.meta import CLASSES, DOMAINS, STEPS, batch
 from helpers.mldg import gradients, make, parts
+from helpers.tiny import snapshot
 
 
 def update(method: MLDG, given: Batch, seed: int, ratio: float) -> dict[str, torch.Tensor]:
@@ -101,7 +102,7 @@ def test_the_orders_differ_by_the_hessian(norm):
     here = gradients(network, meta_train, names)
     rates = {k: 0.1 if k.endswith("balance") else 0.02 if "bias" in k else 0.01 for k in here}
     steps = {k: ratio * rate for k, rate in rates.items()}
-    start = {k: v.clone() for k, v in network.state_dict().items()}
+    start = snapshot(network)
 
     def shifted(by: dict) -> nn.Module:
         network.load_state_dict({k: v + by[k] if k in by else v for k, v in start.items()})

@@ -13,6 +13,7 @@ from dgreid.methods.osnet import Softmax
 from dgreid.networks.backbones import build, load_backbone
 from dgreid.runs.config import load_run
 from helpers import tiny
+from helpers.tiny import snapshot
 
 
 def make(root, backbone="osnet_x0_25", recipe=None, classes=4, **changes):
@@ -25,10 +26,6 @@ def make(root, backbone="osnet_x0_25", recipe=None, classes=4, **changes):
 def batch(seed=1):
     images = torch.randn(8, 3, 32, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return Batch(images, torch.arange(4).repeat_interleave(2), torch.arange(2).repeat_interleave(4))
-
-
-def state(method):
-    return {name: value.clone() for name, value in method.state_dict().items()}
 
 
 def test_a_step_is_that_of_amsgrad_down_the_smoothed_cross_entropy(root):
@@ -68,15 +65,15 @@ def test_a_step_is_that_of_amsgrad_down_the_smoothed_cross_entropy(root):
 
 def test_in_the_first_epochs_the_classifier_learns_alone(root):
     method = make(root, fixed_base_epochs=2)  # of two iterations each
-    start, classifier = state(method), {"network.classifier.weight", "network.classifier.bias"}
+    start, classifier = snapshot(method), {"network.classifier.weight", "network.classifier.bias"}
     for iteration in range(4):
-        before = state(method)
+        before = snapshot(method)
         method.step({"base": [batch(iteration)]}, iteration)
-        moved = {name for name, value in state(method).items() if not torch.equal(value, before[name])}
+        moved = {name for name, value in snapshot(method).items() if not torch.equal(value, before[name])}
         assert moved == classifier  # no running statistics either
     eval_features = method.eval().embed(batch().images)
     method.train().step({"base": [batch()]}, 4)
-    moved = {name for name, value in state(method).items() if not torch.equal(value, start[name])}
+    moved = {name for name, value in snapshot(method).items() if not torch.equal(value, start[name])}
     assert moved == set(start)  # all together
     assert not torch.equal(method.eval().embed(batch().images), eval_features)
 

@@ -20,6 +20,7 @@ from dgreid.networks import backbones
 from dgreid.runs.config import load_run
 from dgreid.runs.run import record, restore
 from helpers import tiny
+from helpers.tiny import snapshot
 
 torch.set_num_threads(1)
 CLASSES, CHANNELS = 37, 8
@@ -215,7 +216,7 @@ def test_resnet50_ends_with_layer3_at_24x8():
 
 def test_trying_for_the_size_of_a_map_leaves_no_trace():
     network = Backbone().train()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    before = snapshot(network)
     state = torch.get_rng_state()
     assert map_size(network, (8, 6)) == (2, 2)
     assert network.training and torch.equal(torch.get_rng_state(), state)

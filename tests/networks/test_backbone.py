@@ -12,6 +12,7 @@ from dgreid.networks.norms.instance import InstanceNorm2d
 from dgreid.training.checkpoint import Checkpoint
 from dgreid.training.loop import fit
 from helpers import tiny
+from helpers.tiny import snapshot
 
 torch.set_num_threads(1)
 CODES = ["dualnorm", "erm", "erm_in", "lda", "m3l", "metabin", "mldg", "qaconv", "snr"]
@@ -81,7 +82,7 @@ def test_a_network_comes_whole_in_parts_and_level_by_level():
 def test_every_method_trains_a_network_that_keeps_the_contract(name, tmp_path, monkeypatch):
     monkeypatch.setattr(backbones, "build", lambda *_: Pooled())
     method, task, load = tiny.set_up(tiny.config(name, epochs=1))
-    before = {key: value.clone() for key, value in method.state_dict().items()}
+    before = snapshot(method)
     fit(method, load, task, Checkpoint(tmp_path / "last.pt", ""), 10)
     moved = {key for key, value in method.state_dict().items() if not torch.equal(value, before[key])}
     mine = {part: {k for k in before if k.endswith(f"backbone.{part}")} for part in ("p", "fc.weight")}

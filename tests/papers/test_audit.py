@@ -8,15 +8,12 @@ import pytest
 from dgreid.papers import audit, reference
 from dgreid.papers.reference import PLACE
 from dgreid.paths import REFERENCE
+from helpers.papers import places
 
 
 @pytest.fixture
 def cells(root):
     return reference.results()
-
-
-def places(frame, *more):
-    return set(frame[[*PLACE, *more]].itertuples(index=False, name=None))
 
 
 def test_averages_recompute_but_for_the_known_misprints(cells):

@@ -126,7 +126,7 @@ def test_the_runs_that_tables_name_are_configured(root):
     ("text", "method", "backbone", "words"),
     [
         ("erm/resnet50", "erm", "resnet50", ()),
-        ("m3l/resnet50 method.std=deviation recipe=long", "m3l", "resnet50", ("method.std=deviation", "recipe=long")),
+        ("m3l/x method.std=deviation recipe=long", "m3l", "x", ("method.std=deviation", "recipe=long")),
         ("erm/resnet50 'method.losses=[a, b]'", "erm", "resnet50", ("method.losses=[a, b]",)),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from dgreid.errors import UserError
 from dgreid.papers import reference
 from dgreid.papers.reference import CONDITION, PLACE
 from dgreid.protocols.config import load_protocol
+from helpers.papers import places
 
 COUNTS = {  # published numbers per table, counted in the documents
     ("metabin", "T1"): 154,
@@ -30,10 +31,6 @@ COUNTS = {  # published numbers per table, counted in the documents
 @pytest.fixture
 def cells(root):
     return reference.results()
-
-
-def places(frame, *more):
-    return set(frame[[*PLACE, *more]].itertuples(index=False, name=None))
 
 
 def test_every_table_has_all_its_numbers_once(cells):

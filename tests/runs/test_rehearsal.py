@@ -10,6 +10,7 @@ from dgreid.methods.erm import ERM
 from dgreid.runs.rehearsal import check_disk, rehearse
 from dgreid.runs.run import record
 from helpers import tiny
+from helpers.tiny import snapshot
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def ready():
 
 def test_nothing_of_the_training_is_touched(ready):
     method, facts, images = ready
-    before = {name: value.clone() for name, value in method.state_dict().items()}
+    before = snapshot(method)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     modes = [part.training for part in method.modules()]
     rehearse(method, facts, images)

@@ -11,6 +11,7 @@ from dgreid.sealed import Unreadable
 from dgreid.training.checkpoint import Checkpoint, fingerprint, random_state, set_random_state
 from helpers import tiny
 from helpers.damage import damaged
+from helpers.tiny import snapshot
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_progress_and_weights_come_back(method, tmp_path):
     checkpoint = Checkpoint(tmp_path / "run" / "last.pt", "print")
     assert checkpoint.load(method) is None
     checkpoint.save(method, {"iteration": 3, "sums": {"loss": torch.tensor(1.5, dtype=torch.float64)}})
-    expected = {key: value.clone() for key, value in method.state_dict().items()}
+    expected = snapshot(method)
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.zero_()
@@ -43,10 +44,6 @@ def test_a_damaged_file_starts_over(method, tmp_path, damage):
     path = tmp_path / "last.pt"
     path.write_bytes(damage)
     assert Checkpoint(path, "one").load(method) is None
-
-
-def snapshot(method):
-    return {name: value.clone() for name, value in method.state_dict().items()}
 
 
 def same(method, state):

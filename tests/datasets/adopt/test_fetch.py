@@ -10,19 +10,13 @@ from dgreid.datasets.parsers import cuhk03
 from dgreid.errors import UserError
 
 
-@pytest.fixture
-def zipped(layouts, tmp_path, pack):
-    """The tiny Market-1501 as an archive in a folder of its own."""
-    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "downloads/Market.zip")
-
-
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_an_archive_some_folders_deep_in_an_archive(zipped, config, tmp_path, caplog, depth, pack):
+def test_an_archive_some_folders_deep_in_an_archive(published_zip, config, tmp_path, caplog, depth, pack):
     caplog.set_level("INFO")
     folder = tmp_path / "outer"
     inner = folder.joinpath(*"abc"[:depth]) / "Market.zip"
     inner.parent.mkdir(parents=True)
-    shutil.copy(zipped, inner)
+    shutil.copy(published_zip, inner)
     (folder / "readme.txt").write_text("see below")
     outer = pack(folder, tmp_path / "outer.zip")
     root = archive.adopt(config("market1501"), outer, tmp_path / "raw")
@@ -44,8 +38,8 @@ def test_a_bad_inner_archive_is_named(config, tmp_path, pack):
 
 def test_members_with_backslashes(layouts, config, tmp_path, pack):
     folder = layouts("viper", "VIPeR")
-    zipped = pack(folder, tmp_path / "windows.zip", lambda path: path.replace("/", "\\"))
-    root = archive.adopt(config("viper"), zipped, tmp_path / "raw")
+    published_zip = pack(folder, tmp_path / "windows.zip", lambda path: path.replace("/", "\\"))
+    root = archive.adopt(config("viper"), published_zip, tmp_path / "raw")
     assert (root / "cam_a/000_45.bmp").read_bytes() == (folder / "VIPeR/cam_a/000_45.bmp").read_bytes()
 
 
@@ -53,17 +47,17 @@ def test_split_files_beside_the_source_come_along(draw, config, tmp_path, monkey
     caplog.set_level("INFO")
     name = "cuhk03_new_protocol_config_detected.mat"
     folder = draw(tmp_path, ["got/cuhk03/images_detected/1_001_1_01.png"]) / "got/cuhk03"
-    zipped = pack(folder, tmp_path / "got/cuhk03_release.zip")
+    published_zip = pack(folder, tmp_path / "got/cuhk03_release.zip")
     read = []
     monkeypatch.setattr(cuhk03, "md5", lambda path: read.append(path.name) or cuhk03.NP_MD5[path.name])
     monkeypatch.setattr(
         "scipy.io.loadmat", lambda file: dict.fromkeys(_ROLES, _Index()) | {"filelist": _Index()}
     )
-    archive.adopt(config("cuhk03"), zipped, tmp_path / "raw")
+    archive.adopt(config("cuhk03"), published_zip, tmp_path / "raw")
     assert read == [] and f"cuhk03_release.zip: without {name} beside it" in caplog.text
     assert ".tmp-" not in caplog.text
     (tmp_path / "got" / name).touch()
-    for given in (zipped, folder):
+    for given in (published_zip, folder):
         root = archive.adopt(config("cuhk03"), given, tmp_path / "raw")
         assert read.pop() == name and f"{name}: taken from beside" in caplog.text
         assert (tmp_path / "raw/cuhk03" / name).is_file()

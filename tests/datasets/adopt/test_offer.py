@@ -44,12 +44,6 @@ def test_the_container_file_stands_for_its_folder(config, tmp_path):
     assert (found.path, found.mode) == (release, "link")
 
 
-@pytest.fixture
-def zipped(layouts, tmp_path, pack):
-    """The tiny Market-1501 as an archive in a folder of its own."""
-    return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "downloads/Market.zip")
-
-
 @pytest.mark.parametrize(("name", "folder"), [(name, each) for name, all in MANY.items() for each in all])
 def test_an_image_folder_stands_for_its_parent(layouts, config, tmp_path, name, folder):
     root = layouts(name, "some/where")
@@ -92,23 +86,23 @@ def test_a_neighbour_of_another_data_set_is_no_parent(layouts, draw, config, tmp
         archive.adopt(config("ilids"), tmp_path / "viper/cam_a", tmp_path / "raw")
 
 
-def test_a_folder_that_holds_only_the_archive(zipped, config, tmp_path, caplog):
+def test_a_folder_that_holds_only_the_archive(published_zip, config, tmp_path, caplog):
     caplog.set_level("INFO")
-    root = archive.adopt(config("market1501"), zipped.parent, tmp_path / "raw")
-    assert (root / "query").is_dir() and sorted(zipped.parent.iterdir()) == [zipped]
+    root = archive.adopt(config("market1501"), published_zip.parent, tmp_path / "raw")
+    assert (root / "query").is_dir() and sorted(published_zip.parent.iterdir()) == [published_zip]
     record = archive.read_record(tmp_path / "raw/market1501")
     assert (record["source"], len(record["sha256"])) == ("Market.zip", 64)
-    assert f"{zipped.parent} holds the archive Market.zip" in caplog.text
+    assert f"{published_zip.parent} holds the archive Market.zip" in caplog.text
 
 
-def test_of_several_archives_the_published_name_counts(zipped, config, tmp_path):
-    shutil.copy(zipped, zipped.with_name("copy.zip"))
+def test_of_several_archives_the_published_name_counts(published_zip, config, tmp_path):
+    shutil.copy(published_zip, published_zip.with_name("copy.zip"))
     with pytest.raises(
         UserError, match=r"2 archives \(Market\.zip, copy\.zip\); give the one .* --from .*/Market\.zip`\.$"
     ):
-        archive.adopt(config("market1501"), zipped.parent, tmp_path / "raw")
+        archive.adopt(config("market1501"), published_zip.parent, tmp_path / "raw")
     named = config("market1501", archive="Market.zip")
-    assert archive.adopt(named, zipped.parent, tmp_path / "raw").is_dir()
+    assert archive.adopt(named, published_zip.parent, tmp_path / "raw").is_dir()
 
 
 def test_another_data_set_is_refused_by_the_name_of_what_it_is(layouts, draw, config, tmp_path, pack):

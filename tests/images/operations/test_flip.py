@@ -1,11 +1,6 @@
-import numpy as np
-
 from dgreid.images.operations import flip
 from dgreid.images.streams import generator
-
-
-def pixels(count: int = 5, height: int = 8, width: int = 6) -> np.ndarray:
-    return np.random.default_rng(0).integers(1, 256, (count, height, width, 3)).astype(np.uint8)
+from helpers.pixels import pixels
 
 
 def test_half_of_the_images_are_flipped_as_a_whole():

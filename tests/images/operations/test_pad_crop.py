@@ -5,10 +5,7 @@ from hypothesis import strategies as st
 from dgreid.images.operations import pad_crop
 from dgreid.images.operations.pad_crop import crop
 from dgreid.images.streams import generator
-
-
-def pixels(count: int = 5, height: int = 8, width: int = 6) -> np.ndarray:
-    return np.random.default_rng(0).integers(1, 256, (count, height, width, 3)).astype(np.uint8)
+from helpers.pixels import pixels
 
 
 @settings(deadline=None)
