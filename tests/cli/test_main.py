@@ -7,11 +7,9 @@ import sys
 import tomllib
 
 import pytest
-import yaml
 
 from dgreid.cli import main as cli
 from dgreid.selection import matrix
-from helpers import random_project
 
 COMMANDS = {
     "data:": "adopt download inspect splits",
@@ -108,51 +106,10 @@ def test_user_errors_are_one_sentence_without_traceback(root, capsys, words, sen
     assert sentence in said and said.startswith("error: ") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("dataset", "sentence"),
-    [
-        ("viper", "dgreid adopt viper --from PATH"),
-        ("dukemtmc", "withdrawn"),
-        ("mini_grid", "dgreid synthesize"),
-    ],
-)
-def test_download_says_where_to_ask_and_that_is_no_error(root, capsys, dataset, sentence):
-    assert cli.main(["download", dataset]) == 0
-    said = capsys.readouterr()
-    assert sentence in said.out and "error" not in said.err
-
-
 def test_outside_a_project_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["report"]) == 1
     assert "project's root" in capsys.readouterr().err
-
-
-def test_select_writes_every_run_with_its_own_choices(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(matrix, "MATRIX", tmp_path / "matrix.yaml")
-    assert cli.main(["select", "miniature", "methods=[erm]", "seeds=[0,7]"]) == 0
-    written = yaml.safe_load((tmp_path / "matrix.yaml").read_text())
-    assert list(written["runs"]) == ["erm-resnet_tiny-miniature-s0", "erm-resnet_tiny-miniature-s7"]
-    assert written["runs"]["erm-resnet_tiny-miniature-s7"]["seed"] == 7
-    assert written["datasets"]["mini_grid"]["source"] == "data/archives/mini_grid.zip"
-    assert set(written["drawn"]) == set(written["datasets"])
-
-
-def test_select_says_which_data_are_still_to_be_brought(root, tmp_path, monkeypatch, caplog):
-    shutil.copytree("params", tmp_path / "params")
-    monkeypatch.chdir(tmp_path)
-    here = tmp_path / "data/raw/grid/adopted.json"
-    here.parent.mkdir(parents=True)
-    here.touch()
-    with caplog.at_level("INFO"):
-        assert cli.main(["select", "open_small"]) == 0
-    asked = [line for line in caplog.messages if "--from PATH" in line]
-    names = set(yaml.safe_load((tmp_path / "params/matrix.yaml").read_text())["datasets"]) - {"grid"}
-    assert [line.split("adopt ")[1].split()[0] for line in asked] == sorted(names)
-    caplog.clear()
-    with caplog.at_level("INFO"):
-        assert cli.main(["select", "miniature"]) == 0
-    assert "--from PATH" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -171,74 +128,6 @@ def test_a_fault_of_the_machine_is_one_sentence(root, monkeypatch, capsys, error
     assert cli.main(["select", "miniature"]) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"error: {sentence}; ") and said.count("\n") == 1
-
-
-@pytest.fixture
-def crops(root, tmp_path, monkeypatch):
-    """A project in tmp_path with two data sets of a few random crops in VIPeR's and Market's layout."""
-    random_project.make(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_data_adopted_elsewhere_are_found_through_a_link(crops):
-    entry = crops / "data/raw/wide"
-    for place in ("one", "two"):
-        words = ["adopt", "wide", "--from", str(crops / "source/wide"), "--to", str(crops / place)]
-        assert cli.main(words) == 0
-        assert entry.is_symlink() and entry.resolve() == crops / place / "wide"
-    assert cli.main(["manifest", "dataset=wide"]) == 0
-    assert (crops / "data/manifests/wide/images.parquet").is_file()
-    # adopted here, the link gives way to the folder, and what it led to stays
-    assert cli.main(["adopt", "wide", "--from", str(crops / "source/wide")]) == 0
-    assert not entry.is_symlink() and (entry / "adopted.json").is_file()
-    assert (crops / "two/wide/adopted.json").is_file()
-
-
-def test_a_folder_in_data_raw_is_not_replaced_by_a_link(crops, capsys):
-    assert cli.main(["adopt", "wide", "--from", "source/wide"]) == 0
-    assert cli.main(["adopt", "wide", "--from", "source/wide", "--to", "elsewhere"]) == 1
-    assert "data/raw/wide is a folder" in capsys.readouterr().err
-    assert not (crops / "elsewhere").exists() and (crops / "data/raw/wide/adopted.json").is_file()
-
-
-def test_manifest_and_protocol_say_what_they_made(crops, caplog):
-    with caplog.at_level("INFO"):
-        for word in ("adopt wide --from source/wide", "manifest dataset=wide", "protocol protocol=alone"):
-            assert cli.main(word.split()) == 0
-    assert "data/manifests/wide: 32 images, 8 ids, 2 cameras (miniature data)" in caplog.messages
-    assert (
-        "data/protocols/alone: 8 ids, 32 images, 1 domains; targets and splits: none (miniature data)"
-        in caplog.messages
-    )
-
-
-def test_a_set_that_records_no_camera_has_not_zero_of_them(crops, caplog):
-    (crops / "params/dataset/hall.yaml").write_text("{title: Hall, parser: ilids, access: drawn}")
-    (crops / "hall/Persons").mkdir(parents=True)
-    for number, picture in enumerate(sorted((crops / "source/wide").rglob("*.jpg"))):
-        shutil.copy(picture, crops / f"hall/Persons/{number // 4 + 1:04d}{number % 4 + 1:03d}.jpg")
-    with caplog.at_level("INFO"):
-        for words in ("adopt hall --from hall", "manifest dataset=hall"):
-            assert cli.main(words.split()) == 0
-    assert "data/manifests/hall: 32 images, 8 ids, cameras unknown (miniature data)" in caplog.messages
-
-
-def test_photographs_are_a_command_and_were_an_option_of_report(crops, capsys):
-    for words in (["photographs"], ["report", "--photographs"]):
-        assert cli.main(words) == 1
-        assert "s0.json is missing: run `dgreid evaluate" in capsys.readouterr().err
-        assert not (crops / "logs").exists()  # it is no stage
-
-
-def test_stages_that_succeed_are_noted_in_the_execution_log(crops):
-    assert cli.main(["manifest", "dataset=wide"]) == 1  # not adopted yet
-    assert not (crops / "logs").exists()
-    for words in ("adopt wide --from source/wide", "manifest dataset=wide", "protocol protocol=alone"):
-        assert cli.main(words.split()) == 0
-    lines = [line.split("\t") for line in (crops / "logs/executions.tsv").read_text().splitlines()]
-    assert [line[:2] for line in lines] == [["manifest", "dataset=wide"], ["protocol", "protocol=alone"]]
-    assert all(float(seconds) >= 0 and int(process) > 0 for _, _, seconds, process in lines)
 
 
 def test_the_name_of_a_stranger_stays_on_one_line(root, capfd):

@@ -1,8 +1,13 @@
+import subprocess
+import sys
+
 import pytest
+import yaml
 
 from dgreid.cli import main as cli
 from dgreid.selection import costs
 from helpers import random_project
+from helpers.stages import STAGES
 
 
 @pytest.fixture
@@ -22,3 +27,34 @@ def made(project):
     for words in ("manifest dataset=wide", "manifest dataset=other", "protocol protocol=pair"):
         assert cli.main(words.split()) == 0
     return project
+
+
+@pytest.fixture
+def dvc(tmp_path, monkeypatch):
+    """Run a command of `dvc`, as this package installs it, in a project; `before` is Python run first."""
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/matrix.yaml").write_text("")  # by which a project of this package is known
+    (tmp_path / "in.txt").write_text("1")
+    (tmp_path / "two.sh").write_text("cp one.txt two.txt; [ -e fail ] && exit 1; cp one.txt more.txt")
+    (tmp_path / ".gitignore").write_text("*.txt\n")
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
+
+    def call(*words: str, before: str = "", wait: bool = True):
+        script = tmp_path / "dvc"
+        script.write_text(
+            f"import sys\n{before}\nfrom dgreid.selection.guard import main\nsys.exit(main())\n"
+        )
+        started = subprocess.Popen(
+            [sys.executable, "dvc", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        if not wait:
+            return started
+        started.said = started.communicate(timeout=120)[0]
+        return started
+
+    return call

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,16 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.stages import STAGES
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks and kills as on Linux")
 
-STAGES = {
-    "one": {"cmd": "echo one >> ran; cp in.txt one.txt", "deps": ["in.txt"], "outs": ["one.txt"]},
-    "two": {
-        "cmd": "echo two >> ran; sh two.sh",
-        "deps": ["one.txt", "two.sh"],
-        "outs": ["two.txt", "more.txt"],
-    },
-}
 AIMED = """
 import json, os, ruamel.yaml
 from dvc import rwlock
@@ -41,37 +34,6 @@ ruamel.yaml.YAML.dump = aimed(ruamel.yaml.YAML.dump, lambda a: a[2], "dvc.lock")
 if FILE == "rwlock":
     rwlock.json.dump = aimed(json.dump, lambda a: a[1], "rwlock")
 """
-
-
-@pytest.fixture
-def dvc(tmp_path, monkeypatch):
-    """Run a command of `dvc`, as this package installs it, in a project; `before` is Python run first."""
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    (tmp_path / "params").mkdir()
-    (tmp_path / "params/matrix.yaml").write_text("")  # by which a project of this package is known
-    (tmp_path / "in.txt").write_text("1")
-    (tmp_path / "two.sh").write_text("cp one.txt two.txt; [ -e fail ] && exit 1; cp one.txt more.txt")
-    (tmp_path / ".gitignore").write_text("*.txt\n")
-    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
-
-    def call(*words: str, before: str = "", wait: bool = True):
-        script = tmp_path / "dvc"
-        script.write_text(
-            f"import sys\n{before}\nfrom dgreid.selection.guard import main\nsys.exit(main())\n"
-        )
-        started = subprocess.Popen(
-            [sys.executable, "dvc", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        if not wait:
-            return started
-        started.said = started.communicate(timeout=120)[0]
-        return started
-
-    return call
 
 
 def ran() -> list[str]:
