@@ -159,7 +159,11 @@ def trained(words: list[str], seed: int, left_out: str | None) -> dict[str, Any]
         "unseen": scores.get(left_out),
         "held": round(fmean(score for domain, score in scores.items() if domain != left_out), 1),
         "gate": round(float(torch.cat(gates).mean()), 3) if gates else None,
-        "losses": {name: round(float(history[name].iloc[-5:].mean()), 3) for name in history.columns[2:]},
+        "losses": {
+            name: round(float(history[name].iloc[-5:].mean()), 3)
+            for name in history.columns
+            if name not in ("epoch", "iteration", "learning_rate") and not name.startswith("balance")
+        },
     }
 
 

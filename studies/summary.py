@@ -192,8 +192,8 @@ def start() -> list[str]:
         "",
         *table(["weights", "things named right", "Rank-1"], begun),
         "Trained on three of the four sources: Rank-1 among 60 new identities of the fourth (unseen) and of "
-        "the three (held), average over the sources left out, as far as trained. The search; its start is an "
-        "earlier training of the same kind, its precision float32:",
+        "the three (held), average over the sources left out, as far as trained (4 trainings: all). The "
+        "search; its start is an earlier training of the same kind, and its precision float32:",
         "",
         *table(head, rows(node["search"])),
         *(["The chosen recipes, from the start that is shipped:", ""] if node["trained"] else []),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -51,7 +51,7 @@ def pretrain(backbone: str) -> Path:
     path = start_of(backbone)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with whole(path) as part:
-        save_file(state, part, {sealed.FIELD: sealed.PLACE.decode()})
+        part.write_bytes(save(state, {sealed.FIELD: sealed.PLACE.decode()}))
         sealed.seal(part)
     return path
 
