@@ -24,7 +24,7 @@ from helpers.tiny import snapshot
 
 torch.set_num_threads(1)
 # methods that use maps and pooled features, which have other channels in OSNet: 128 and 512 at width 0.25
-OTHER_CHANNELS = ("lda", "osnet", "qaconv", "snr")
+OTHER_CHANNELS = ("crossgrad", "lda", "osnet", "qaconv", "sagnet", "snr")
 
 
 def one_per_code() -> list[str]:

@@ -37,18 +37,14 @@ class Softmax(Method):
 
     def __init__(self, options: Options, backbone: nn.Module, recipe: RecipeConfig, task: Task):
         super().__init__(options, recipe, task)
-        self.network = Network(backbone, "batch", recipe, task.classes)
-        self.network.neck = nn.Identity()
-        self.network.classifier = nn.Linear(backbone.channels, task.classes)
-        nn.init.normal_(self.network.classifier.weight, std=0.01)
-        nn.init.zeros_(self.network.classifier.bias)
+        self.network = softmax_network(backbone, recipe, task.classes)
         self.optimisers = {"main": optimiser(self.named_parameters(), recipe, options.learning_rate)}
         self.samplers = {"base": Sampler("random")}
 
     def step(self, batches: Mapping[str, Sequence[Batch]], iteration: int) -> dict[str, Tensor]:
         """Take one step down the cross-entropy, of the classifier alone in the first epochs."""
         set_rate(self.optimisers["main"], self.recipe, self.task, iteration)
-        fixed = iteration < self.options.fixed_base_epochs * self.task.iterations_per_epoch
+        fixed = self.base_is_fixed(iteration)
         self.network.backbone.train(not fixed)
         batch = batches["base"][0]
         with torch.set_grad_enabled(not fixed):  # without gradients an optimiser passes the backbone over
@@ -59,11 +55,25 @@ class Softmax(Method):
         descend(loss, *self.optimisers.values())
         return {"cross_entropy": loss.detach()}
 
+    def base_is_fixed(self, iteration: int) -> bool:
+        """Whether `iteration` belongs to the first epochs, in which the classifier learns alone."""
+        return iteration < self.options.fixed_base_epochs * self.task.iterations_per_epoch
+
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Compare (Nq, d) with (Ng, d) -> (Nq, Ng): the cosine, or minus the squared Euclidean distance."""
         if self.options.distance == "cosine":
             return super().similarity(query, gallery)
         return 2 * query @ gallery.T - query.square().sum(1)[:, None] - gallery.square().sum(1)
+
+
+def softmax_network(backbone: nn.Module, recipe: RecipeConfig, classes: int) -> Network:
+    """Put torchreid's classifier on a backbone: linear with a bias, on the features as they are."""
+    network = Network(backbone, "batch", recipe, classes)
+    network.neck = nn.Identity()
+    network.classifier = nn.Linear(backbone.channels, classes)
+    nn.init.normal_(network.classifier.weight, std=0.01)
+    nn.init.zeros_(network.classifier.bias)
+    return network
 
 
 METHOD = Softmax
