@@ -15,7 +15,7 @@ from helpers import random_project
 
 COMMANDS = {
     "data:": "adopt download inspect splits",
-    "choose what to run:": "protocols describe select plan",
+    "choose what to run:": "protocols describe select plan verify",
     "stages of the pipeline": "synthesize manifest protocol train evaluate report",
     "use a trained run:": "embed search export",
     "pictures:": "tsne photographs",
