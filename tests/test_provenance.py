@@ -1,6 +1,7 @@
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,23 @@ def test_the_commit_is_that_of_the_checkout(checkout):
         provenance.commit()
         took.append(time.perf_counter() - began)
     assert min(took) < 0.05  # a training must not wait for its label
+
+
+def test_committed_files_are_those_of_the_commit_whatever_lies_in_the_folder(checkout):
+    (checkout / "src/code.py").write_text("two")
+    (checkout / "src/other.py").write_text("new")
+    assert provenance.committed("HEAD", Path("src")) == (head(), {"code.py": b"one"})
+    assert provenance.committed("HEAD", Path("reports/metrics")) == (head(), {})
+
+
+@pytest.mark.parametrize("revision", ["HEAD~1", "nosuch", "--help", ""])
+def test_what_is_no_commit_has_no_committed_files(checkout, revision):
+    assert provenance.committed(revision, Path("src")) is None
+
+
+def test_without_git_there_are_no_committed_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert provenance.committed("HEAD", Path("src")) is None
 
 
 @pytest.mark.parametrize("name", ["src/code.py", "params/rate.yaml"])

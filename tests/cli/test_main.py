@@ -13,7 +13,7 @@ from dgreid.selection import matrix
 
 COMMANDS = {
     "data:": "adopt download inspect splits",
-    "choose what to run:": "protocols describe select plan",
+    "choose what to run:": "protocols describe select plan verify",
     "stages of the pipeline": "synthesize manifest protocol train evaluate report",
     "use a trained run:": "embed search export",
     "pictures:": "tsne photographs",

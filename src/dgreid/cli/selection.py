@@ -1,4 +1,4 @@
-"""Commands that choose what to run: protocols, describe, select, plan, code, repro."""
+"""Commands around a selection: protocols, describe, select, plan, verify, code, repro."""
 
 import logging
 from argparse import Namespace
@@ -75,6 +75,23 @@ def add_commands(add) -> None:
         "--measure", action="store_true", help="time a few iterations of every run whose speed is unknown"
     )
 
+    verify = add(
+        "verify",
+        "compare runs with the committed results: equal, within what seeds scatter, or not",
+        _verify,
+        "  dgreid verify\n"
+        "  dgreid verify metabin-resnet_tiny-miniature-s0 --against HEAD~1\n\n"
+        "exit status:\n"
+        "  0  every score is equal, in all digits\n"
+        "  3  no more runs differ than chance explains: it scatters as seeds do\n"
+        "  1  more runs differ, or they were made from other settings or data, or nothing could be compared",
+    )
+    verify.add_argument("runs", nargs="*", metavar="RUN", help="only these runs (those of the selection)")
+    verify.add_argument(
+        "--against", default="HEAD", metavar="REV", help="the commit that holds the results (HEAD)"
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
     add(
         "code",
         "record the code and settings of every run of the selection; print what changed",
@@ -138,6 +155,27 @@ def _plan(arguments: Namespace) -> None:
     from dgreid.selection.plan import plan
 
     print(plan(matrix.compose(name, {}) if name else matrix.read(), measure=arguments.measure))
+
+
+def _verify(arguments: Namespace) -> None:
+    import sys
+
+    from dgreid.reporting import agreement
+    from dgreid.runs import metrics
+    from dgreid.selection import matrix
+
+    if arguments.runs:
+        chosen = {run: metrics.read_run(run) for run in arguments.runs}
+    else:
+        chosen = {run: metrics.read_metrics(run, choice) for run, choice in matrix.read()["runs"].items()}
+    earlier = agreement.committed(arguments.against)
+    found = agreement.compare(chosen, earlier.metrics)
+    print(
+        agreement.to_json(found, earlier.commit) if arguments.json else agreement.lines(found, earlier.commit)
+    )
+    if status := agreement.status(found):
+        sys.stdout.flush()
+        sys.exit(status)
 
 
 def _code(arguments: Namespace) -> None:

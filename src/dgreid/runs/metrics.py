@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dgreid import params, sealed
 from dgreid.documents import parse_json
-from dgreid.errors import UserError
+from dgreid.errors import UserError, unknown
 from dgreid.paths import METRICS
 from dgreid.schema import Name, Seed, Title
 
@@ -97,20 +97,38 @@ def described(method: str) -> dict[str, str]:
 def _read(path: Path) -> tuple[dict[str, Any], bool]:
     """The metrics of one run, and whether the file has a seal."""
     with sealed.reading(path, AGAIN, "damaged"):
-        text = path.read_bytes()
-        try:
-            run = _Run.model_validate_json(text).run
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            where = f" (at {place})" if place else ""
-            raise UserError(f"{path} is damaged{where}: {AGAIN}.") from error
-        node = parse_json(text)
-        values, is_sealed = sealed.opened(node, text.decode()), sealed.is_sealed(node)
-    if run != path.stem:
+        values, is_sealed = _opened(path.read_bytes(), str(path), AGAIN)
+    if values["run"] != path.stem:
         raise UserError(
-            f"{path} holds the metrics of {run}, so its name is wrong: delete or rename the file."
+            f"{path} holds the metrics of {values['run']}, so its name is wrong: delete or rename the file."
         )
-    return values | described(values["method"]), is_sealed
+    return values, is_sealed
+
+
+def parse(text: bytes, where: str, remedy: str) -> dict[str, Any]:
+    """Read metrics that are no file of this folder, such as committed ones.
+
+    Args:
+        text: what `evaluate` wrote.
+        where: names them in the message; `remedy`: what to do if they are damaged.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    with sealed.reading(where, remedy, "damaged"):
+        return _opened(text, where, remedy)[0]
+
+
+def _opened(text: bytes, where: str, remedy: str) -> tuple[dict[str, Any], bool]:
+    try:
+        _Run.model_validate_json(text)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        at = f" (at {place})" if place else ""
+        raise UserError(f"{where} is damaged{at}: {remedy}.") from error
+    node = parse_json(text)
+    values = sealed.opened(node, text.decode())
+    return values | described(values["method"]), sealed.is_sealed(node)
 
 
 def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
@@ -127,6 +145,18 @@ def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
     if not path.is_file():
         words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
         raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
+    return read(path)
+
+
+def read_run(run: str) -> dict[str, Any]:
+    """Read the metrics of a run by its name.
+
+    Raises:
+        UserError: there are none, or the file is damaged; the sentence lists the evaluated runs.
+    """
+    path = METRICS / f"{run}.json"
+    if not path.is_file():
+        raise unknown("run", run, (each.stem for each in METRICS.glob("*.json")))
     return read(path)
 
 

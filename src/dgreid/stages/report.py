@@ -12,7 +12,7 @@ from dgreid.papers import audit
 from dgreid.papers import sheets as paper_sheets
 from dgreid.papers import tables as papers
 from dgreid.paths import FIGURES, PAPERS, REPORTS, TABLES
-from dgreid.reporting import differences, figures, tables
+from dgreid.reporting import agreement, differences, figures, tables
 from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Material, Paper
 from dgreid.runs import evidence
@@ -45,7 +45,8 @@ def report(matrix: Mapping) -> None:
     shown = write_papers(all_metrics)
     histories = {run: kept[run].history for run in metrics}
     pictures = figures.draw(title, metrics, histories, FIGURES / name)
-    page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept), REPORTS)
+    found = agreement.with_the_last_commit(metrics)
+    page.write(Material(matrix, metrics, all_metrics, blocks, shown, pictures, kept, found), REPORTS)
     log.info("%s: %d runs", REPORTS / "index.html", len(metrics))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dgreid.reporting.agreement import compare
 from dgreid.reporting.figures import Figure
 from dgreid.reporting.site import page
 from dgreid.reporting.site.material import Paper
@@ -134,6 +135,18 @@ def test_differences_are_rows_with_their_intervals(pages, material):
         "i_LIDS",
     ]
     assert "<td>+5.0</td>" in pages["index.html"].replace(' class=""', "").replace(' class="up"', "")
+
+
+def test_the_overview_says_how_the_runs_agree_with_committed_ones_and_names_those_that_differ(
+    runs, gather, root
+):
+    moved = [run | {"average": {**run["average"], "mAP": 60.0}} for run in runs[:2]] + runs[2:]
+    compared = compare({run["run"]: run for run in moved}, {run["run"]: run for run in runs})
+    html = dict(page.site(gather(runs, agreements=compared)))["index.html"]
+    (section,) = re.findall(r'<section id="agreement">.*?</section>', html, re.S)
+    assert "Equal to the results of the last commit in all digits: 3 of 5 runs; 2 outside." in section
+    assert re.findall(r'href="site/runs/([^"]*)\.html"', section) == [run["run"] for run in runs[:2]]
+    assert 'id="agreement"' not in dict(page.site(gather(runs)))["index.html"]
 
 
 def test_without_a_baseline_there_is_no_table_of_differences(root, make, gather):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dgreid.reporting.agreement import Agreement
 from dgreid.reporting.differences import Gap
 from dgreid.reporting.figures import Figure
 from dgreid.reporting.tables import Block
@@ -54,6 +55,7 @@ class Material:
         papers: the papers' tables.
         figures: in the order they are shown.
         kept: run -> what is kept of it besides its metrics.
+        agreements: of the selection's runs with the committed ones; empty if nothing is committed.
     """
 
     matrix: Mapping
@@ -63,6 +65,7 @@ class Material:
     papers: Sequence[Paper] = ()
     figures: Sequence[Figure] = ()
     kept: Mapping[str, Evidence] = field(default_factory=dict)
+    agreements: Sequence[Agreement] = ()
 
     @property
     def gaps(self) -> list[Gap]:

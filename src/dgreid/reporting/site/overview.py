@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dgreid.paths import REPORTS
-from dgreid.reporting import differences, tables
+from dgreid.reporting import agreement, differences, tables
 from dgreid.reporting.differences import AVERAGE, Gap
 from dgreid.reporting.site import svg
 from dgreid.reporting.site.material import Material
@@ -15,6 +15,7 @@ from dgreid.reporting.site.wording import duration, listed, mebibytes
 from dgreid.runs import recorded
 from dgreid.runs.evidence import Evidence
 
+COMMIT = "the last commit"  # by name, not by hash: the same results give the same page
 FINDINGS, DRAWN = 6, 16  # sentences above the tables; methods in a drawing
 
 
@@ -26,6 +27,8 @@ def content(material: Material) -> dict[str, Any]:
         "title": matrix.get("title", matrix["name"]),
         "kinds": sorted({block.data for block in material.blocks}),
         "tiles": tiles(list(metrics.values())),
+        "agreement": agreement.summary(material.agreements, COMMIT) if material.agreements else "",
+        "unequal": [each for each in material.agreements if each.verdict != "equal"],
         "findings": findings(material.gaps),
         "options": options(metrics.values(), targets=True),
         "blocks": [_block(block, material) for block in material.blocks],
