@@ -69,8 +69,6 @@ class _Run(_Known):
     not_above_chance: list[Name] = []
 
 
-AGAIN = "evaluate the run again"
-
 log = logging.getLogger(__name__)
 
 
@@ -96,14 +94,15 @@ def described(method: str) -> dict[str, str]:
 
 def _read(path: Path) -> tuple[dict[str, Any], bool]:
     """The metrics of one run, and whether the file has a seal."""
-    with sealed.reading(path, AGAIN, "damaged"):
+    again = f"evaluate the run again with `dvc repro evaluate@{path.stem}`"
+    with sealed.reading(path, again):
         text = path.read_bytes()
         try:
             run = _Run.model_validate_json(text).run
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             where = f" (at {place})" if place else ""
-            raise UserError(f"{path} is damaged{where}: {AGAIN}.") from error
+            raise UserError(f"{path} is damaged{where}: {again}.") from error
         node = parse_json(text)
         values, is_sealed = sealed.opened(node, text.decode()), sealed.is_sealed(node)
     if run != path.stem:
@@ -125,7 +124,8 @@ def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
     """
     path = METRICS / f"{run}.json"
     if not path.is_file():
-        words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
+        keys = ("method", "backbone", "protocol", "recipe", "image", "seed")
+        words = " ".join(f"{key}={choice[key]}" for key in keys if key in choice) + choice.get("changes", "")
         raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
     return read(path)
 
