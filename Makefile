@@ -18,11 +18,11 @@ lint: .venv/installed ## ruff and snakefmt
 benchmark: .venv/installed ## speed against the plain way, in one run; writes docs/results/benchmarks.md
 	for file in ranking bin_layer packing checking cost m3l summary; do $(BIN)/python -m benchmarks.$$file || exit 1; done
 
-results: ## copy the current selection's tables and figures to docs/, where git keeps them
+results: ## copy the current selection's tables, and those of its figures that docs/ shows, to docs/
 	name=$$(sed -n 's/^name: //p' params/matrix.yaml) && mkdir -p docs/results docs/figures && \
 	cp reports/tables/$$name.md reports/tables/$$name-differences.md docs/results/ && \
-	for figure in balance cost; do if [ -e reports/figures/$$name/$$figure.png ]; then \
-	cp reports/figures/$$name/$$figure.png docs/figures/$$name-$$figure.png; fi; done
+	for kept in docs/figures/$$name-*.png; do figure=$${kept#docs/figures/$$name-}; \
+	if [ -e reports/figures/$$name/$$figure ]; then cp reports/figures/$$name/$$figure $$kept; fi; done
 
 # torch first and by itself: pip then finds the build that fits this machine, and the rest is happy with it
 .venv/installed: pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dgreid.errors import UserError
+from dgreid.files import SPECIAL
 
 log = logging.getLogger(__name__)
 _held: list[int] = []  # open lock files of claimed GPUs; the locks end with the process
@@ -58,7 +59,7 @@ def lock(path: Path) -> int:
         file = _create(path, how)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(None, "it is not a plain file")
+            raise OSError(None, f"it is {SPECIAL}")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(file)

@@ -16,6 +16,7 @@ from dgreid.errors import UserError
 from dgreid.trouble import full
 
 ROOM = ".tmp-"  # how the names of our temporary folders begin
+SPECIAL = "a pipe or a device"
 FEW = 64  # files of a folder that are brought to the disk one by one; of more, the whole system's are
 
 
@@ -61,10 +62,19 @@ def check_plain(path: Path | str) -> None:
     """
     try:
         mode = os.stat(path).st_mode
-    except OSError:  # whoever opens it says more
+    except (OSError, ValueError):  # whoever opens it says more
         return
+    check_mode(path, mode)
+
+
+def check_mode(path: Path | str, mode: int) -> None:
+    """Refuse as `check_plain` does, by the mode that `os.stat` or `os.fstat` gave.
+
+    Raises:
+        UserError: `path` is a pipe or a device.
+    """
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise UserError(f"{path} is a pipe or a device: give the name of a file, or move it away.")
+        raise UserError(f"{path} is {SPECIAL}: give the name of a file, or move it away.")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from yaml import YAMLError
 
 from dgreid.documents import MOST_CHARACTERS, parse_yaml
 from dgreid.errors import UserError, first_line, unknown
+from dgreid.files import check_plain
 from dgreid.names import NAMED, is_name, is_run, is_title
 
 MOST_SHOWN = 200  # characters of a wrong value in a message
@@ -66,7 +67,7 @@ class Strict(BaseModel):
         kinds = set(_kinds(field.annotation))
         for kind in {int, float} & kinds and {bool, str} - kinds:
             if any(isinstance(leaf, kind) for leaf in leaves(value)):
-                raise ValueError("a number is needed")
+                raise ValueError("a finite number is needed")
         return value
 
 
@@ -181,8 +182,7 @@ def read_yaml(path: Path) -> dict:
         UserError: the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is not a file")
+        check_plain(path)
         if path.stat().st_size > 4 * MOST_CHARACTERS:
             raise ValueError("it is too large")
         node = deepcopy(_parsed(path.read_text(encoding="utf-8")))

@@ -200,22 +200,24 @@ def say_unsealed(path: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path | str, remedy: str, other: str = "missing or damaged") -> Iterator[None]:
-    """Say in one sentence why a file cannot be used: out of reach, damaged, or absent or not ours.
+def reading(path: Path | str, remedy: str, other: str = "damaged") -> Iterator[None]:
+    """Say in one sentence why a file cannot be used: out of reach, missing, damaged, or not ours.
 
     Args:
         path: names the file in the sentence.
         remedy: what makes it again, such as "train the run again".
-        other: what is said of a file that is absent, or that nothing can be read from.
+        other: what is said of a file that something else than ours is read from, or nothing.
 
     Raises:
         Unreadable: the system refuses to read it.
-        UserError: it is damaged, absent or not ours. A lack of memory passes as it is.
+        UserError: it is missing, damaged or not ours. A lack of memory passes as it is.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is None or isinstance(error, FileNotFoundError):  # None: Arrow, HDF5, of the content
+        if isinstance(error, FileNotFoundError):
+            raise UserError(f"{path} is missing: {remedy}.") from error
+        if error.errno is None:  # Arrow, HDF5, of the content
             raise UserError(f"{path} is {other}: {remedy}.") from error
         if short_of_memory(error):
             raise

@@ -29,6 +29,11 @@ UNWRITTEN = re.compile(
 )  # torch's, safetensors'
 
 
+def remedy_of(error: OSError) -> str:
+    """Say what to do about an error of the system."""
+    return REMEDIES.get(error.errno, "fix that and run it again")
+
+
 def full(error: BaseException) -> OSError | None:
     """Find the error that a full disk or a file's limit raised, in `error` or in what led to it."""
     return next((e for e in _chain(error) if isinstance(e, OSError) and e.errno in FULL), None)
@@ -48,7 +53,7 @@ def sentence(error: BaseException) -> str | None:
         )
     if cause := full(error) or (error if isinstance(error, OSError) and error.errno else None):
         where = f"{cause.filename}: " if cause.filename else ""
-        return f"{where}{os.strerror(cause.errno)}; {REMEDIES.get(cause.errno, 'fix that and run it again')}."
+        return f"{where}{os.strerror(cause.errno)}; {remedy_of(cause)}."
     if isinstance(error, OSError):
         return f"{error}; fix that and run it again."
     if UNWRITTEN.search(str(error)):

@@ -175,7 +175,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     for name in ("pipe.jpg", "zero.jpg"):
-        with pytest.raises(UserError, match=f"{name}: not a file"):
+        with pytest.raises(UserError, match=f"{name} is a pipe or a device: give the name of a file"):
             open_image(tmp_path, name)
     with open(tmp_path / "huge.jpg", "wb") as file:
         file.truncate(1 << 30)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dgreid.errors import UserError
-from dgreid.evaluation.queries import SCHEMA, read_queries
+from dgreid.evaluation.queries import SCHEMA, as_percent, read_scores
 
 FRAME = pd.DataFrame(
     {
@@ -28,7 +28,7 @@ def path(tmp_path_factory):
 
 
 def test_a_whole_file_is_read(path):
-    assert read_queries(path)["rank1"].fillna(-1).to_list() == [0, -1, 100]
+    assert as_percent(read_scores(path))["rank1"].fillna(-1).to_list() == [0, -1, 100]
 
 
 SENTENCE = (
@@ -49,7 +49,7 @@ def test_a_cut_or_changed_file_is_read_or_refused_in_a_sentence(path, tmp_path_f
     damaged = tmp_path_factory.mktemp("damaged") / path.name
     damaged.write_bytes(content)
     try:
-        read_queries(damaged)
+        as_percent(read_scores(damaged))
     except UserError as error:
         assert re.search(SENTENCE, str(error))
 
@@ -58,7 +58,7 @@ def test_what_pandas_notes_in_a_file_does_not_rename_its_columns(path, tmp_path)
     table = pq.read_table(path)
     notes = {key: value.replace(b'"query"', b'" uery"') for key, value in table.schema.metadata.items()}
     pq.write_table(table.replace_schema_metadata(notes), tmp_path / path.name)
-    assert read_queries(tmp_path / path.name).equals(read_queries(path))
+    assert as_percent(read_scores(tmp_path / path.name)).equals(as_percent(read_scores(path)))
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_values_that_no_evaluation_gives_are_damage(path, tmp_path, changes):
     other = tmp_path / path.name
     FRAME.assign(**changes).to_parquet(other)
     with pytest.raises(UserError, match=SENTENCE):
-        read_queries(other)
+        as_percent(read_scores(other))
 
 
 def test_an_empty_table_or_one_without_a_column_is_damage(path, tmp_path):
     other = tmp_path / path.name
     pq.write_table(SCHEMA.empty_table(), other)
     with pytest.raises(UserError, match=SENTENCE):
-        read_queries(other)
+        as_percent(read_scores(other))
     FRAME.drop(columns="query").to_parquet(other)
     with pytest.raises(UserError, match=SENTENCE):
-        read_queries(other)
+        as_percent(read_scores(other))

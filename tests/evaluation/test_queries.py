@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dgreid.evaluation.queries import agree, read_queries, write_queries
+from dgreid.evaluation.queries import agree, as_percent, read_scores, write_queries
 from dgreid.evaluation.ranking import rank_scores
 from dgreid.evaluation.scores import summarise
 from dgreid.protocols import Protocol
@@ -31,7 +31,7 @@ def evaluated():
 def test_every_query_comes_back_with_its_scores(evaluated, tmp_path):
     results, protocol = evaluated
     write_queries(tmp_path / "run.parquet", results, protocol)
-    frame = read_queries(tmp_path / "run.parquet")
+    frame = as_percent(read_scores(tmp_path / "run.parquet"))
     assert list(frame.columns) == ["target", "split", "query", "mAP", "rank1"] and len(frame) == 24
     for target, rankings in results.items():
         for split, result in enumerate(rankings):
@@ -51,7 +51,7 @@ def test_the_same_scores_give_the_same_bytes(evaluated, tmp_path):
 def test_queries_of_another_evaluation_are_noticed(evaluated, tmp_path):
     results, protocol = evaluated
     write_queries(tmp_path / "run.parquet", results, protocol)
-    frame, metrics = read_queries(tmp_path / "run.parquet"), summarise(results)
+    frame, metrics = as_percent(read_scores(tmp_path / "run.parquet")), summarise(results)
     assert agree(frame, metrics)
     metrics["targets"]["GRID"]["mAP"] += 0.1
     assert not agree(frame, metrics)

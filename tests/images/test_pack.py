@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image, ImageOps
 
+from dgreid.datasets.images import open_image
 from dgreid.errors import UserError
 from dgreid.images import pack
 from dgreid.images.config import ImageConfig
@@ -33,11 +34,17 @@ def draw(folder, count=7, seed=0):
         path = f"images/{number:03d}.{('jpg', 'png', 'bmp')[number % 3]}"
         (folder / path).parent.mkdir(exist_ok=True)
         (picture.convert("L") if number == 4 else picture).save(folder / path)
-        rows.append({"path": path, "pixel_sha256": hashlib.sha256(picture.tobytes()).digest()})
+        rows.append({"path": path})
+    note(folder, rows)
+    return rows
+
+
+def note(folder, rows):
+    """Write the manifest of images as they are."""
+    hashes = [hashlib.sha256(open_image(folder, row["path"]).tobytes()).digest() for row in rows]
     manifest = folder / "data/manifests/drawn"
     manifest.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_parquet(manifest / "images.parquet")
-    return rows
+    pd.DataFrame(rows).assign(pixel_sha256=hashes).to_parquet(manifest / "images.parquet")
 
 
 @pytest.fixture
@@ -69,6 +76,21 @@ def test_it_is_built_once_and_again_for_other_content_or_size(drawn, tmp_path, m
     draw(tmp_path, seed=1)
     other = Pack.open("drawn", IMAGE)
     assert other.path != first and (other[np.arange(7)] != Pack(first)[np.arange(7)]).any()
+
+
+def test_an_image_that_changed_after_the_manifest_is_not_packed(drawn, tmp_path):
+    path = tmp_path / drawn[1]["path"]  # a PNG
+    before = path.read_bytes()
+    picture = Image.open(path).convert("RGB")
+    picture.putpixel((0, 0), tuple(value ^ 1 for value in picture.getpixel((0, 0))))
+    picture.save(path)
+    with pytest.raises(
+        UserError, match=r"001\.png: its pixels are not those that the manifest was made from"
+    ):
+        Pack.open("drawn", IMAGE)
+    assert not list((tmp_path / "data/packs").glob("*.npy"))
+    path.write_bytes(before)
+    assert len(Pack.open("drawn", IMAGE)) == 7
 
 
 def test_an_unreadable_image_leaves_no_pack(drawn, tmp_path):
@@ -184,6 +206,7 @@ def test_a_turned_image_is_turned_back_in_the_pack_as_alone(drawn, tmp_path):
     exif[0x0112] = 6  # the camera was held sideways
     path = tmp_path / drawn[0]["path"]
     Image.open(path).copy().save(path, exif=exif, quality=95)
+    note(tmp_path, drawn)
     expected = ImageOps.exif_transpose(Image.open(path)).resize((16, 32), Image.Resampling.BICUBIC)
     opened = Pack.open("drawn", IMAGE)
     assert (opened[np.array([0])][0] == np.asarray(expected)).all()

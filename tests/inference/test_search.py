@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from dgreid.cli import main as cli
 from dgreid.errors import UserError
 from dgreid.inference import search as module
-from dgreid.inference.embed import embed
+from dgreid.inference.embed import embed, is_embedded
 from dgreid.inference.search import nearest, search
 from dgreid.methods.erm import ERM
 from helpers import tiny, trained_run
@@ -235,3 +236,40 @@ def test_copies_are_not_searched_again(project):
     assert first.equals(pd.read_csv(project / "crops/other/ranking.csv"))
     with pytest.raises(UserError, match="copies would be found again"):
         search("mine", project / "who", project / "crops", project / "crops", copy=True)
+
+
+@pytest.mark.parametrize(
+    "out", [".", "params", "src/dgreid", "data/runs", "data/runs/mine", "led", "../project/data"]
+)
+def test_the_projects_own_folders_are_not_written_to(project, monkeypatch, out):
+    for name in ("params/run.yaml", "src/dgreid/errors.py"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    (project / "led").symlink_to("src")
+    out = Path(out.replace("../project", f"../{project.name}"))
+    before = sorted(project.rglob("*"))
+    with pytest.raises(
+        UserError, match=f"--out {re.escape(str(out))} is there already and belongs to the project"
+    ):
+        search("mine", project / "who", project / "crops", out)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_empty_folders_of_the_project_and_earlier_searches_in_it_may_be_written_to(project):
+    (project / "reports/found").mkdir(parents=True)
+    for _ in range(2):
+        assert search("mine", project / "who", project / "crops", Path("reports/found")).is_file()
+
+
+def test_a_file_of_the_project_is_not_replaced(project):
+    for name in ("Snakefile", "data/manifests/x/images.parquet", "params/run.yaml"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"path": ["a"]}).to_parquet(project / name)
+        content = (project / name).read_bytes()
+        with pytest.raises(UserError, match="belongs to the project: give another name"):
+            embed("mine", project / "crops", Path(name))
+        assert (project / name).read_bytes() == content
+    (project / "g.parquet").write_bytes(b"damaged")
+    for name in ("g.parquet", "data/g.parquet"):
+        for _ in range(2):
+            assert is_embedded(embed("mine", project / "crops", Path(name)))

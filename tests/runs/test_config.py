@@ -63,7 +63,14 @@ def test_a_method_may_bring_its_own_recipe_and_image(root):
         ([*BASE, "recipe.epochz=1"], "did you mean 'epochs'"),
         ([*BASE, "recipe.epochs=many"], "recipe.epochs: .*'many'"),
         ([*BASE, "seed=-1"], "seed"),
-        ([*BASE, "recipe.epochs=[1"], "cannot be composed"),
+        (
+            [*BASE, "recipe.epochs=[1"],
+            r"recipe\.epochs=\[1 has no value that can be read: write a plain number",
+        ),
+        ([*BASE, "seed=٣"], "seed=٣ has no value that can be read: write a plain number"),
+        ([*BASE, "seed='"], "seed=' has no value that can be read"),
+        ([*BASE, "method.margin=.inf"], r"method\.margin: a finite number is needed \(got '\.inf'\)"),
+        ([*BASE, "recipe.learning_rate_factor=1e7"], "less than or equal to 1000000"),
         ([*BASE, "word"], "'word' is not of the form key=value"),
         (
             [*BASE, "image.train.7.probability=.5"],

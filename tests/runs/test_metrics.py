@@ -57,7 +57,8 @@ def test_a_file_that_is_no_mapping_is_a_sentence(path, text):
 @pytest.mark.parametrize("key", NODE)
 def test_every_key_is_missed(path, key):
     path.write_text(json.dumps({name: value for name, value in NODE.items() if name != key}))
-    with pytest.raises(UserError, match=rf"is damaged \(at {key}\): evaluate the run again\.$"):
+    again = r"evaluate the run again with `dvc repro evaluate@erm-tiny-toy-s0`\.$"
+    with pytest.raises(UserError, match=rf"is damaged \(at {key}\): {again}"):
         results.read(path)
 
 
@@ -85,3 +86,10 @@ def test_what_stands_at_a_key_is_checked(path, changes, place):
     path.write_text(json.dumps(NODE | changes))
     with pytest.raises(UserError, match=rf"is damaged \(at {place}\)"):
         results.read(path)
+
+
+def test_missing_metrics_name_the_whole_command(path):
+    choice = dict(method="erm", backbone="tiny", protocol="toy", recipe="own", image="64x32", seed=0)
+    words = "method=erm backbone=tiny protocol=toy recipe=own image=64x32 seed=0 'method.margin=0.2'"
+    with pytest.raises(UserError, match=f"is missing: run `dgreid evaluate {words}` first"):
+        results.read_metrics("erm-tiny-toy-s0", choice | {"changes": " 'method.margin=0.2'"})

@@ -6,9 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
+from dgreid import sealed
 from dgreid.errors import UserError
 from dgreid.imports import Sources
 from dgreid.paths import CODE, LEDGER, METRICS, PROTOCOLS
@@ -81,6 +83,17 @@ def test_other_rows_other_targets_and_other_code_are_refused(project):
     refused(project, "other code than")
     del node["targets"]["VIPeR"]
     refused(project, "other targets and other code than")
+
+
+def test_damaged_rows_are_called_damaged_and_not_other_ones(project):
+    path = PROTOCOLS / "miniature/targets.parquet"
+    sealed.write_table(pa.table({"a": [1, 2, 3]}), path)
+    project[1][NAME]["made_from"]["searched_rows"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"targets\.parquet is damaged: make it again with `dgreid protocol"):
+        current.check(*project)
 
 
 def ledger(selected, agreeing, outs=()):

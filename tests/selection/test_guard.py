@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dgreid.errors import UserError
+from dgreid.selection import guard
 from helpers.stages import STAGES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks and kills as on Linux")
@@ -164,3 +166,28 @@ def test_outputs_may_lie_on_another_disk(dvc, tmp_path_factory):
     assert (elsewhere / "a.txt").read_text() == "3\n" and Path("far").is_symlink()
     Path("in.txt").write_text("2")
     assert dvc("repro").returncode == 0 and ran().count("three") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [("from dgreid.selection.guard import main", False), ("from dvc.cli import main", True)],
+)
+def test_another_dvc_in_the_shell_is_said_in_one_line(tmp_path, monkeypatch, caplog, line, warned):
+    (tmp_path / "dvc").write_text(f"#!/usr/bin/python3\n{line}\nmain()\n")
+    (tmp_path / "dvc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    guard.warn_of_another_dvc()
+    assert [f"{tmp_path}/dvc is a plain DVC" in each for each in caplog.messages] == [True] * warned
+    (tmp_path / "dvc").unlink()
+    guard.warn_of_another_dvc()  # there is none
+    assert len(caplog.messages) == warned
+
+
+def test_an_odd_name_cannot_break_the_line_of_an_error(monkeypatch, capsys):
+    def enter(words):
+        raise UserError("a\nb\x1b[31m: fix it.")
+
+    monkeypatch.setattr(guard, "_enter", enter)
+    monkeypatch.setattr(guard.Path, "is_file", lambda path: True)
+    assert guard.main(["status"]) == 1
+    assert capsys.readouterr().err == "error: a\\nb\\x1b[31m: fix it.\n"

@@ -124,8 +124,8 @@ def test_damaged_metrics_are_a_sentence(made, capsys):
     (made / "reports/metrics").mkdir(parents=True)
     (made / "reports/metrics/half.json").write_text(json.dumps(metrics.node("erm", 0, 50.0))[:400])
     assert cli.main(["plan", "miniature"]) == 1
-    sentence = "error: reports/metrics/half.json is damaged: evaluate the run again.\n"
-    assert capsys.readouterr().err == sentence
+    sentence = "reports/metrics/half.json is damaged: evaluate the run again with `dvc repro evaluate@half`."
+    assert capsys.readouterr().err == f"error: {sentence}\n"
 
 
 def test_missing_data_are_counted_and_named(project):

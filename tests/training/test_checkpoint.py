@@ -81,6 +81,7 @@ def test_what_is_no_checkpoint_of_ours_starts_over(method, tmp_path, caplog):
         torch.save(content, path)  # without a seal
         assert Checkpoint(path, "one").load(method) is None
     assert len(caplog.messages) == 4
+    assert caplog.messages[0].startswith(f"{path} is damaged, or not a checkpoint of this version: training")
 
 
 def test_a_checkpoint_that_cannot_be_read_is_not_overwritten(method, tmp_path):

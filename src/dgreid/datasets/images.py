@@ -8,7 +8,6 @@ and y count from 1, and the box covers w+1 by h+1 pixels).
 import logging
 import os
 import re
-import stat
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
@@ -19,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dgreid.datasets.mat import open_hdf5, reading
 from dgreid.errors import UserError
+from dgreid.files import check_mode
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +79,12 @@ def read(file: Path) -> bytes:
     """Read the bytes of an image file.
 
     Raises:
-        UserError: it cannot be read, is no file, or is larger than any image.
+        UserError: it cannot be read, is a pipe or a device, or is larger than any image.
     """
     try:
         with open(file, "rb", opener=_at_once) as content:
             facts = os.fstat(content.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise UserError(f"{file}: not a file; move it away.")
+            check_mode(file, facts.st_mode)
             if facts.st_size > BYTES:
                 raise UserError(f"{file}: {facts.st_size:,} bytes are too large for an image; move it away.")
             return content.read()

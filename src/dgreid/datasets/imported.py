@@ -25,6 +25,7 @@ from dgreid.files import sha256, whole
 from dgreid.paths import SPLITS
 
 ROLES = ("train", "query", "gallery")
+MOST = 10**9  # the largest number of an identity or camera
 FOREIGN = (*ROLES, "test")  # the lists that a foreign split may have
 Listed = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
 
@@ -189,12 +190,18 @@ def _of_identities(
 
 def _is_entries(value: object) -> bool:
     return isinstance(value, list) and all(
-        isinstance(entry, list) and entry and isinstance(entry[0], str) for entry in value
+        isinstance(entry, list) and entry and isinstance(entry[0], str) and all(map(_is_number, entry[1:]))
+        for entry in value
     )
 
 
 def _is_numbers(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(entry) is int for entry in value)
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value may be an identity or a camera; -1 is that of distractors."""
+    return type(value) is int and -1 <= value <= MOST
 
 
 def _family(config: DatasetConfig, parsed: Parsed) -> str:

@@ -67,15 +67,6 @@ def _are_scores(frame: pd.DataFrame) -> bool:
     return bool(((frame["first_hit"] >= 0) & (precision.between(0, 1) | precision.isna())).all())
 
 
-def read_queries(path: Path) -> pd.DataFrame:
-    """Read the scores of queries as `as_percent` gives them.
-
-    Raises:
-        UserError: the file is out of reach, damaged or another one.
-    """
-    return as_percent(read_scores(path))
-
-
 def as_percent(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns target, split, query, mAP and rank1 in percent; NaN for a query without a match."""
     found = frame["first_hit"] > 0

@@ -31,6 +31,7 @@ from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.images import open_image
 from dgreid.datasets.manifest import read_manifest
 from dgreid.device import threads
+from dgreid.errors import UserError
 from dgreid.files import check_room, whole
 from dgreid.images.config import ImageConfig
 from dgreid.paths import MANIFESTS, PACKS
@@ -58,7 +59,8 @@ class Pack:
         """Open the pack of a data set at one image size; on first use one process builds it, others wait.
 
         Raises:
-            UserError: the data set has no manifest or no images, or an image cannot be read.
+            UserError: the data set has no manifest or no images, an image cannot be read, or its pixels are
+            not those of the manifest.
         """
         manifest = read_manifest(MANIFESTS / dataset)
         path = PACKS / f"{dataset}-{image.height}x{image.width}-{_key(manifest)}.npy"
@@ -69,7 +71,13 @@ class Pack:
                 if not is_whole(path, shape):  # no other process has built it meanwhile
                     if path.exists():
                         log.warning("%s is damaged, or of an earlier version: it is built again.", path)
-                    build(path, images_root(dataset), list(manifest["path"]), image)
+                    build(
+                        path,
+                        images_root(dataset),
+                        list(manifest["path"]),
+                        image,
+                        list(manifest["pixel_sha256"]),
+                    )
         return cls(path)
 
     @property
@@ -92,9 +100,18 @@ class Pack:
         return Pack, (self.path,)
 
 
-def load(root: Path, path: str, image: ImageConfig) -> np.ndarray:
-    """Load one image: decode, convert to RGB, resize by Pillow's bicubic -> (H, W, 3) uint8."""
+def load(root: Path, path: str, image: ImageConfig, expected: bytes | None = None) -> np.ndarray:
+    """Load one image: decode, convert to RGB, resize by Pillow's bicubic -> (H, W, 3) uint8.
+
+    Raises:
+        UserError: the image cannot be read, or the SHA-256 of its pixels is not the `expected` one.
+    """
     picture = open_image(root, path)
+    if expected is not None and hashlib.sha256(picture.tobytes()).digest() != expected:
+        raise UserError(
+            f"{root / path}: its pixels are not those that the manifest was made from: put the image back, "
+            "or make the manifest again with `dgreid manifest dataset=NAME`."
+        )
     return np.asarray(picture.resize((image.width, image.height), Image.Resampling.BICUBIC))
 
 
@@ -103,8 +120,12 @@ def _key(manifest: pd.DataFrame) -> str:
     return hashlib.sha256(repr([FORMAT, *manifest["pixel_sha256"]]).encode()).hexdigest()[:12]
 
 
-def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
+def build(
+    path: Path, root: Path, paths: list[str], image: ImageConfig, expected: list[bytes] | None = None
+) -> None:
     """Write the whole pack; the caller holds its lock. A killed build resumes after its last chunk.
+
+    Decoded images are compared with the hashes that the manifest has of their pixels, if they are given.
 
     Until it is complete, the pack is NAME.npy.part, and NAME.npy.done holds the number of images on the disk
     and their checksum. The name depends on content and size, so a part never belongs to other images.
@@ -128,7 +149,9 @@ def build(path: Path, root: Path, paths: list[str], image: ImageConfig) -> None:
         file.seek(start * size, os.SEEK_CUR)
         for first in range(start, len(paths), CHUNK):
             chunk = paths[first : first + CHUNK]
-            pixels = np.stack(list(pool.map(lambda name: load(root, name, image), chunk))).tobytes()
+            known = expected[first : first + CHUNK] if expected else [None] * len(chunk)
+            loaded = pool.map(lambda name, pixels: load(root, name, image, pixels), chunk, known)
+            pixels = np.stack(list(loaded)).tobytes()
             total = add(total, first * size, pixels)
             file.write(pixels)
             _flush(file)  # before `done` counts it

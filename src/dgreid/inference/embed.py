@@ -25,6 +25,7 @@ from dgreid.evaluation.runner import BATCH, batched, embed_batches
 from dgreid.files import check_room, sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import load
+from dgreid.inference import place
 from dgreid.runs.rehearsal import embedded
 from dgreid.runs.run import find, restore
 
@@ -116,6 +117,7 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder: give --out the name of a parquet file in it.")
+    place.check(out, is_embedded)
     embedder = Embedder(run)
     paths = readable(folder, crops(folder), skip_unreadable)
     size = int(np.prod(embedder.shape))
@@ -138,6 +140,14 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
         writer.close()
         sealed.seal(part)
     return out
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a file is one that `embed` writes, by its columns."""
+    try:
+        return "embedding" in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def crops(folder: Path) -> list[str]:

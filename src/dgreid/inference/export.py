@@ -15,6 +15,7 @@ from dgreid.errors import UserError
 from dgreid.files import sha256, whole
 from dgreid.images.config import ImageConfig
 from dgreid.images.normalise import MEAN, STD, normalise
+from dgreid.inference import place
 from dgreid.methods.base import Method
 from dgreid.runs.run import find, restore
 from dgreid.schema import reason
@@ -54,6 +55,7 @@ def export(run: str, out: Path) -> Path:
     folder = find(run)
     if out.is_dir():
         raise UserError(f"{out} is a folder: give --out the name of an .onnx file in it.")
+    place.check(out, lambda file: file.suffix == ".onnx")
     _require_packages()
     import onnx
 

@@ -25,6 +25,7 @@ from dgreid.device import computing_in
 from dgreid.errors import UserError
 from dgreid.evaluation.runner import BATCH, batched
 from dgreid.files import whole
+from dgreid.inference import place
 from dgreid.inference.embed import Embedder, crops, readable
 from dgreid.reporting.site.environment import environment
 from dgreid.sheets import csv
@@ -32,6 +33,7 @@ from dgreid.sheets import csv
 log = logging.getLogger(__name__)
 
 QUERIES = 256  # queries compared at a time
+RANKING = "ranking.csv"
 PER_PAGE = 100  # queries on one page of the contact sheet
 COPIES = "images"  # folder in `out` for copied images
 
@@ -72,12 +74,14 @@ def search(
         The contact sheet's first page.
 
     Raises:
-        UserError: no such run, no images, images that cannot be read, or a gallery of another model.
+        UserError: no such run, no images, images that cannot be read, a gallery of another model, or an
+            `out` among the project's own folders.
     """
     if top < 1:
         raise UserError(f"--top {top}: give 1 or more gallery images per query.")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder.")
+    place.check(out, lambda folder: (folder / RANKING).is_file())
     if copy and any(folder.is_dir() and out.resolve() == folder.resolve() for folder in (query, gallery)):
         raise UserError(f"--out {out} is searched, so copies would be found again: give another folder.")
     embedder = Embedder(run)
@@ -95,7 +99,7 @@ def search(
         }
     )
     out.mkdir(parents=True, exist_ok=True)
-    with whole(out / "ranking.csv") as part:
+    with whole(out / RANKING) as part:
         part.write_text(csv(found, "%.6g"), encoding="utf-8")
     link = _copier(out) if copy else _linker(out)
     return _sheet(out, run, found, asked.folder, ranked.folder, len(ranked.paths), link)

@@ -26,7 +26,7 @@ class MethodOptions(Strict):
         Field(description="what the file follows: the released code, the paper, or a partly guessed method")
     )
     learning_rate: float = Field(
-        gt=0, le=1e30, description="base rate; the recipe multiplies it by its factor"
+        gt=0, le=1e6, description="base rate; the recipe multiplies it by its factor"
     )
     recipe: Name | None = Field(None, exclude=True, description="recipe that `recipe=own` takes")
     image: Name | None = Field(None, exclude=True, description="image configuration that `image=own` takes")

@@ -26,7 +26,7 @@ class RecipeConfig(Strict):
         "sgd", description="adam: adds weight decay to the gradient; adamw does not"
     )
     learning_rate_factor: float = Field(
-        1.0, gt=0, le=1e30, description="multiplies the method's learning_rate"
+        1.0, gt=0, le=1e6, description="multiplies the method's learning_rate"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     nesterov: bool = Field(False, description="use Nesterov momentum in SGD")

@@ -94,6 +94,16 @@ def read_protocol(folder: Path | str) -> Protocol:
     return Protocol(metadata["name"], metadata["kind"], train, targets, metadata["domains"], metadata)
 
 
+def check_rows(path: Path) -> None:
+    """Check a file of a protocol without reading its rows.
+
+    Raises:
+        UserError: it is out of reach or damaged.
+    """
+    with _reading(path):
+        sealed.check(path)
+
+
 def read_test_rows(folder: Path | str) -> pd.DataFrame:
     """Read the query and gallery rows of every target and split, the columns of `SCHEMA`.
 

@@ -102,7 +102,7 @@ def differences(
     Args:
         matrix: the selection; a run's `baseline` names the method it is compared with.
         metrics: run name -> its metrics.
-        queries: run name -> `evaluation.queries.read_queries`; an interval over queries needs both runs'.
+        queries: run name -> `evaluation.queries.as_percent`; an interval over queries needs both runs'.
 
     Raises:
         UserError: two runs were evaluated with different queries.

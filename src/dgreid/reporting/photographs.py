@@ -34,7 +34,7 @@ def photographs(metrics: Mapping[str, Mapping], folder: Path = PHOTOGRAPHS) -> P
     Raises:
         UserError: no run keeps what its queries scored, or an image is missing.
     """
-    kept = {name: evidence.read(run).hardest for name, run in metrics.items()}
+    kept = {name: found.hardest for name, found in evidence.read_all(metrics.values()).items()}
     shown = [
         {
             "run": name,

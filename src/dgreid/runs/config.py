@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import Field
@@ -81,6 +81,12 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
             node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is ???, which stands for a value to come: write one.") from error
+    except OverrideParseException as error:
+        word = str(error.override).removeprefix("++")
+        raise UserError(
+            f"{word} has no value that can be read: write a plain number or word, a whole list in [ ], "
+            "or put the value in quotes."
+        ) from error
     except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():

@@ -1,14 +1,15 @@
 """Read what is kept of a run besides its metrics: configuration, history, what each query scored."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from dgreid.errors import UserError
-from dgreid.evaluation.queries import agree, as_percent, read_queries, read_scores
+from dgreid.evaluation.queries import agree, as_percent, read_scores
 from dgreid.paths import PROTOCOLS, QUERIES, RUNS, TARGETS
 from dgreid.protocols.tables import read_test_rows
 from dgreid.runs.folder import COST, FACTS, HISTORY, read_cost, read_facts, read_history
@@ -25,20 +26,31 @@ class Evidence:
     Attributes:
         facts: of run.yaml.
         history: of history.csv.
+        queries: what each query scored, as `evaluation.queries.as_percent` returns it.
         hardest: of `hardest`.
     """
 
     facts: Mapping = field(default_factory=dict)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    queries: pd.DataFrame = field(default_factory=pd.DataFrame)
     hardest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def read(metrics: Mapping) -> Evidence:
-    """Read what is kept of a run; files from another training of the same name are ignored.
+def read_all(every: Iterable[Mapping]) -> dict[str, Evidence]:
+    """Read what is kept of runs, each file once: run -> what is kept of it.
+
+    Args:
+        every: metrics of runs; files from another training or evaluation of the same name are ignored, with
+            a warning.
 
     Raises:
         UserError: the file with the scores of its queries, or that of its protocol, is damaged.
     """
+    known = cache(_known)  # of each protocol
+    return {metrics["run"]: _read(metrics, known) for metrics in every}
+
+
+def _read(metrics: Mapping, known: Callable[[str], pd.DataFrame]) -> Evidence:
     folder = RUNS / metrics["run"]
     facts, history = {}, pd.DataFrame()
     try:
@@ -48,7 +60,9 @@ def read(metrics: Mapping) -> Evidence:
     except UserError as error:
         log.warning("The training of %s is not shown: %s", folder.name, error)
         facts, history = {}, pd.DataFrame()
-    return Evidence(facts, history, _hardest(metrics))
+    if (scores := _scores(metrics)).empty:
+        return Evidence(facts, history)
+    return Evidence(facts, history, as_percent(scores), hardest(scores, known(metrics["protocol"])))
 
 
 def _same_training(folder: Path, metrics: Mapping) -> bool:
@@ -61,32 +75,16 @@ def _same_training(folder: Path, metrics: Mapping) -> bool:
     return same
 
 
-def queries(metrics: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
-    """Read what each query scored, by run, as `evaluation.queries.read_queries` returns it.
-
-    Args:
-        metrics: run -> its metrics; runs whose queries are not kept, or belong to another evaluation, are
-            left out, the latter with a warning.
-    """
-    found = {}
-    for run, node in metrics.items():
-        path = QUERIES / f"{run}.parquet"
-        if not path.is_file():
-            continue
-        frame = read_queries(path)
-        if agree(frame, node):
-            found[run] = frame
-        else:
-            log.warning("%s is of another evaluation than the metrics; evaluate %s again.", path, run)
-    return found
-
-
-def _hardest(metrics: Mapping) -> dict[str, pd.DataFrame]:
+def _scores(metrics: Mapping) -> pd.DataFrame:
+    """Read the scores of a run's queries; empty if they are not kept or belong to another evaluation."""
     path = QUERIES / f"{metrics['run']}.parquet"
     if not path.is_file():
-        return {}
+        return pd.DataFrame()
     scores = read_scores(path)
-    return hardest(scores, _known(metrics["protocol"])) if agree(as_percent(scores), metrics) else {}
+    if agree(as_percent(scores), metrics):
+        return scores
+    log.warning("%s is of another evaluation than the metrics; evaluate %s again.", path, metrics["run"])
+    return pd.DataFrame()
 
 
 def _known(protocol: str) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         UserError: the file is missing, out of reach, damaged or from another version.
     """
     path = folder / FACTS
-    with _reading(path, "missing, damaged or from another version"):
+    with _reading(path, "damaged or from another version"):
         facts = sealed.read_yaml(path)
         if not isinstance(facts["config"], Mapping) or not isinstance(facts.get("files", {}), Mapping):
             raise TypeError
@@ -95,7 +95,7 @@ def read_cost(folder: Path) -> dict[str, Any]:
         return sealed.read_json(path)
 
 
-def _reading(path: Path, other: str = "missing or damaged") -> AbstractContextManager[None]:
+def _reading(path: Path, other: str = "damaged") -> AbstractContextManager[None]:
     again = f"train the run again (`dvc repro train@{path.parent.name}`), or fetch it with `dvc checkout`"
     return sealed.reading(f"{path.parent}: its {path.name}", again, other)
 

@@ -69,8 +69,6 @@ class _Run(_Known):
     not_above_chance: list[Name] = []
 
 
-AGAIN = "evaluate the run again"
-
 log = logging.getLogger(__name__)
 
 
@@ -96,8 +94,9 @@ def described(method: str) -> dict[str, str]:
 
 def _read(path: Path) -> tuple[dict[str, Any], bool]:
     """The metrics of one run, and whether the file has a seal."""
-    with sealed.reading(path, AGAIN, "damaged"):
-        values, is_sealed = _opened(path.read_bytes(), str(path), AGAIN)
+    again = f"evaluate the run again with `dvc repro evaluate@{path.stem}`"
+    with sealed.reading(path, again):
+        values, is_sealed = _opened(path.read_bytes(), str(path), again)
     if values["run"] != path.stem:
         raise UserError(
             f"{path} holds the metrics of {values['run']}, so its name is wrong: delete or rename the file."
@@ -143,7 +142,8 @@ def read_metrics(run: str, choice: Mapping) -> dict[str, Any]:
     """
     path = METRICS / f"{run}.json"
     if not path.is_file():
-        words = " ".join(f"{key}={choice[key]}" for key in ("method", "backbone", "protocol", "seed"))
+        keys = ("method", "backbone", "protocol", "recipe", "image", "seed")
+        words = " ".join(f"{key}={choice[key]}" for key in keys if key in choice) + choice.get("changes", "")
         raise UserError(f"{path} is missing: run `dgreid evaluate {words}` first.")
     return read(path)
 

@@ -98,7 +98,7 @@ def rebuilt(facts: Mapping[str, Any]) -> Method:
         options, backbone = methods.read(node["method"]), backbones.read(node["backbone"])
         recipe = RecipeConfig.model_validate(node["recipe"])
     except (LookupError, TypeError, ValueError, UserError) as error:
-        raise Misfit(f"missing, {OTHER_VERSION}") from error
+        raise Misfit(OTHER_VERSION) from error
     return build(options, backbone, recipe, task, weights="none")
 
 

@@ -14,6 +14,7 @@ from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.imports import Sources
 from dgreid.paths import METRICS, PROTOCOLS, TARGETS, TRAIN
+from dgreid.protocols.tables import check_rows
 from dgreid.runs.config import RunConfig
 from dgreid.runs.run import configuration_hash
 from dgreid.selection.code import configs, digest, items, text_of
@@ -111,6 +112,7 @@ def differences(config: RunConfig, metrics: Mapping) -> list[str]:
         ("query and gallery", "searched_rows", folder / TARGETS),
     ):
         if path.is_file() and made.get(key) and made[key] != _hash_of(path, path.stat().st_mtime_ns):
+            check_rows(path)  # if it is damaged, say that instead
             changed.append(words)
     if set(metrics["targets"]) != {target.name for target in config.protocol.targets}:
         changed.append("targets")

@@ -111,6 +111,7 @@ class Graph:
             self._start()
 
     def _start(self) -> None:
+        guard.warn_of_another_dvc()
         for item in self._due or ():
             kept.keep(item, self._outputs_of(item))
         command = ["dgreid", "repro", "code"]

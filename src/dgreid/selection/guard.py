@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import yaml
 
-from dgreid.errors import UserError
+from dgreid.errors import UserError, one_line
 from dgreid.files import whole
 from dgreid.paths import LEDGER, MATRIX
 from dgreid.selection import fronts, kept
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
             _enter(words)
             guard()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -66,6 +66,17 @@ def _enter(words: Sequence[str]) -> None:
     for word in words:
         kept.put_back(word)  # Snakemake has removed them: DVC shall see what is there
     repair()
+
+
+def warn_of_another_dvc() -> None:
+    """Say if `dvc` in the shell is not the one that passes through `main`, such as another environment's."""
+    found = shutil.which("dvc")
+    if found and __name__.encode() not in Path(found).read_bytes()[:4096]:
+        log.warning(
+            "%s is a plain DVC, which a kill can block and which does not wait for snakemake: activate the "
+            "project's environment before you call `dvc`.",
+            found,
+        )
 
 
 def repair() -> None:

@@ -37,9 +37,10 @@ def report(matrix: Mapping) -> None:
     metrics = {run: read_metrics(run, choice) for run, choice in matrix["runs"].items()}
     current.check(matrix, metrics)
     all_metrics = current.marked(every(), metrics)
-    gaps = differences.differences(matrix, metrics, evidence.queries(metrics))
+    kept = evidence.read_all(all_metrics)
+    scored = {run: kept[run].queries for run in metrics if not kept[run].queries.empty}
+    gaps = differences.differences(matrix, metrics, scored)
     blocks = tables.blocks(matrix, metrics, gaps)
-    kept = {run["run"]: evidence.read(run) for run in all_metrics}
 
     write_tables(name, title, blocks, gaps)
     shown = write_papers(all_metrics)

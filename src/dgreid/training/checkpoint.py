@@ -120,7 +120,7 @@ class Checkpoint:
             return None
         check_plain(path)
         try:
-            with sealed.reading(path, "training starts over"):
+            with sealed.reading(path, "training starts over", "damaged, or not a checkpoint of this version"):
                 if not sealed.check(path):
                     raise ValueError("it has no seal")
                 return torch.load(path, map_location="cpu", weights_only=True)

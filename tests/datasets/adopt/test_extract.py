@@ -239,3 +239,16 @@ def test_a_zip_whose_directory_is_damaged_is_not_taken_as_shorter(tmp_path):
     with zipfile.ZipFile(archive) as file:
         assert len(file.namelist()) < 4  # as Python reads it
     refused(archive, tmp_path / "out", "its directory has . of 4 files")
+
+
+def test_more_members_than_a_plain_zip_counts(tmp_path):
+    archive = zipped(tmp_path / "a.zip", *((f"{n}.jpg", "") for n in range(65_540)))
+    check_whole(archive)
+
+
+def test_a_name_that_the_system_does_not_take(tmp_path):
+    archive = zipped(tmp_path / "a.zip", (f"{'a' * 300}.jpg", b"x"))
+    with pytest.raises(
+        UserError, match=r"File name too long\); a name in it is longer than .* adopt the folder"
+    ):
+        extract(archive, tmp_path / "to")

@@ -132,7 +132,7 @@ def test_hashes_are_of_the_whole_file(tmp_path, monkeypatch):
 def test_a_pipe_or_a_device_is_refused_at_once(config, tmp_path):
     os.mkfifo(tmp_path / "pipe.zip")
     for path in (tmp_path / "pipe.zip", "/dev/zero"):
-        with pytest.raises(UserError, match="is a device or a pipe; give the archive or folder"):
+        with pytest.raises(UserError, match="is a pipe or a device: give the name of a file"):
             archive.adopt(config("ilids"), path, tmp_path / "raw")
 
 

@@ -13,7 +13,7 @@ from dgreid.runs import evidence
 
 
 def rendered(run, gather):
-    material = gather([run], kept={run["run"]: evidence.read(run)})
+    material = gather([run], kept=evidence.read_all([run]))
     return dict(page.site(material))[f"site/runs/{run['run']}.html"]
 
 

@@ -1,5 +1,6 @@
 """Extracting archives of unknown origin: every member is checked before anything is written."""
 
+import errno
 import shutil
 import stat
 import struct
@@ -18,7 +19,7 @@ from dgreid.datasets.adopt.foreign import explain, is_part, stated_members
 from dgreid.datasets.walk import is_hidden
 from dgreid.errors import UserError
 from dgreid.files import check_room
-from dgreid.trouble import full
+from dgreid.trouble import full, remedy_of
 
 BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
@@ -28,6 +29,7 @@ SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".ta
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Images hardly shrink, so an archive that unpacks to much more than itself holds no data set but a bomb.
 GROWTH, SMALL = 50, 2 * 10**9  # times its own size; bytes that any archive may unpack to
+LONG_NAME = "a name in it is longer than this system takes: unpack it with shorter ones, adopt the folder"
 END = 1024  # bytes of zeros with which a tar ends
 
 
@@ -85,7 +87,8 @@ def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]
         if full(error):  # `whole` knows which folder is to be filled
             raise
         if isinstance(error, OSError) and error.errno:  # the disk failed, not the archive
-            raise UserError(f"{title}: cannot be {what} ({error.strerror}).") from error
+            remedy = LONG_NAME if error.errno == errno.ENAMETOOLONG else remedy_of(error)
+            raise UserError(f"{title}: cannot be {what} ({error.strerror}); {remedy}.") from error
         raise UserError(f"{title}: truncated or damaged archive ({error}); get it again.") from error
 
 

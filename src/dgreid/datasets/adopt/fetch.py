@@ -11,6 +11,7 @@ from dgreid.datasets.adopt.offer import Offer
 from dgreid.datasets.layout import Layout
 from dgreid.datasets.walk import FILE, FOLDER, walk
 from dgreid.errors import UserError
+from dgreid.trouble import remedy_of
 
 log = logging.getLogger(__name__)
 NESTED = 3  # archives within archives
@@ -78,4 +79,6 @@ def _copy(folder: Path, to: Path) -> None:
         try:
             shutil.copy2(folder / path, to / path)
         except OSError as error:
-            raise UserError(f"{folder / path}: cannot be copied ({error.strerror}).") from error
+            raise UserError(
+                f"{folder / path}: cannot be copied ({error.strerror}); {remedy_of(error)}."
+            ) from error

@@ -15,6 +15,7 @@ from dgreid.datasets.names import list_images
 from dgreid.datasets.parsers import layout_of, looks_like
 from dgreid.datasets.walk import unreadable
 from dgreid.errors import UserError
+from dgreid.files import check_plain
 
 log = logging.getLogger(__name__)
 BLOCK = 1 << 22  # bytes read at a time
@@ -48,8 +49,7 @@ def resolve(config: DatasetConfig, given: Path, mode: str, target: Path) -> Offe
         raise UserError(f"mode {mode!r}: a folder is adopted by link or by copy.")
     if not given.exists():
         raise UserError(f"{given} does not exist; give the archive or folder of {config.title}.")
-    if not (given.is_dir() or given.is_file()):
-        raise UserError(f"{given} is a device or a pipe; give the archive or folder of {config.title}.")
+    check_plain(given)
     layout = layout_of(config.parser)
     path = _locate(layout, config, given, mode)
     if target.exists() and path.resolve().is_relative_to(target.resolve()):
