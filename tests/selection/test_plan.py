@@ -33,9 +33,9 @@ def test_the_papers_selection_is_planned_without_its_data(root):
 
 
 def test_iterations_of_a_recipe_are_exact_and_images_those_a_run_counted(root):
-    for method, images in (("erm", 19_200), ("metabin", 38_976)):  # as reports/metrics has them
+    for method, images in (("erm", 6_400), ("metabin", 13_376)):  # as reports/metrics has them
         budget = budget_of(load_run([f"method={method}", *RUN, "protocol=miniature"]))
-        assert (budget.iterations, budget.images, budget.exact) == (300, images, True)
+        assert (budget.iterations, budget.images, budget.exact) == (100, images, True)
 
 
 def test_a_long_training_is_counted_at_once(made):
