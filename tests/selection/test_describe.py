@@ -255,7 +255,7 @@ def test_what_is_described_with_an_override_is_what_a_run_has(root, capsys):
     [
         (["recipe=miniature", "recipe.epochz=5"], "mean 'epochs'?"),
         (["recipe=miniature", "recipe.epochs=many"], "recipe miniature.epochs: "),
-        (["recipe=miniature", "recipe.epochs=[1"], "recipe.epochs=[1 cannot be read"),
+        (["recipe=miniature", "recipe.epochs=[1"], "recipe.epochs=[1 has no value that can be read"),
         (["recipe=miniature", "recipe.floor=0.5"], "recipe.floor means nothing with recipe.decay=steps"),
         (["recipe=miniatur", "recipe.epochs=5"], "unknown recipe 'miniatur': did you mean 'miniature'?"),
         (["recipe=_base", "recipe.epochs=5"], "unknown recipe '_base'"),

@@ -83,11 +83,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is ???, which stands for a value to come: write one.") from error
     except OverrideParseException as error:
-        word = str(error.override).removeprefix("++")
-        raise UserError(
-            f"{word} has no value that can be read: write a plain number or word, a whole list in [ ], "
-            "or put the value in quotes."
-        ) from error
+        raise _without_value(str(error.override).removeprefix("++")) from error
     except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
@@ -122,8 +118,15 @@ def read_overridden(group: str, name: str, words: Sequence[str]) -> dict[str, An
             override = OverridesParser.create().parse_override(f"{key}={_as_written(key, value)}")
             OmegaConf.update(node, inside, override.value(), force_add=True)
         except (OmegaConfBaseException, HydraException, RecursionError) as error:
-            raise UserError(f"{key}={value} cannot be read: {reason(error)}.") from error
+            raise _without_value(f"{key}={value}") from error
     return OmegaConf.to_container(node)
+
+
+def _without_value(word: str) -> UserError:
+    return UserError(
+        f"{word} has no value that can be read: write a plain number or word, a whole list in [ ], or "
+        "put the value in quotes."
+    )
 
 
 def _own(group: str, method: str) -> str:
