@@ -176,10 +176,21 @@ def test_settings_reach_the_items_that_use_them(copied, changed):
 def test_a_setting_that_decides_no_result_changes_no_item(copied, changed, name):
     path = Path(f"params/{name}.yaml")
     node = yaml.safe_load(path.read_text())
-    new = {"title": "Another", "provenance": "as written", "checkpoint_every": 7}
+    new = {
+        "title": "Another",
+        "provenance": "as written",
+        "checkpoint_every": 7,
+        "home": "https://else.where",
+    }
     kept = {key: value for key, value in new.items() if key in node or key in params.read(*name.split("/"))}
     path.write_text("# reformatted\n" + yaml.safe_dump(node | kept))
     assert changed() == set()
+
+
+def test_the_title_of_a_protocol_counts_as_it_stands_in_its_file(copied, changed):
+    path = Path("params/protocol/miniature.yaml")
+    path.write_text(path.read_text().replace("title: ", "title: Another "))
+    assert changed() == {"protocol/miniature"}
 
 
 def test_a_value_moved_out_of_a_base_changes_no_item(copied, changed):

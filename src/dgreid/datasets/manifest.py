@@ -117,7 +117,6 @@ def build(
         "source": record.get("source") or "",
         "source_sha256": record.get("sha256") or "",
         "licence": "drawn by this project" if kind == "miniature" else "unspecified",
-        "home": config.home,
         "counts": json.dumps(tally.counts(parsed), sort_keys=True),
         "missing": json.dumps(sorted(parsed.missing)),
         "variants": json.dumps(sorted({image.variant for image in parsed.images})),
