@@ -5,6 +5,8 @@ import subprocess
 import sys
 from shutil import copytree, ignore_patterns
 
+from helpers.copied import contents
+
 FOLDERS = ("benchmarks", "studies")
 HELP = """
 import runpy, sys
@@ -42,7 +44,3 @@ def test_every_script_prints_its_help_and_does_nothing_else(root, tmp_path):
         else:  # a module that scripts import
             assert printed[name] == "", name
     assert contents(tmp_path) == before
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

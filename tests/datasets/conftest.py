@@ -10,6 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from dgreid.datasets.config import DatasetConfig
+from dgreid.datasets.records import Parsed
+from helpers.parsed import image
 
 
 def picture(name: str, size: tuple[int, int]) -> bytes:
@@ -150,3 +152,19 @@ def roles():
 def published_zip(layouts, tmp_path, pack):
     """The tiny Market-1501 as an archive in a folder of its own."""
     return pack(layouts("market1501", "Market-1501-v15.09.15"), tmp_path / "downloads/Market.zip")
+
+
+@pytest.fixture
+def parsed():
+    """Person 1 trains, 2 is searched among 2 and a distractor."""
+    images = [
+        image("t1", "1", 0, role="train"),
+        image("t2", "1", 1, role="train"),
+        image("q", "2", 0, role="query"),
+        image("g", "2", 1, role="gallery"),
+        image("d", None, 0, kind="distractor", role="gallery"),
+        image("j", None, 0, kind="junk", role="gallery"),
+    ]
+    splits = {("m/official", 0, "train"): ["t1", "t2"]}
+    splits |= {("m/official", 0, "query"): ["q"], ("m/official", 0, "gallery"): ["g", "d"]}
+    return Parsed(images, splits)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgreid.datasets import looks_like, parser, parser_names
+from dgreid.datasets import looks_like, parser, parser_names, tally
 from dgreid.datasets.names import as_published, has_names
 from dgreid.errors import UserError
 
@@ -93,14 +93,14 @@ CASES = [  # parser, folder as published, as some copies have it
 
 @pytest.mark.parametrize(("name", "published", "spelled"), CASES)
 def test_folders_are_found_in_whatever_case(layouts, config, name, published, spelled):
-    from dgreid.datasets import parse, rules
+    from dgreid.datasets import parse
 
     folder = layouts(name, "any")
-    expected = rules.counts(parse(config(name), parser(name).LAYOUT.find(folder)))
+    expected = tally.counts(parse(config(name), parser(name).LAYOUT.find(folder)))
     (folder / "any" / published).rename(folder / "any" / spelled)
     root = parser(name).LAYOUT.find(folder)
     parsed = parse(config(name), root)
-    assert rules.counts(parsed) == expected and parsed.missing == ()
+    assert tally.counts(parsed) == expected and parsed.missing == ()
     assert any(image.path.startswith(f"{spelled}/") for image in parsed.images)
     assert all((root / image.path).is_file() for image in parsed.images)
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from dgreid.datasets import layout_of, parse, parser, rules, splits
+from dgreid.datasets import layout_of, parse, parser, splits, tally
 from dgreid.datasets.config import load_dataset
 from dgreid.datasets.parsers import COMMON_OPTIONS
 from dgreid.errors import UserError
@@ -47,7 +47,7 @@ def test_every_file_is_sound(root):
         config = load_dataset(name)
         assert set(config.options) <= {*COMMON_OPTIONS, *layout_of(config.parser).options}, name
         assert config.expect or name not in PUBLISHED, f"{name}: the published counts must be enforced"
-        assert all(rules.is_count(count) for count in config.expect), name
+        assert all(tally.is_count(count) for count in config.expect), name
         assert not config.md5 or config.archive, f"{name}: an md5 belongs to a file name"
 
 
@@ -75,7 +75,7 @@ def test_a_whole_viper_is_full(root, touch):
     folder = touch([f"VIPeR/cam_{c}/{i}_{a}.bmp" for i in people for c, a in (("a", 0), ("b", 90))])
     config = load_dataset("viper")
     parsed = parse(config, parser("viper").LAYOUT.find(folder))
-    assert rules.data_kind(config, parsed, folder) == "full"
+    assert tally.data_kind(config, parsed, folder) == "full"
     splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     assert not parsed.notes
     assert (people[0], people[-1], len(people)) == ("000", "873", 632)
@@ -93,7 +93,7 @@ def test_a_whole_viper_of_metabins_authors_is_full_and_split_as_ours(root, touch
     )
     config = load_dataset("viper")
     parsed = parse(config, parser("viper").LAYOUT.find(folder))
-    assert rules.data_kind(config, parsed, folder) == "full"
+    assert tally.data_kind(config, parsed, folder) == "full"
     splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     assert not parsed.notes
 
@@ -103,8 +103,8 @@ def test_a_whole_prid_is_full_with_934_identities(root, touch):
     folder = touch([f"prid_2011/single_shot/{name}" for name in names])
     config = load_dataset("prid2011")
     parsed = parse(config, parser("prid2011").LAYOUT.find(folder))
-    assert rules.data_kind(config, parsed, folder) == "full"
-    assert rules.counts(parsed)["ids"] == 934
+    assert tally.data_kind(config, parsed, folder) == "full"
+    assert tally.counts(parsed)["ids"] == 934
     for number in range(10):
         assert len(parsed.splits["prid/rand10", number, "query"]) == 100
         assert len(parsed.splits["prid/rand10", number, "gallery"]) == 649
@@ -122,8 +122,8 @@ def test_a_whole_cuhk02_is_full_with_1816_identities(root, touch):
     )
     config = load_dataset("cuhk02")
     parsed = parse(config, parser("cuhk02").LAYOUT.find(folder))
-    assert rules.data_kind(config, parsed, folder) == "full"
-    assert rules.counts(parsed)["ids"] == 1816
+    assert tally.data_kind(config, parsed, folder) == "full"
+    assert tally.counts(parsed)["ids"] == 1816
     assert len(parsed.splits["cuhk02/pair5", 0, "query"]) == 478
 
 
@@ -159,7 +159,7 @@ def test_r18_the_frozen_splits_do_not_depend_on_the_spelling_of_folders(root, to
     config = load_dataset("prid2011")
     parsed = parse(config, parser("prid2011").LAYOUT.find(folder))
     splits.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
-    assert rules.data_kind(config, parsed, folder) == "full"
+    assert tally.data_kind(config, parsed, folder) == "full"
 
 
 @pytest.mark.parametrize("first", [0, 1, 100])
@@ -206,8 +206,8 @@ def test_whole_new_protocol_folders_are_full_whatever_their_camera_pairs(root, t
     folder = touch([f"cuhk03_np_{variant}/{path}" for path in cuhk03_np(variant)])
     config = load_dataset(name)
     parsed = parse(config, parser("cuhk03").LAYOUT.find(folder))
-    assert rules.data_kind(config, parsed, folder) == "full"
-    assert rules.counts(parsed)["ids"] == 1467
+    assert tally.data_kind(config, parsed, folder) == "full"
+    assert tally.counts(parsed)["ids"] == 1467
     assert "camera_1 " in parsed.notes[0] and "if its numbers mean what we take them for" in parsed.notes[0]
 
 
@@ -220,4 +220,4 @@ def test_new_protocol_folders_have_the_counts_of_their_roles(root, touch, role):
     config = load_dataset("cuhk03")
     parsed = parse(config, parser("cuhk03").LAYOUT.find(folder))
     with pytest.raises(UserError, match="not the published CUHK03"):
-        rules.data_kind(config, parsed, folder)
+        tally.data_kind(config, parsed, folder)

@@ -1,5 +1,8 @@
 """Backbones of the architectures that are shipped, by name."""
 
+import torch
+from torch import nn
+
 from dgreid.networks import backbones
 
 CONFIGS = {
@@ -15,3 +18,23 @@ CONFIGS = {
 
 def config(name, **changes):
     return backbones.read({"name": name, **CONFIGS[name], **changes})
+
+
+MOBILE = backbones.read(dict(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2))
+
+
+def randomise_norms(network):
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                getattr(module, name).data.uniform_(0.5, 1.5)
+    return network
+
+
+def same_outputs(ours, theirs, size=(64, 32)):
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        expected = theirs.eval()(x)
+        torch.testing.assert_close(
+            ours.eval()(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item()
+        )

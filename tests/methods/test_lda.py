@@ -4,13 +4,10 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from dgreid.errors import UserError
-from dgreid.methods.lda import barycentre, wasserstein
 from dgreid.networks import backbones
 from dgreid.networks.norms.anti import AntiNorm2d
 from dgreid.networks.norms.buffer_bank import BankNorm2d, BufferBankNorm2d
@@ -41,44 +38,6 @@ def test_weights_of_the_latent_distribution():
     assert torch.equal(make(latent_weights="uniform").draw_weights(), torch.full((K, K), 1 / K))
     own_out = make(latent_weights="uniform", latent_leaves_own_out=True).draw_weights()
     assert torch.equal(own_out, (1 - torch.eye(K)) / (K - 1))
-
-
-@given(st.integers(0, 999))
-def test_the_barycentre_has_the_least_weighted_distance(seed):
-    random = torch.Generator().manual_seed(seed)
-    means = torch.randn(K, 4, generator=random, dtype=torch.float64)
-    deviations = torch.rand(K, 4, generator=random, dtype=torch.float64) + 0.1
-    weights = torch.rand(K, generator=random, dtype=torch.float64)
-    weights /= weights.sum()
-
-    def objective(mean, std):
-        return (weights * wasserstein(means, deviations, mean, std)).sum()
-
-    mean, std = barycentre(means, deviations, weights)
-    least = objective(mean, std)
-    for _ in range(5):
-        moved = [part + 0.1 * torch.randn(4, generator=random, dtype=torch.float64) for part in (mean, std)]
-        assert objective(*moved) > least
-    start = [torch.zeros(4).double().requires_grad_(), torch.ones(4).double().requires_grad_()]
-    descent = torch.optim.SGD(start, lr=1.0)  # a quadratic in each of the four channels
-    for _ in range(100):
-        descent.zero_grad()
-        objective(*start).backward()
-        descent.step()
-    torch.testing.assert_close(start[0].detach(), mean)
-    torch.testing.assert_close(start[1].detach(), std)
-
-
-@given(st.integers(0, 999))
-def test_the_distance_is_zero_only_between_equals(seed):
-    random = torch.Generator().manual_seed(seed)
-    mean, std = torch.randn(5, generator=random), torch.rand(5, generator=random)
-    assert wasserstein(mean, std, mean.clone(), std.clone()) == 0
-    channel = seed % 5
-    for changed in (mean, std):
-        other = [mean.clone(), std.clone()]
-        other[0 if changed is mean else 1][channel] += 0.5
-        torch.testing.assert_close(wasserstein(mean, std, *other), torch.tensor(0.05))  # .5 ** 2 / 5
 
 
 @pytest.mark.parametrize("name", ["resnet_tiny", "resnet50", "mobilenet_v2_x0_25"])

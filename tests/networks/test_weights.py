@@ -1,101 +1,22 @@
 """Weight files into backbones: names of three layouts, exactness, refusals."""
 
 import errno
-import math
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
 from dgreid.errors import UserError
-from dgreid.networks import backbones, weights
+from dgreid.networks import backbones
 from dgreid.networks.backbones import build, mobilenet_v2
-from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
-from dgreid.networks.norms import ibn
 from dgreid.paths import WEIGHTS
+from helpers.networks import MOBILE, randomise_norms, same_outputs
 
-SHARED = Path(os.environ.get("DGREID_SHARED", Path(__file__).parents[3] / "shared"))
-IMAGENET = SHARED / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
-
-QUADRATURE = np.polynomial.legendre.leggauss(400)
 TINY = backbones.read(dict(name="resnet_tiny", architecture="resnet_tiny", last_stride=2))
-RESNET = backbones.read(dict(name="resnet18", architecture="resnet", depth=18, last_stride=2))
-MOBILE = backbones.read(dict(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2))
-
-
-def randomise_norms(network):
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for name in ("weight", "bias", "running_mean", "running_var"):
-                getattr(module, name).data.uniform_(0.5, 1.5)
-    return network
-
-
-def same_outputs(ours, theirs, size=(64, 32)):
-    x = torch.randn(2, 3, *size)
-    with torch.no_grad():
-        expected = theirs.eval()(x)
-        torch.testing.assert_close(
-            ours.eval()(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item()
-        )
-
-
-@pytest.fixture
-def models():
-    return pytest.importorskip("dgreid.networks.vision").models
-
-
-def test_torchvision_mobilenet_v2_gives_the_same_features(models, tmp_path):
-    theirs = randomise_norms(models.mobilenet_v2(weights=None))
-    save_file(theirs.state_dict(), tmp_path / "v2.safetensors")
-    same_outputs(build(MOBILE, str(tmp_path / "v2.safetensors")), theirs.features)
-
-
-@pytest.mark.skipif(not IMAGENET.exists(), reason="no ImageNet weights beside the project")
-def test_imagenet_mobilenet_v2_gives_torchvisions_features(models, caplog):
-    caplog.set_level("INFO")
-    theirs = models.mobilenet_v2(weights=None)
-    state = weights.read(IMAGENET)
-    theirs.features.load_state_dict(
-        {n.removeprefix("features."): v for n, v in state.items() if n.startswith("features.")}
-    )
-    ours = build(MOBILE, str(IMAGENET))
-    same_outputs(ours, theirs.features, size=(256, 128))
-    assert "torchvision layout" in caplog.text and "identity" in caplog.text
-
-
-def test_the_added_expansion_changes_little_in_training_too(models):
-    theirs = randomise_norms(models.mobilenet_v2(weights=None))
-    ours = MobileNetV2(last_stride=2)
-    weights.fit(ours, theirs.state_dict(), "a file")
-    stem, expand = ours.train().stem, ours.layer1[0].expand
-    with torch.no_grad():
-        x = stem(
-            torch.randn(8, 3, 64, 64)
-        )  # Gaussian before the stem's norm, whose statistics are the batch's
-        there, scale = expand(x.clone()), x.std((0, 2, 3))  # (8, 32, 32, 32), (32,)
-    assert ((there - x).abs().amax((0, 2, 3)) < 0.15 * scale).all()
-
-
-@settings(deadline=None)  # of a busy machine
-@given(st.floats(-8, 12), st.floats(0.05, 4))
-def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
-    nodes, each = QUADRATURE
-    low, high = max(0, mean - 12 * deviation), min(6, mean + 12 * deviation)
-    z = low + (nodes + 1) / 2 * (high - low)
-    density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * math.pi)
-    above = math.erfc((6 - mean) / deviation / math.sqrt(2)) / 2
-    first, second = ((each * density * z**k).sum() * (high - low) / 2 + 6**k * above for k in (1, 2))
-    got = mobilenet_v2.clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
-    assert got[0].item() == pytest.approx(first, abs=1e-5)
-    assert got[1].item() == pytest.approx(second - first**2, abs=1e-5)
 
 
 @pytest.mark.parametrize("depth", [18, 50])
@@ -134,84 +55,6 @@ def test_own_names_round_trip(tmp_path, ibn):
     save_file(network.state_dict(), tmp_path / "tiny.safetensors")
     loaded = build(config, str(tmp_path / "tiny.safetensors"))
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in network.state_dict().items())
-
-
-def plain_resnet(path):
-    network = randomise_norms(build(RESNET))
-    torch.save(network.state_dict() | {"fc.weight": torch.zeros(1000, 512)}, path)
-    return network
-
-
-def is_fresh(norm):
-    running = [] if norm.running_mean is None else [(norm.running_mean == 0), (norm.running_var == 1)]
-    return all(bool(x.all()) for x in (norm.weight == 1, norm.bias == 0, *running))
-
-
-def test_ibn_halves_take_their_channels_of_a_plain_norm(tmp_path, caplog):
-    caplog.set_level("INFO")
-    plain = plain_resnet(tmp_path / "r.pt")
-    network = build(RESNET.model_copy(update={"ibn": "a"}), str(tmp_path / "r.pt"))
-    assert "6 plain batch norms became IBN norms (sliced); 0 new norms" in caplog.text
-    for old, new in ((plain.layer1[1], network.layer1[1]), (plain.layer3[0], network.layer3[0])):
-        half = old.bn1.num_features // 2
-        assert torch.equal(new.conv1.weight, old.conv1.weight)
-        assert torch.equal(new.bn1.instance.weight, old.bn1.weight[:half])
-        assert torch.equal(new.bn1.instance.bias, old.bn1.bias[:half])
-        for tensor in ("weight", "bias", "running_mean", "running_var"):
-            assert torch.equal(getattr(new.bn1.batch, tensor), getattr(old.bn1, tensor)[half:])
-    assert torch.equal(network.layer4[0].bn1.weight, plain.layer4[0].bn1.weight)
-
-
-def test_ibn_halves_may_start_afresh_as_m3l_released_it(tmp_path):
-    plain = plain_resnet(tmp_path / "r.pt")
-    changes = {"ibn": "a", "ibn_weights": "fresh", "running_statistics": "fresh", "stem_activation": False}
-    network = build(RESNET.model_copy(update=changes), str(tmp_path / "r.pt"))
-    for layer in (network.layer1, network.layer2, network.layer3):
-        assert all(is_fresh(block.bn1.instance) and is_fresh(block.bn1.batch) for block in layer)
-    other = network.layer4[1].bn1
-    assert torch.equal(other.weight, plain.layer4[1].bn1.weight)  # parameters are loaded
-    assert (other.running_mean == 0).all() and (other.running_var == 1).all()  # statistics are not
-    assert torch.equal(network.layer1[0].conv1.weight, plain.layer1[0].conv1.weight)
-
-
-def test_variant_b_takes_the_stems_affine_map_and_adds_two_norms(tmp_path, caplog):
-    caplog.set_level("INFO")
-    plain = plain_resnet(tmp_path / "r.pt")
-    network = build(RESNET.model_copy(update={"ibn": "b"}), str(tmp_path / "r.pt"))
-    assert "1 plain batch norms became IBN norms (sliced); 2 new norms" in caplog.text
-    assert torch.equal(network.bn1.weight, plain.bn1.weight)
-    assert is_fresh(network.layer1[-1].output_norm) and is_fresh(network.layer2[-1].output_norm)
-
-
-@pytest.mark.parametrize("ibn", ["a", "b"])
-def test_ibn_nets_own_layout(tmp_path, ibn):
-    config = RESNET.model_copy(update={"ibn": ibn})
-    ours = randomise_norms(build(config))
-    for module in ours.modules():
-        if isinstance(module, nn.InstanceNorm2d):
-            nn.init.uniform_(module.weight)
-    theirs = {}
-    for name, value in ours.state_dict().items():
-        for our, their in ((".instance.", ".IN."), (".batch.", ".BN."), (".output_norm.", ".IN.")):
-            name = name.replace(our, their)
-        theirs[f"module.{name}"] = value
-    known = {"a": "module.layer1.0.bn1.IN.weight", "b": "module.layer2.1.IN.bias"}[ibn]
-    assert known in theirs
-    torch.save(theirs, tmp_path / "ibn.pth")
-    loaded = build(config, str(tmp_path / "ibn.pth"))
-    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in ours.state_dict().items())
-
-
-def test_ibn_weights_do_not_fit_a_plain_resnet_nor_other_widths(tmp_path):
-    torch.save(build(RESNET.model_copy(update={"ibn": "a"})).state_dict(), tmp_path / "a.pt")
-    with pytest.raises(UserError, match=r"layer1\.0\.bn1\.weight missing"):
-        build(RESNET, str(tmp_path / "a.pt"))
-    state = build(RESNET).state_dict()
-    for tensor in ibn.NORM_TENSORS:
-        state[f"layer1.0.bn1.{tensor}"] = torch.ones(96)
-    torch.save(state, tmp_path / "wide.pt")
-    with pytest.raises(UserError, match=r"layer1\.0\.bn1\.batch\.weight is \(64,\) instead of \(32,\)"):
-        build(RESNET.model_copy(update={"ibn": "a"}), str(tmp_path / "wide.pt"))
 
 
 def test_what_does_not_fit_is_named(tmp_path):

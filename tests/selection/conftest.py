@@ -1,12 +1,16 @@
+import contextlib
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from dgreid import schema
 from dgreid.cli import main as cli
-from dgreid.selection import costs
+from dgreid.imports import Sources
+from dgreid.selection import code, costs, matrix
 from helpers import random_project
+from helpers.copied import BLOCKS, ROOT, Project
 from helpers.stages import STAGES
 
 
@@ -58,3 +62,20 @@ def dvc(tmp_path, monkeypatch):
         return started
 
     return call
+
+
+@pytest.fixture(scope="session")
+def selected():
+    """The selection of BLOCKS, its items as src/ and params/ have them, and its composed runs."""
+    with contextlib.chdir(ROOT):
+        chosen = matrix.expand(
+            schema.validate(matrix.Selection, {"name": "mine", "title": "", "blocks": BLOCKS})
+        )
+        composed = dict(code.configs(chosen["runs"]))
+        return chosen, dict(code.items(chosen, Sources(), composed)), composed
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch, selected):
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path, selected[0], selected[2])

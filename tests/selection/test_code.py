@@ -1,6 +1,3 @@
-import contextlib
-import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -10,84 +7,21 @@ import pytest
 import yaml
 
 from dgreid import params, schema
-from dgreid.errors import UserError
 from dgreid.imports import Sources
 from dgreid.protocols.config import load_protocol
 from dgreid.runs.config import GROUPS, load_run
-from dgreid.selection import code, matrix
-
-ROOT = Path(__file__).parents[2]
-ERM, METABIN, MOBILE = (
-    "erm-resnet_tiny-miniature-s0",
-    "metabin-resnet_tiny-miniature-s0",
-    "erm-mobilenet_v2_x0_25-miniature-s0",
-)
-BLOCKS = [
-    {
-        "methods": ["erm", "metabin"],
-        "backbones": ["resnet_tiny"],
-        "protocols": ["miniature"],
-        "seeds": [0, 1],
-    },
-    {
-        "methods": ["erm"],
-        "backbones": ["mobilenet_v2_x0_25"],
-        "protocols": ["miniature", "miniature_single"],
-        "seeds": [0],
-    },
-    {
-        "methods": ["erm"],
-        "backbones": ["resnet_tiny"],
-        "protocols": ["miniature"],
-        "seeds": [0],
-        "image": "256x128_jitter",
-    },
-]
-
-
-class Project:
-    """A copy of src/ and params/, as working folder."""
-
-    def __init__(self, folder: Path, selected: dict):
-        self.folder, self.matrix = folder, selected
-        shutil.copytree(ROOT / "src" / "dgreid", folder / "src" / "dgreid")
-        shutil.copytree(ROOT / "params", folder / "params")
-
-    def source(self, name: str, text: str) -> None:
-        """Append to a source file, or add it."""
-        path = self.folder / "src" / "dgreid" / name
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a") as file:
-            file.write(text)
-
-    def items(self) -> dict[str, dict]:
-        return dict(code.items(self.matrix, Sources(self.folder / "src" / "dgreid")))
-
-
-@pytest.fixture(scope="module")
-def selected():
-    """The selection of BLOCKS, and its items as src/ and params/ have them."""
-    with contextlib.chdir(ROOT):
-        chosen = matrix.expand(
-            schema.validate(matrix.Selection, {"name": "mine", "title": "", "blocks": BLOCKS})
-        )
-        return chosen, dict(code.items(chosen, Sources()))
+from dgreid.selection import code
+from helpers.copied import METABIN
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, selected):
-    monkeypatch.chdir(tmp_path)
-    return Project(tmp_path, selected[0])
-
-
-@pytest.fixture
-def changed(project, selected):
+def changed(copied, selected):
     """The items that have another content now than before the test."""
     before = selected[1]
     assert len(before) > 30
 
     def now() -> set[str]:
-        after = project.items()
+        after = copied.items()
         return {item for item in before.keys() | after.keys() if before.get(item) != after.get(item)}
 
     return now
@@ -97,7 +31,7 @@ def runs(*names: str) -> set[str]:
     return {f"{stage}/{name}" for stage in ("train", "evaluate") for name in names}
 
 
-def test_what_is_added_changes_no_item(project, changed):
+def test_what_is_added_changes_no_item(copied, changed):
     for name in (
         "methods/fresh.py",
         "networks/backbones/fresh.py",
@@ -106,7 +40,7 @@ def test_what_is_added_changes_no_item(project, changed):
         "datasets/parsers/fresh.py",
         "miniature/writers/fresh.py",
     ):
-        project.source(name, "from dgreid.methods import erm\n")
+        copied.source(name, "from dgreid.methods import erm\n")
     shutil.copy("params/method/erm.yaml", "params/method/fresh.yaml")
     shutil.copy("params/backbone/resnet_tiny.yaml", "params/backbone/fresh.yaml")
     shutil.copy("params/dataset/mini_grid.yaml", "params/dataset/fresh.yaml")
@@ -126,31 +60,31 @@ def test_what_is_added_changes_no_item(project, changed):
         ("errors.py", set()),
     ],
 )
-def test_an_edit_reaches_exactly_its_users(project, changed, name, users):
-    project.source(name, "EDITED = True\n")
+def test_an_edit_reaches_exactly_its_users(copied, changed, name, users):
+    copied.source(name, "EDITED = True\n")
     assert changed() == users
 
 
-def test_an_edit_of_a_norm_reaches_its_runs_and_the_tables_that_count_its_parameters(project, changed):
-    project.source("networks/norms/bin.py", "EDITED = True\n")
+def test_an_edit_of_a_norm_reaches_its_runs_and_the_tables_that_count_its_parameters(copied, changed):
+    copied.source("networks/norms/bin.py", "EDITED = True\n")
     assert changed() == runs(METABIN, METABIN.replace("s0", "s1")) | {"report"}
 
 
-def test_an_edit_of_an_image_operation_reaches_the_training_of_its_runs(project, changed):
-    project.source("images/operations/color_jitter.py", "EDITED = True\n")
-    jittered = {name for name, run in project.matrix["runs"].items() if run["image"] == "256x128_jitter"}
+def test_an_edit_of_an_image_operation_reaches_the_training_of_its_runs(copied, changed):
+    copied.source("images/operations/color_jitter.py", "EDITED = True\n")
+    jittered = {name for name, run in copied.matrix["runs"].items() if run["image"] == "256x128_jitter"}
     assert len(jittered) == 1
     assert changed() == {f"train/{name}" for name in jittered}
 
 
-def test_an_added_figure_is_drawn(project, changed):
-    project.source("reporting/figures/fresh.py", "ORDER = 1000\n")
+def test_an_added_figure_is_drawn(copied, changed):
+    copied.source("reporting/figures/fresh.py", "ORDER = 1000\n")
     assert changed() == {"report"}
 
 
-def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networks(project, changed):
-    project.source("networks/backbones/resnet_tiny.py", "EDITED = True\n")
-    tiny = {name for name in project.matrix["runs"] if "resnet_tiny" in name}
+def test_an_edit_of_a_backbone_reaches_its_runs_and_the_tables_that_count_networks(copied, changed):
+    copied.source("networks/backbones/resnet_tiny.py", "EDITED = True\n")
+    tiny = {name for name in copied.matrix["runs"] if "resnet_tiny" in name}
     assert changed() == runs(*tiny) | {"report", "pretrain/resnet_tiny"}
 
 
@@ -171,14 +105,14 @@ def test_a_run_depends_on_its_own_backbone_alone(root, method):
         ("stages/member.py", "member"),
     ],
 )
-def test_an_edit_of_what_one_stage_executes_reaches_no_other_stage(project, changed, name, stage):
-    project.source(name, "EDITED = True\n")
-    assert changed() == {item for item in project.items() if item.startswith(f"{stage}/")}
+def test_an_edit_of_what_one_stage_executes_reaches_no_other_stage(copied, changed, name, stage):
+    copied.source(name, "EDITED = True\n")
+    assert changed() == {item for item in copied.items() if item.startswith(f"{stage}/")}
 
 
-def test_remarks_change_no_item(project, changed):
+def test_remarks_change_no_item(copied, changed):
     for name in ("methods/erm.py", "training/loop.py", "stages/report.py", "evaluation/ranking.py"):
-        project.source(name, '\n\n# a remark\n"""A text that stands alone."""\n')
+        copied.source(name, '\n\n# a remark\n"""A text that stands alone."""\n')
     assert changed() == set()
 
 
@@ -188,20 +122,20 @@ class Named(schema.Strict):
     code: Annotated[str, schema.Module("dgreid.methods")] = "fresh"
 
 
-def test_a_chain_of_methods_is_followed(project):
-    project.source("methods/fresh.py", "def late():\n    from dgreid.methods import middle\n")
-    project.source("methods/middle.py", "from dgreid.methods.erm import ERM\n")
+def test_a_chain_of_methods_is_followed(copied):
+    copied.source("methods/fresh.py", "def late():\n    from dgreid.methods import middle\n")
+    copied.source("methods/middle.py", "from dgreid.methods.erm import ERM\n")
 
     def now() -> dict[str, str]:
-        return code.code("train", Named(), Sources(project.folder / "src" / "dgreid"))
+        return code.code("train", Named(), Sources(copied.folder / "src" / "dgreid"))
 
     before = now()
     assert {f"dgreid/methods/{name}.py" for name in ("fresh", "middle", "erm")} <= before.keys()
-    project.source("methods/erm.py", "EDITED = True\n")
+    copied.source("methods/erm.py", "EDITED = True\n")
     assert [name for name, digest in now().items() if before.get(name) != digest] == ["dgreid/methods/erm.py"]
 
 
-def test_the_settings_of_the_start_reach_the_start_alone(project, changed):
+def test_the_settings_of_the_start_reach_the_start_alone(copied, changed):
     path = Path("params/start/drawn.yaml")
     path.write_text(path.read_text().replace("looks: 16", "looks: 17"))
     assert changed() == {"pretrain/mobilenet_v2_x0_25", "pretrain/resnet_tiny"}
@@ -226,7 +160,7 @@ def test_what_is_imported_by_a_name_in_params_is_marked_there(root, selected):
             ), file
 
 
-def test_settings_reach_the_items_that_use_them(project, changed):
+def test_settings_reach_the_items_that_use_them(copied, changed):
     path = Path("params/method/metabin.yaml")
     path.write_text("# a remark\n" + path.read_text() + "margin: 0.25\n")
     path = Path("params/dataset/mini_grid.yaml")
@@ -239,16 +173,27 @@ def test_settings_reach_the_items_that_use_them(project, changed):
 @pytest.mark.parametrize(
     "name", ["method/erm", "method/metabin", "recipe/miniature", "image/64x32", "dataset/mini_grid"]
 )
-def test_a_setting_that_decides_no_result_changes_no_item(project, changed, name):
+def test_a_setting_that_decides_no_result_changes_no_item(copied, changed, name):
     path = Path(f"params/{name}.yaml")
     node = yaml.safe_load(path.read_text())
-    new = {"title": "Another", "provenance": "as written", "checkpoint_every": 7}
+    new = {
+        "title": "Another",
+        "provenance": "as written",
+        "checkpoint_every": 7,
+        "home": "https://else.where",
+    }
     kept = {key: value for key, value in new.items() if key in node or key in params.read(*name.split("/"))}
     path.write_text("# reformatted\n" + yaml.safe_dump(node | kept))
     assert changed() == set()
 
 
-def test_a_value_moved_out_of_a_base_changes_no_item(project, changed):
+def test_the_title_of_a_protocol_counts_as_it_stands_in_its_file(copied, changed):
+    path = Path("params/protocol/miniature.yaml")
+    path.write_text(path.read_text().replace("title: ", "title: Another "))
+    assert changed() == {"protocol/miniature"}
+
+
+def test_a_value_moved_out_of_a_base_changes_no_item(copied, changed):
     base, child = Path("params/method/_erm.yaml"), Path("params/method/erm.yaml")
     (line,) = (line for line in base.read_text().splitlines(True) if line.startswith("margin:"))
     base.write_text(base.read_text().replace(line, ""))
@@ -266,65 +211,20 @@ def test_dvc_compares_no_file_of_settings_beside_the_resolved_ones(root):
     assert shown >= set(GROUPS) and all((root / folder).is_dir() for folder in spec["params"])
 
 
-def test_an_imported_split_list_reaches_its_data_set_alone(project, changed):
+def test_an_imported_split_list_reaches_its_data_set_alone(copied, changed):
     Path("data/splits").mkdir(parents=True)
     Path("data/splits/mini_grid-theirs.json").write_text("{}")
     assert changed() == {"manifest/mini_grid"}
 
 
-def test_a_protocol_has_its_own_data_sets_as_members(project):
+def test_a_protocol_has_its_own_data_sets_as_members(copied):
     sources = {part.dataset for part in load_protocol("miniature_single").sources}
-    members = {name for name in project.matrix["members"] if name.startswith("miniature_single/")}
+    members = {name for name in copied.matrix["members"] if name.startswith("miniature_single/")}
     assert {f"miniature_single/{name}" for name in sources} <= members
-    assert {f"member/{name}" for name in project.matrix["members"]} <= project.items().keys()
-    assert len(members) < len(project.matrix["datasets"])
+    assert {f"member/{name}" for name in copied.matrix["members"]} <= copied.items().keys()
+    assert len(members) < len(copied.matrix["datasets"])
 
 
 def test_the_checkpoint_sees_the_code_that_the_train_item_lists(root, selected):
     run = load_run(["method=metabin", "backbone=resnet_tiny", "protocol=miniature"])
     assert code.executed("train", run) == selected[1][f"train/{METABIN}"]["code"]
-
-
-def age(path: Path) -> None:
-    """Date a file to the year 2001."""
-    os.utime(path, (10**9, 10**9))
-
-
-def test_files_are_replaced_only_if_they_change_and_come_back_with_their_date(project):
-    assert len(code.write(project.matrix)) == len(list(code.CODE.rglob("*.json")))
-    assert json.loads((code.CODE / f"train/{ERM}.json").read_text())["settings"]["method"]["name"] == "erm"
-    for path in code.CODE.rglob("*.json"):
-        age(path)
-    assert code.write(project.matrix) == []
-    path = Path("params/method/metabin.yaml")
-    path.write_text(path.read_text() + "margin: 0.25\n")
-    trained = code.CODE / f"train/{METABIN}.json"
-    assert trained in code.write(project.matrix)
-    assert trained.stat().st_mtime > 10**9 == (code.CODE / f"train/{ERM}.json").stat().st_mtime
-
-    fewer = {**project.matrix, "runs": {METABIN: project.matrix["runs"][METABIN]}}
-    code.write(fewer)
-    assert [path.stem for path in (code.CODE / "train").iterdir()] == [METABIN]
-    assert code.write(project.matrix) == []
-    assert (code.CODE / f"train/{MOBILE}.json").stat().st_mtime == 10**9
-    assert not list(code.CODE_KEPT.rglob("*.json"))
-
-
-def test_a_data_set_that_left_a_protocol_no_longer_counts_for_it(project):
-    left, other = code.MEMBERS / "miniature/viper.json", code.MEMBERS / "unselected/viper.json"
-    own = code.MEMBERS / "miniature/mini_viper.json"
-    for path in (left, other, own):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    code.write(project.matrix)
-    assert [path.exists() for path in (left, other, own)] == [False, True, True]
-
-
-@pytest.mark.parametrize("drop", ["miniature/mini_grid", None])
-def test_a_selection_older_than_its_protocols_is_one_sentence(project, drop):
-    old = {key: value for key, value in project.matrix.items() if drop or key != "members"}
-    if drop:
-        old["members"] = {key: value for key, value in old["members"].items() if key != drop}
-    with pytest.raises(UserError, match=r"disagree on data set \w+: write .* `dgreid select mine`") as caught:
-        code.write(old)
-    assert "\n" not in str(caught.value) and not code.CODE.exists()

@@ -225,9 +225,43 @@ def test_a_run_is_described_group_by_group(project, capsys):
     assert found["margin"][:2] == ("0.5", "file") and found["weight_decay"][1] == "default"
 
 
+def test_a_file_is_described_as_overrides_of_its_own_group_change_it(root, capsys):
+    before = rows(described(capsys, "recipe=miniature"))
+    found = rows(described(capsys, "recipe=miniature", "recipe.epochs=5", "recipe.milestones=[1,2.5]"))
+    changed = {name for name in found if found[name] != before[name]}
+    assert changed == {"epochs", "milestones"}
+    assert found["epochs"] == ("5", "command", "length of training")
+    assert found["milestones"][:2] == ("[1.0, 2.5]", "command")
+    found = rows(described(capsys, "method=metabin", "method.meta_train_losses.scatter=2"))
+    assert "scatter: 2" in found["meta_train_losses"][0] and "triplet" in found["meta_train_losses"][0]
+    found = rows(described(capsys, "image=64x32", "image.train.0.probability=0.25"))
+    assert found["train[].probability"][0].startswith("0.25")
+
+
+def test_what_is_described_with_an_override_is_what_a_run_has(root, capsys):
+    words = [
+        "recipe=metabin",
+        "recipe.decay=cosine",
+        "recipe.milestones=[40,70]",
+        "recipe.weights=my/w=1.pth",
+    ]
+    alone = rows(described(capsys, *words))
+    whole = rows(described(capsys, "method=erm", "backbone=resnet_tiny", "protocol=miniature", *words))
+    assert {name: whole[name][:2] for name in alone} == {name: row[:2] for name, row in alone.items()}
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["recipe=miniature", "recipe.epochz=5"], "mean 'epochs'?"),
+        (["recipe=miniature", "recipe.epochs=many"], "recipe miniature.epochs: "),
+        (["recipe=miniature", "recipe.epochs=[1"], "recipe.epochs=[1 has no value that can be read"),
+        (["recipe=miniature", "recipe.floor=0.5"], "recipe.floor means nothing with recipe.decay=steps"),
+        (["recipe=miniatur", "recipe.epochs=5"], "unknown recipe 'miniatur': did you mean 'miniature'?"),
+        (["recipe=_base", "recipe.epochs=5"], "unknown recipe '_base'"),
+        (["image=64x32", "image.train.7.probability=0.5"], "image.train has entries 0 to"),
+        (["dataset=grid", "dataset.title=Mine"], "unknown key 'dataset.title'"),
+        (["recipe=miniature", "method.margin=1"], "which method?"),
         (["method=metabim"], "unknown method 'metabim': did you mean 'metabin'?"),
         (["dataset=vipr"], "unknown dataset 'vipr': did you mean 'viper'?"),
         (["targets=smal_four"], "unknown target group 'smal_four': did you mean 'small_four'?"),

@@ -30,6 +30,7 @@ def add_commands(add) -> None:
         _describe,
         "  dgreid describe method=metabin\n"
         "  dgreid describe recipe=_base\n"
+        "  dgreid describe recipe=miniature recipe.epochs=5\n"
         "  dgreid describe method=erm backbone=resnet_tiny protocol=miniature method.margin=0.5",
     )
     describe.add_argument(
@@ -37,7 +38,7 @@ def add_commands(add) -> None:
         nargs="+",
         metavar="key=value",
         help="a file, by its folder in params/ (method, backbone, protocol, targets, recipe, image, dataset, "
-        "tables, matrices) and its name; or a run as `dgreid train` takes it",
+        "tables, matrices) and its name, and if wanted overrides of it; or a run as `dgreid train` takes it",
     )
 
     select = add(

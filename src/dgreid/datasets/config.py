@@ -20,7 +20,7 @@ class DatasetConfig(Strict):
     access: Literal["open", "request", "agreement", "withdrawn", "drawn"] = Field(
         description="how to get the images; drawn: dgreid generates them"
     )
-    home: str = Field("", description="web page with the data and their terms")
+    home: Annotated[str, NoEffect] = Field("", description="web page with the data and their terms")
     archive: str = Field("", description="file name of the published archive, which has this md5")
     md5: str | None = Field(None, description="published MD5 of the archive; null: none is known")
     options: dict[str, Any] = Field({}, description="parser options, such as the CUHK03 variant")

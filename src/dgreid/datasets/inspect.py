@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from dgreid.datasets import rules
+from dgreid.datasets import tally
 from dgreid.datasets.adopt.archive import images_root
 from dgreid.datasets.adopt.record import check_unchanged, read_record
 from dgreid.datasets.config import DatasetConfig, load_dataset
@@ -156,7 +156,7 @@ def _failures(config: DatasetConfig, root: Path, frame: pd.DataFrame) -> list[st
     try:
         check_unchanged(config, root, read_record(RAW / config.name))
         parsed = parse(config, root)
-        rules.data_kind(config, parsed, root)
+        tally.data_kind(config, parsed, root)
         add_imported(config.name, parsed)
     except UserError as error:
         return [f"fails: {error}"]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dgreid import __version__, sealed
 from dgreid.datasets import images as reading
-from dgreid.datasets import rules
+from dgreid.datasets import rules, tally
 from dgreid.datasets import splits as splitting
 from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.parsers import layout_of
@@ -90,9 +90,9 @@ def build(
         UserError: a corrupt image, or a broken rule (see `rules`).
     """
     record = record or {}
-    kind = rules.data_kind(config, parsed, root, record.get("published", False))
+    kind = tally.data_kind(config, parsed, root, record.get("published", False))
     if not record.get("published"):  # the published archive is right by definition
-        rules.published_identities(config, parsed, root)
+        tally.published_identities(config, parsed, root)
         if kind == "full":  # the counts are the published ones
             splitting.check_frozen(parsed, layout_of(config.parser).split_sets, config.title)
     parsed.images.sort(key=lambda image: f"{image.variant}/{image.member}")
@@ -117,8 +117,7 @@ def build(
         "source": record.get("source") or "",
         "source_sha256": record.get("sha256") or "",
         "licence": "drawn by this project" if kind == "miniature" else "unspecified",
-        "home": config.home,
-        "counts": json.dumps(rules.counts(parsed), sort_keys=True),
+        "counts": json.dumps(tally.counts(parsed), sort_keys=True),
         "missing": json.dumps(sorted(parsed.missing)),
         "variants": json.dumps(sorted({image.variant for image in parsed.images})),
         "split_contents": json.dumps(splitting.contents(parsed.splits), sort_keys=True),

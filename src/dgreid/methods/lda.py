@@ -29,6 +29,7 @@ from dgreid.images.batch import Batch, Sampler
 from dgreid.losses import batch_hard_triplet, smoothed_cross_entropy
 from dgreid.methods.base import Method, MethodOptions, Task, require_domains
 from dgreid.methods.parts.bank import bank_table
+from dgreid.methods.parts.gaussians import barycentre, statistics, wasserstein
 from dgreid.methods.parts.network import Network, linear_classifier
 from dgreid.methods.parts.optimise import optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
@@ -37,8 +38,6 @@ from dgreid.networks.neck import BNNeck
 from dgreid.networks.norms.anti import AntiNorm2d, towards
 from dgreid.networks.norms.buffer_bank import BufferBankNorm2d, as_expert, share_banks
 from dgreid.networks.norms.convert import convert_norms, plain_norms
-
-EPS = 1e-5  # added to output variances, so that a dead channel's standard deviation has a gradient
 
 
 class Options(MethodOptions):
@@ -265,39 +264,6 @@ def with_banks(backbone: nn.Module, domains: int, options: Options) -> nn.Module
         if not any(plain_norms(backbone)):  # all of them have AN now
             return backbone
     return convert_norms(backbone, partial(BufferBankNorm2d, domains=domains, momentum=options.bank_momentum))
-
-
-def statistics(maps: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Compute mean and standard deviation of maps (N, C, h, w) over some dimensions: (C,) or (N, C) each."""
-    wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    var, mean = torch.var_mean(wide, over, correction=0)
-    return mean, (var + EPS).sqrt()
-
-
-def barycentre(means: Tensor, deviations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the Gaussian with the least weighted sum of squared 2-Wasserstein distances to K diagonal ones.
-
-    Because diagonal covariances commute, its mean and its standard deviation are the weighted means of
-    theirs.
-
-    Args:
-        means: (K, C).
-        deviations: (K, C), standard deviations.
-        weights: (..., K), with sum 1.
-
-    Returns:
-        Mean and standard deviation, (..., C) each.
-    """
-    weights = weights.to(means.dtype)
-    return weights @ means, weights @ deviations
-
-
-def wasserstein(mean: Tensor, std: Tensor, other_mean: Tensor, other_std: Tensor) -> Tensor:
-    """Divide the squared 2-Wasserstein distance of diagonal Gaussians by their channels, (..., C) -> (...).
-
-    (|mean - other_mean|^2 + |std - other_std|^2) / C.
-    """
-    return ((mean - other_mean).square() + (std - other_std).square()).mean(-1)
 
 
 METHOD = LDA

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -82,11 +83,7 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is ???, which stands for a value to come: write one.") from error
     except OverrideParseException as error:
-        word = str(error.override).removeprefix("++")
-        raise UserError(
-            f"{word} has no value that can be read: write a plain number or word, a whole list in [ ], "
-            "or put the value in quotes."
-        ) from error
+        raise _without_value(str(error.override).removeprefix("++")) from error
     except (OmegaConfBaseException, HydraException, YAMLError, RecursionError) as error:
         raise UserError(f"params/ cannot be composed: {reason(error)}.") from error
     for group, name in chosen.items():
@@ -98,11 +95,38 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
         if "." in key or files.get(key, value) != value  # a dotted key, or another recipe or image
     ]
     node["method"] = methods.read(node["method"])
-    _refuse_unread("method", node["method"])
+    refuse_unread("method", node["method"])
     node["backbone"] = backbones.read(node["backbone"], "backbone")
     run = validate(RunConfig, node, "run")
-    _refuse_unread("recipe", run.recipe)
+    refuse_unread("recipe", run.recipe)
     return run
+
+
+def read_overridden(group: str, name: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read the values of params/GROUP/NAME.yaml with overrides `group.key=value`, as a run would have them.
+
+    Raises:
+        UserError: there is no such file, an override is of another group, or it cannot be read.
+    """
+    node = OmegaConf.create(params.read(group, name))
+    for key, value in map(_pair, words):
+        own, _, inside = key.partition(".")
+        if own != group:
+            raise UserError(f"{key} is no override of {group} {name}: write {group}.KEY=VALUE.")
+        _check_entry(key, OmegaConf.to_container(node))
+        try:
+            override = OverridesParser.create().parse_override(f"{key}={_as_written(key, value)}")
+            OmegaConf.update(node, inside, override.value(), force_add=True)
+        except (OmegaConfBaseException, HydraException, RecursionError) as error:
+            raise _without_value(f"{key}={value}") from error
+    return OmegaConf.to_container(node)
+
+
+def _without_value(word: str) -> UserError:
+    return UserError(
+        f"{word} has no value that can be read: write a plain number or word, a whole list in [ ], or "
+        "put the value in quotes."
+    )
 
 
 def _own(group: str, method: str) -> str:
@@ -165,7 +189,7 @@ def _check_entry(key: str, node: Any) -> None:
         where = f"{where}.{part}"
 
 
-def _refuse_unread(group: str, section: MethodOptions | RecipeConfig) -> None:
+def refuse_unread(group: str, section: MethodOptions | RecipeConfig) -> None:
     """Refuse values that would stand in a run's name and change nothing in it."""
     for name, why in section.unread():
         default = type(section).model_fields[name].get_default(call_default_factory=True)

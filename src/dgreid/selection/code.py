@@ -37,7 +37,7 @@ READ = ("runs.config", "runs.names", "selection")  # affect only the settings, w
 EXCHANGED = (  # affect only the files that runs read; how runs read them (manifest, images, tables) counts
     "miniature",
     *(f"datasets.{name}" for name in ("adopt", "config", "imported", "inspect", "layout", "names")),
-    *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits", "walk")),
+    *(f"datasets.{name}" for name in ("parsers", "records", "rules", "splits", "tally", "walk")),
     *(f"protocols.{name}" for name in ("assemble", "checks", "config", "listing", "notation")),
 )
 OF_ITERATIONS = ("methods.schedules",)  # functions of the iteration, which only a step of training knows

@@ -24,7 +24,7 @@ from dgreid.papers.tables import Description
 from dgreid.paths import PARAMS
 from dgreid.protocols.config import ProtocolConfig, TargetGroup
 from dgreid.protocols.listing import table
-from dgreid.runs.config import GROUPS, RunConfig, load_run
+from dgreid.runs.config import GROUPS, RunConfig, load_run, read_overridden, refuse_unread
 from dgreid.schema import Strict, validate
 from dgreid.selection.matrix import Selection
 from dgreid.training.start import StartConfig
@@ -48,38 +48,48 @@ def describe(words: Sequence[str]) -> str:
     """Make tables of settings for a terminal of 100 columns.
 
     Args:
-        words: one `group=name`, described as its file has it, which may be a base; or a run as `load_run`
-            takes it, which is described group by group.
+        words: one `group=name`, described as its file has it, which may be a base; the same and overrides
+            `group.key=value` of this group alone; or a run as `load_run` takes it, which is described group
+            by group.
 
     Raises:
         UserError: an unknown group, name or key, a value of the wrong type, a missing choice.
     """
     group, _, name = words[0].partition("=")
-    if len(words) == 1 and name:
+    overrides = words[1:]
+    if name and all(word.startswith(f"{group}.") for word in overrides):
         if group not in SCHEMAS:
             raise unknown("group", group, SCHEMAS)
-        lines = _base(group, name) if name.startswith("_") else _file(group, name)
+        is_base = name.startswith("_") and not overrides
+        lines = _base(group, name) if is_base else _file(group, name, overrides)
         return "\n".join([*lines, "", LEGEND])
     run = load_run(words)
     lines = [f"run {run.run}, seed {run.seed}", ""]
     for group in GROUPS:
         model = getattr(run, group)
-        given = [word.removeprefix(f"{group}.") for word in words if word.startswith(f"{group}.")]
-        origins = Origins.of(group, model.name, [word.partition("=")[0] for word in given])
+        origins = Origins.of(group, model.name, _given(group, words))
         heading = _heading(group, model.name, _proposed(run, group, words))
         lines += [heading, "", *_table(list(settings(model, origins))), ""]
     return "\n".join([*lines, LEGEND])
 
 
-def _file(group: str, name: str) -> list[str]:
-    """Describe a file of params/ with its comments."""
+def _file(group: str, name: str, overrides: Sequence[str]) -> list[str]:
+    """Describe a file of params/ with its comments, as the overrides change it."""
     known = params.names(group)
     if name not in known:
         raise unknown(WORDS.get(group, group), name, known)
-    node = params.read(group, name)
+    node = read_overridden(group, name, overrides)
     model = validate(SCHEMAS[group](node), node, f"{group} {name}")
-    rows = list(settings(model, Origins.of(group, name)))
+    if overrides and isinstance(model, MethodOptions | RecipeConfig):
+        refuse_unread(group, model)
+    rows = list(settings(model, Origins.of(group, name, _given(group, overrides))))
     return [_heading(group, name), *_comments(group, name), "", *_table(rows)]
+
+
+def _given(group: str, words: Sequence[str]) -> list[str]:
+    """List the settings of a group that the words override, named as `Setting.name` is."""
+    keys = (word.partition("=")[0] for word in words)
+    return [key.removeprefix(f"{group}.") for key in keys if key.startswith(f"{group}.")]
 
 
 def _base(group: str, name: str) -> list[str]:

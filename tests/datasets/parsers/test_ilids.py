@@ -1,6 +1,6 @@
 import pytest
 
-from dgreid.datasets import parse, rules
+from dgreid.datasets import parse, tally
 from dgreid.datasets.config import DatasetConfig
 from dgreid.datasets.parsers import ilids
 from dgreid.errors import UserError
@@ -29,23 +29,23 @@ def test_ilids_with_a_120th_person_names_him(whole_ilids, options):
     with pytest.raises(
         UserError, match=r"has no identity 0120 \(2 of the images, first Persons/0120001\.jpg\); move these"
     ):
-        rules.published_identities(settings, parsed, "here")
+        tally.published_identities(settings, parsed, "here")
     with pytest.raises(
         UserError, match="ids 120 instead of 119, images 240 instead of 238; something was added"
     ):
-        rules.data_kind(settings, parsed, "here")  # more than the whole is not partial
+        tally.data_kind(settings, parsed, "here")  # more than the whole is not partial
 
 
 def test_ilids_whole_and_partial(whole_ilids):
     settings, parsed = whole_ilids(range(1, 120))
-    rules.published_identities(settings, parsed, "here")
-    assert rules.data_kind(settings, parsed, "here") == "full"
+    tally.published_identities(settings, parsed, "here")
+    assert tally.data_kind(settings, parsed, "here") == "full"
 
 
 def test_ilids_with_fewer_identities_may_be_partial(whole_ilids):
     settings, parsed = whole_ilids(range(1, 100), allow_partial=True)
-    rules.published_identities(settings, parsed, "here")
-    assert rules.data_kind(settings, parsed, "here") == "partial"
+    tally.published_identities(settings, parsed, "here")
+    assert tally.data_kind(settings, parsed, "here") == "partial"
 
 
 def test_ilids_takes_the_folder_whose_images_are_named_right(layouts, draw):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgreid.datasets import rules
+from dgreid.datasets import tally
 from dgreid.datasets.adopt.archive import adopt
 from dgreid.datasets.config import load_dataset
 from dgreid.datasets.manifest import build
@@ -59,7 +59,7 @@ def test_both_versions_by_their_folders(release, version, inside):
     given = release(version) / (f"MSMT17_{version.upper()}" if inside else "")
     parsed = parse(LAYOUT.find(given), {})
     assert {image.variant for image in parsed.images} == {version}
-    assert rules.counts(parsed) == {
+    assert tally.counts(parsed) == {
         "cameras": 6, "camera_1": 2, "camera_2": 1, "camera_3": 1, "camera_10": 1, "camera_14": 2,
         "camera_15": 1, "ids": 4, "images": 8, "persons": 8, "train_ids": 2, "train_images": 2,
         "val_ids": 2, "val_images": 2, "trainval_ids": 2, "trainval_images": 4, "query_ids": 2,
@@ -223,7 +223,7 @@ def test_r20_adoption_needs_an_acknowledgement_that_the_manifest_keeps(release, 
 def test_unverified_counts_warn(release, root):
     config = load_dataset("msmt17").model_copy(update={"expect": {}})
     parsed = parse(LAYOUT.find(release("v2")), {})
-    assert rules.data_kind(config, parsed, "here") == "unverified"
+    assert tally.data_kind(config, parsed, "here") == "unverified"
     assert "val_images 2; 2373 are remembered, unverified" in parsed.notes
 
 

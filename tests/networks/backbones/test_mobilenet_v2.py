@@ -1,8 +1,17 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
-from dgreid.networks.backbones import build
+from dgreid.networks import weights
+from dgreid.networks.backbones import build, mobilenet_v2
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
-from helpers.networks import config
+from helpers.networks import MOBILE, config, randomise_norms, same_outputs
 
 
 def norm_widths(network):
@@ -29,3 +38,54 @@ def test_mobilenet_v2_layers_end_where_the_resolution_changes():
         ("head", 1280),
     )
     assert [len(getattr(network, f"layer{i}")) for i in (1, 2, 3, 4)] == [3, 3, 7, 4]
+
+
+QUADRATURE = np.polynomial.legendre.leggauss(400)
+
+
+def test_torchvision_mobilenet_v2_gives_the_same_features(models, tmp_path):
+    theirs = randomise_norms(models.mobilenet_v2(weights=None))
+    save_file(theirs.state_dict(), tmp_path / "v2.safetensors")
+    same_outputs(build(MOBILE, str(tmp_path / "v2.safetensors")), theirs.features)
+
+
+def test_imagenet_mobilenet_v2_gives_torchvisions_features(models, shared, caplog):
+    path = shared / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
+    if not path.exists():
+        pytest.skip("no ImageNet weights beside the project")
+    caplog.set_level("INFO")
+    theirs = models.mobilenet_v2(weights=None)
+    state = weights.read(path)
+    theirs.features.load_state_dict(
+        {n.removeprefix("features."): v for n, v in state.items() if n.startswith("features.")}
+    )
+    ours = build(MOBILE, str(path))
+    same_outputs(ours, theirs.features, size=(256, 128))
+    assert "torchvision layout" in caplog.text and "identity" in caplog.text
+
+
+def test_the_added_expansion_changes_little_in_training_too(models):
+    theirs = randomise_norms(models.mobilenet_v2(weights=None))
+    ours = MobileNetV2(last_stride=2)
+    weights.fit(ours, theirs.state_dict(), "a file")
+    stem, expand = ours.train().stem, ours.layer1[0].expand
+    with torch.no_grad():
+        x = stem(
+            torch.randn(8, 3, 64, 64)
+        )  # Gaussian before the stem's norm, whose statistics are the batch's
+        there, scale = expand(x.clone()), x.std((0, 2, 3))  # (8, 32, 32, 32), (32,)
+    assert ((there - x).abs().amax((0, 2, 3)) < 0.15 * scale).all()
+
+
+@settings(deadline=None)  # of a busy machine
+@given(st.floats(-8, 12), st.floats(0.05, 4))
+def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
+    nodes, each = QUADRATURE
+    low, high = max(0, mean - 12 * deviation), min(6, mean + 12 * deviation)
+    z = low + (nodes + 1) / 2 * (high - low)
+    density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * math.pi)
+    above = math.erfc((6 - mean) / deviation / math.sqrt(2)) / 2
+    first, second = ((each * density * z**k).sum() * (high - low) / 2 + 6**k * above for k in (1, 2))
+    got = mobilenet_v2.clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
+    assert got[0].item() == pytest.approx(first, abs=1e-5)
+    assert got[1].item() == pytest.approx(second - first**2, abs=1e-5)

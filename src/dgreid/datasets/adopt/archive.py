@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dgreid.datasets import rules
+from dgreid.datasets import tally
 from dgreid.datasets.adopt import extract
 from dgreid.datasets.adopt.fetch import fetch, fetch_companions, find_or_unpack
 from dgreid.datasets.adopt.offer import Offer, guess, resolve, where_from
@@ -188,8 +188,8 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
     if not parsed.images:
         raise UserError(f"{root}: the folders of {config.title} hold no images; get a whole copy.")
     if not published:
-        rules.published_identities(config, parsed, root)
-    kind = rules.data_kind(config, parsed, str(root).replace(str(files), source), published)
+        tally.published_identities(config, parsed, root)
+    kind = tally.data_kind(config, parsed, str(root).replace(str(files), source), published)
     if said := _left_out(root, layout.places(root)):
         log.warning("%s: not taken: %s.", source, said)
     for note in parsed.notes:
@@ -197,7 +197,7 @@ def _recognise(config: DatasetConfig, files: Path, offer: Offer, published: bool
     return root, {
         "dataset": config.name,
         "kind": kind,
-        "counts": rules.counts(parsed),
+        "counts": tally.counts(parsed),
         "missing": list(parsed.missing),
         "variants": sorted({image.variant for image in parsed.images}),
         "split_sets": sorted({split_set for split_set, _, _ in parsed.splits}),
