@@ -11,6 +11,15 @@ from helpers.colours import Means
 CPU = torch.device("cpu")
 
 
+class Exact(Means):
+    """The same in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtype = torch.float64
+        self.double()
+
+
 class Opposite(Means):
     def similarity(self, query, gallery):
         return -super().similarity(query, gallery)
@@ -112,3 +121,37 @@ def test_whole_protocols_are_adapted_to_and_others_are_not(protocol, packs):
     runner.run_protocol(method, protocol, packs.__getitem__, CPU)
     assert len(method.looks) == 2 + 2 + 1  # data set a has two cameras for A and for B, data set b one
     assert Means().adapt is None
+
+
+def test_a_method_in_float64_is_ranked_in_it_and_equal_images_tie(protocol, packs, monkeypatch):
+    """Each gallery image equals one of another identity, and has other last bits every time."""
+    packs["a"][1::4] = packs["a"][3::4]
+    method = Exact()
+    embedded = method.embed
+
+    def unlike(images):
+        assert images.dtype == torch.get_default_dtype() == torch.float64
+        found = embedded(images)
+        return found * (1 + 1e-15 * torch.randn(len(found), 1))
+
+    torch.manual_seed(0)
+    monkeypatch.setattr(method, "embed", unlike)
+    first = runner.run_protocol(method, protocol, packs.__getitem__, CPU)
+    again = runner.run_protocol(method, protocol, packs.__getitem__, CPU)
+    assert torch.get_default_dtype() == torch.float32
+    for one, other in zip(first["A"], again["A"], strict=True):
+        np.testing.assert_array_equal(one.first_hit, other.first_hit)
+        np.testing.assert_array_equal(one.average_precision, other.average_precision)
+
+
+def test_settled_scores_keep_their_order_and_forget_their_last_bits():
+    generator = torch.Generator().manual_seed(0)
+    scores = (
+        torch.randn(20, 50, dtype=torch.float64, generator=generator) * 10.0 ** torch.arange(-9, 11)[:, None]
+    )
+    settled = runner.settled(scores)
+    assert torch.equal(settled.argsort(1), scores.argsort(1))
+    assert ((settled - scores).abs() <= scores.abs().amax(1, keepdim=True) * 2.0**-39).all()
+    shaken = scores * (1 + 1e-15 * torch.randn(scores.shape, dtype=torch.float64, generator=generator))
+    assert (runner.settled(shaken) == settled).double().mean() > 0.99
+    assert not torch.equal(shaken, scores)

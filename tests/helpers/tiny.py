@@ -1,6 +1,6 @@
 """A crowd of random pictures and the configuration of runs on it, small enough for unit tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -131,13 +131,17 @@ def crowd(domains: int = 4, people: int = 4, each: int = 3) -> tuple[pd.DataFram
     return frame, {"crowd": MemoryPack(images.clip(0, 255).astype(np.uint8))}
 
 
-def draw_miniature() -> None:
-    """Draw, read, assemble and pack the training rows of protocol miniature below the working folder."""
-    node = read("protocol", "miniature") | {"expect": {}, "targets": []}
+def draw_miniature(targets: Collection[str] = ()) -> None:
+    """Draw, read, assemble and pack protocol miniature below the working folder.
+
+    Its sources are small, and so that a test can evaluate, it has these targets, which are whole.
+    """
+    node = read("protocol", "miniature") | {"expect": {}}
+    node["targets"] = [target for target in node["targets"] if target["name"] in targets]
     _write("protocol", node)
-    for name in (source["dataset"] for source in node["sources"]):
+    for name in (part["dataset"] for part in (*node["sources"], *node["targets"])):
         dataset = read("dataset", name) | {"expect": {}}
-        dataset["miniature"]["sizes"] = DRAWN[name]
+        dataset["miniature"]["sizes"] |= DRAWN.get(name, {})
         _write("dataset", dataset)
         synthesize(name)
         manifest(name)

@@ -10,6 +10,7 @@ from torch import nn
 
 from dgreid.errors import UserError
 from dgreid.files import sha256
+from dgreid.images.normalise import normalise
 from dgreid.inference import export as module
 from dgreid.inference.export import ImageNetwork, export
 from dgreid.methods.erm import ERM
@@ -154,3 +155,12 @@ def test_errors_are_sentences(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"onnxruntime is not installed: .*-e '\.\[export\]'"):
         export("mine", project / "model.onnx")
+
+
+def test_a_run_in_float64_is_exported_in_float32(project):
+    method = trained_run.make("double", tiny.config("erm", precision="float64"))
+    images = noise(3)
+    with torch.no_grad():
+        expected = method.embed(normalise(images, torch.float64)).numpy()
+    found = given(export("double", project / "model.onnx"), images)
+    assert found.dtype == np.float32 and np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()

@@ -273,3 +273,12 @@ def test_a_file_of_the_project_is_not_replaced(project):
     for name in ("g.parquet", "data/g.parquet"):
         for _ in range(2):
             assert is_embedded(embed("mine", project / "crops", Path(name)))
+
+
+def test_a_run_in_float64_is_embedded_and_searched_in_it(project):
+    trained_run.make("double", tiny.config("erm", precision="float64"))
+    gallery = embed("double", project / "crops", project / "g.parquet")
+    assert pd.read_parquet(gallery)["embedding"][0].dtype == np.float64
+    for name, where in (("stored", gallery), ("fresh", project / "crops")):
+        search("double", project / "who", where, project / name)
+    assert (project / "stored/ranking.csv").read_bytes() == (project / "fresh/ranking.csv").read_bytes()

@@ -20,7 +20,7 @@ def test_damaged_measurements_are_a_sentence_and_stay(made, text):
     assert costs.COSTS.read_text() == text
 
 
-def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, monkeypatch):
+def test_hours_come_from_the_same_method_backbone_size_precision_device_and_threads(made, monkeypatch):
     each = run("pair", "erm", "recipe.epochs=1000")
     images = budget_of(each).images
     assert images == 2 * 1000 * 32
@@ -29,6 +29,7 @@ def test_hours_come_from_the_same_method_backbone_size_device_and_threads(made, 
         "image": (run("pair", "erm", "image=128x64"), {}),
         "device": (run(), {"device": "a GPU"}),
         "threads": (run(), {"threads": 2}),
+        "precision": (run(), {"precision": "float64"}),
     }
     for name, (other, changes) in others.items():
         cost(RUNS / name, other, 1.0, **changes)

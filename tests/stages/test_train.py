@@ -19,8 +19,9 @@ from dgreid import protocols, trouble
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images import pack
+from dgreid.methods.base import Task
 from dgreid.methods.erm import ERM
-from dgreid.runs.run import restore
+from dgreid.runs.run import build, restore
 from dgreid.stages.train import check_finite, train
 from helpers import tiny
 
@@ -111,6 +112,36 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_others(world):
     first = hashes(train(tiny.config("erm")))
     assert hashes(train(tiny.config("erm"))) == first
     assert hashes(train(tiny.config("erm", seed=1)))["model.safetensors"] != first["model.safetensors"]
+
+
+@pytest.mark.parametrize("method", ["metabin", "m3l", "qaconv"])
+def test_a_run_in_float64_is_so_from_its_first_weights_to_its_file(world, method):
+    steps = []
+    run = tiny.config(method, precision="float64")
+    module = type(build(run.method, run.backbone, run.recipe, Task(16, 4, 4, 2, torch.ones(4, 16), (32, 16))))
+    with pytest.MonkeyPatch.context() as patch:
+        step = module.step
+        patch.setattr(
+            module,
+            "step",
+            lambda self, batches, iteration: (
+                steps.append((torch.get_default_dtype(), batches["base"][0].images.dtype))
+                or step(self, batches, iteration)
+            ),
+        )
+        folder = train(run)
+    restored, _ = restore(folder)
+    numbers = [value for value in restored.state_dict().values() if value.is_floating_point()]
+    assert {value.dtype for value in numbers} == {torch.float64} and restored.dtype == torch.float64
+    assert any((value != value.float().double()).any() for value in numbers)  # not rounded on its way
+    assert set(steps) == {(torch.float64, torch.float64)} and torch.get_default_dtype() == torch.float32
+
+
+def test_initial_weights_in_float64_are_more_than_float32(world):
+    run = tiny.config("erm", precision="float64")
+    torch.manual_seed(0)
+    weight = build(run.method, run.backbone, run.recipe, Task(16, 4, 4, 2)).network.backbone.conv1.weight
+    assert weight.dtype == torch.float64 and (weight != weight.float().double()).all()
 
 
 def test_killed_and_resumed_equals_uninterrupted(world):

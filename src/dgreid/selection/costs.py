@@ -1,8 +1,8 @@
 """Find the speed of training, from what runs recorded or from a short measurement.
 
-A speed, in training images per second, holds for one method, backbone, image size, device and number of
-threads. Runs record a CPU only as "cpu", so numbers in reports/metrics may come from another machine;
-measurements stored in data/costs.json name their machine.
+A speed, in training images per second, holds for one method, backbone, image size, precision (float32 or
+float64), device and number of threads. Runs record a CPU only as "cpu", so numbers in reports/metrics may
+come from another machine; measurements stored in data/costs.json name their machine.
 """
 
 import json
@@ -37,6 +37,7 @@ from dgreid.training.progress import Progress
 log = logging.getLogger(__name__)
 
 SECONDS = 3.0  # of timed iterations after one warm-up iteration; at least one is timed
+SINGLE = {"precision": "float32"}  # of entries of earlier versions, which do not say it
 LEAST = 8  # identities of a domain that a batch may take, whatever the recipe says
 SMALL = 2  # identities per domain, and images of each, in the batches of slow runs
 
@@ -64,13 +65,14 @@ def machine() -> tuple[str, str]:
 def speed(run: RunConfig) -> Speed | None:
     """Return a run's known speed on this device: the last measurement, else a median of runs or reports."""
     device, processor = machine()
-    asked = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
-    here = asked | {"device": device, "threads": threads()}
-    measured = [entry for entry in _measured() if (here | {"machine": processor}).items() <= entry.items()]
+    here = _kind(run) | {"device": device, "threads": threads()}
+    measured = [
+        entry for entry in _measured() if (here | {"machine": processor}).items() <= (SINGLE | entry).items()
+    ]
     if measured:
         return Speed(measured[-1]["images_per_second"], "measured")
     for source, entries in (("runs", _of_runs()), ("reports", _of_reports())):
-        found = [entry["images_per_second"] for entry in entries if here.items() <= entry.items()]
+        found = [entry["images_per_second"] for entry in entries if here.items() <= (SINGLE | entry).items()]
         if found:
             return Speed(median(found), source)
     return None
@@ -90,7 +92,7 @@ def measure(run: RunConfig, domains: int) -> Speed:
     if images / entry["images_per_second"] < SECONDS:
         entry = _time(whole_batches, domains)
     device, processor = machine()
-    entry |= {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
+    entry |= _kind(run)
     entry |= {
         "device": device,
         "machine": processor,
@@ -104,6 +106,11 @@ def measure(run: RunConfig, domains: int) -> Speed:
     with whole(COSTS) as part:
         part.write_text(json.dumps([*_measured(), entry], indent=1) + "\n", encoding="utf-8")
     return Speed(entry["images_per_second"], "measured")
+
+
+def _kind(run: RunConfig) -> dict[str, str]:
+    names = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
+    return names | {"precision": str(run.recipe.dtype).removeprefix("torch.")}
 
 
 def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:

@@ -106,4 +106,5 @@ def expenses(cost: Mapping[str, float], method: Method, device: torch.device) ->
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "precision": str(method.dtype).removeprefix("torch."),
     }
