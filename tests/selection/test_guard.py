@@ -105,6 +105,33 @@ def test_a_merge_conflict_is_for_the_user(dvc):
     assert Path("dvc.lock").read_text() == text
 
 
+def test_a_merge_of_two_branches_that_ran_something_goes_on_with_either_side(dvc):
+    who = ["-c", "user.name=t", "-c", "user.email=t"]
+
+    def git(*words, check=True):
+        return subprocess.run(["git", *who, *words], check=check, capture_output=True, text=True).stdout
+
+    def run(content):
+        Path("in.txt").write_text(content)  # which git ignores
+        assert dvc("repro").returncode == 0
+        git("add", "dvc.lock")
+        git("commit", "-qm", content)
+
+    git("add", "-A")
+    run("1")
+    git("checkout", "-qb", "other")
+    run("2")
+    git("checkout", "-q", "-")
+    run("3")
+    git("merge", "other", check=False)
+    done = dvc("repro")
+    assert done.returncode == 1 and "dvc.lock has conflicts of a merge: take one side" in done.said
+    git("checkout", "--theirs", "dvc.lock")
+    before = Path("ran").read_text()
+    assert dvc("repro").returncode == 0
+    assert Path("one.txt").read_text() == "3" and Path("ran").read_text() == before  # from the cache
+
+
 def test_a_failed_stage_leaves_the_outputs_as_they_were(dvc):
     dvc("repro")
     Path("more.txt").write_text("by hand")

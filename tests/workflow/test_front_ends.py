@@ -90,6 +90,15 @@ def test_content_decides_and_dates_do_not(project):
     assert "train erm" in project.planned()
 
 
+@pytest.mark.parametrize("command", ["snakemake --cores 2", "dvc repro", f"dvc checkout {MODEL}"])
+def test_a_deleted_result_comes_back(project, command):
+    model = project.folder / MODEL
+    content = model.read_bytes()
+    model.unlink()
+    assert project.executed(command) == []  # from DVC's cache
+    assert model.read_bytes() == content and not project.stale()
+
+
 @pytest.mark.parametrize("command", ["snakemake --cores 2", "dvc repro"])
 def test_what_an_earlier_job_made_survives_a_failure_and_a_kill(project, command):
     outputs = sorted((project.folder / MODEL).parent.iterdir())

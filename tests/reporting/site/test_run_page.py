@@ -1,6 +1,8 @@
 """The page of a run: what is kept beside its metrics, and what is said where nothing is."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -27,6 +29,24 @@ def test_a_run_with_everything(kept, gather):
     assert "cross_entropy: 3 at the start, 1.5 at the end, between 1.5 and 3" in text
     assert "d/p_07.png" in text.replace("<wbr>", "") and "is not here" not in text and "<img" not in text
     assert "<td>7</td><td>2</td><td>2</td><td>9</td><td>10</td><td>10.0</td>" in text
+
+
+def test_every_file_is_read_once_whatever_the_number_of_runs(kept, monkeypatch):
+    runs = [kept, *({**kept, "run": f"{kept['run']}{number}"} for number in range(2))]
+    for run in runs[1:]:
+        shutil.copy(QUERIES / f"{kept['run']}.parquet", QUERIES / f"{run['run']}.parquet")
+    read = []
+    for name in ("read_scores", "read_test_rows"):
+        plain = getattr(evidence, name)
+        monkeypatch.setattr(
+            evidence, name, lambda path, plain=plain: read.append(Path(path).name) or plain(path)
+        )
+    found = evidence.read_all(runs)
+    assert sorted(read) == sorted([f"{run['run']}.parquet" for run in runs] + ["toy"])
+    target = next(iter(kept["targets"]))
+    for each in found.values():
+        assert each.hardest[target]["identity"].iloc[0] == 7
+        assert list(each.queries.columns) == ["target", "split", "query", "mAP", "rank1"]
 
 
 def test_a_run_of_which_only_the_metrics_are_here(run, gather):
