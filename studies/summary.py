@@ -72,91 +72,31 @@ def miniature() -> list[str]:
     ]
 
 
-def story() -> list[str]:
-    """What separates the methods of the story on the miniature benchmark."""
-    if not (RESULTS / "story.json").exists():
+def shift() -> list[str]:
+    """Which factor of a target's style hurts which method."""
+    if not (RESULTS / "shift.json").exists():
         return []
-    node = read("story")
+    node = read("shift")
 
-    def average(seeds: dict, measure: str) -> str:
-        scores = [
-            each["rank1"]["average"] if measure == "rank1" else each[measure] for each in seeds.values()
-        ]
-        return f"{mean(scores):.1f}"
+    def interval(change: dict) -> str:
+        return f"{change['mean']:+.1f} [{change['low']:+.1f}, {change['high']:+.1f}]"
 
-    def interval(difference: dict) -> str:
-        return f"{difference['mean']:+.1f} [{difference['low']:+.1f}, {difference['high']:+.1f}]"
-
-    systems = [
-        [
-            name,
-            len(seeds),
-            *(average(seeds, measure) for measure in ("rank1", "held", "unseen")),
-            f"{mean(each['gates']['mean'] for each in seeds.values()):.2f}" if "gates" in seeds["0"] else "",
-        ]
-        for name, seeds in node["systems"].items()
-        if seeds
+    rows = [
+        [name, f"{mean(each['none'] for each in node['scores'][name].values()):.1f}"]
+        + [interval(change) for change in changes.values()]
+        for name, changes in node["changes"].items()
     ]
-    differences = [
-        [
-            f"{row['first']} - {row['second']}",
-            len(row["seeds"]),
-            *(interval(row[measure]) for measure in ("rank1", "held", "gap")),
-        ]
-        for row in node["differences"]
-    ]
-    probes = [
-        [name, title, len(node["gates"][name]), interval(difference)]
-        for name, titles in node["gates, minus learned"].items()
-        for title, difference in titles.items()
-    ]
-    memories = [
-        [
-            name,
-            *(
-                f"{mean(each[when][what] for each in seeds.values()):{digits}}"
-                for what, digits in (("cosine", ".2f"), ("named right", ".1f"))
-                for when in ("start", "end")
-            ),
-        ]
-        for name, seeds in node["memory"].items()
-    ]
-    still = [
-        [
-            name,
-            people,
-            *(
-                f"{mean(each[people][what] for each in seeds.values()):{digits}}"
-                for what, digits in (("cross-entropy", ".2f"), ("chance", ".2f"), ("named right", ".1f"))
-            ),
-        ]
-        for name, seeds in node["memory of a network that stands still"].items()
-        for people in seeds["0"]
-    ]
+    factors = list(next(iter(node["changes"].values())))
     return [
-        "## The story's order on the miniature benchmark: controls",
+        "## Which shift hurts which method",
         "",
-        "Miniature data, resnet_tiny. What each control decides was written down before it was run: "
-        "`studies/story.py`. Rank-1, average over the four targets; `held` and `unseen`: 60 new identities "
-        "of every source and every target domain, average over domains, gap = held - unseen. Intervals: "
-        "95 %, Student's t over paired seeds.",
+        "Miniature data, resnet_tiny, runs of selection `story`. Rank-1 among 60 new identities of each "
+        "source, and its change in points if one factor of their style is that of an unseen domain; mean "
+        "over 4 sources and 4 targets, 95 % intervals over paired seeds (Student's t).",
         "",
-        *table(["run", "seeds", "Rank-1", "held", "unseen", "mean gate"], systems),
-        *table(["difference", "seeds", "Rank-1", "held", "gap"], differences),
-        "Trained networks evaluated with other gates, running statistics estimated anew each time; Rank-1 "
-        "minus that with the learned gates.",
+        "![Change of Rank-1 by method and factor](../figures/shift.png)",
         "",
-        *table(["network", "gates", "seeds", "Rank-1"], probes),
-        "M3L's memory before the first iteration and after the last: mean cosine of two centroids of one "
-        "domain, and the share of training images that it identifies correctly (training mode; chance is "
-        "1 %).",
-        "",
-        *table(["network", "cosine, start", "cosine, end", "identified, start", "identified, end"], memories),
-        "A memory filled by two passes of a network that does not change, then evaluated: each batch holds "
-        "that many identities of one domain, four images each, normalised by its own statistics. Mean "
-        "over three seeds.",
-        "",
-        *table(["network", "identities in a batch", "cross-entropy", "chance", "identified"], still),
+        *table(["method", "unchanged", *factors], rows),
     ]
 
 
@@ -226,7 +166,7 @@ def main() -> None:
         "Written by `python -m studies.summary` from `studies/results/`. Each section answers a question "
         "that one script in `studies/` asks."
     )
-    page.write(PAGE, "Studies", introduction, (plain_baseline, miniature, start, story, lda_start))
+    page.write(PAGE, "Studies", introduction, (plain_baseline, miniature, start, shift, lda_start))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dgreid.paths import PROTOCOLS, RUNS
+from dgreid.paths import PROTOCOLS, QUERIES, RUNS
 from dgreid.reporting import tables
 from dgreid.reporting.site import page, run_page
 from dgreid.reporting.site.material import Paper
