@@ -29,7 +29,7 @@ def test_hours_come_from_the_same_method_backbone_size_precision_device_and_thre
         "image": (run("pair", "erm", "image=128x64"), {}),
         "device": (run(), {"device": "a GPU"}),
         "threads": (run(), {"threads": 2}),
-        "precision": (run(), {"precision": "float64"}),
+        "precision": (run("pair", "erm", "recipe.precision=float32"), {}),
     }
     for name, (other, changes) in others.items():
         cost(RUNS / name, other, 1.0, **changes)
@@ -46,9 +46,11 @@ def test_hours_come_from_the_same_method_backbone_size_precision_device_and_thre
 def test_reports_of_maybe_another_machine_are_named_and_yield_to_runs(made):
     (made / "reports/metrics").mkdir(parents=True)
     node = metrics.node("erm", 0, 50.0) | {"run": "else", "backbone": "resnet_tiny"}
+    node["recipe"] = run().recipe.name
     node["cost"] |= {"images_per_second": 5.0, "threads": 1}
     (made / "reports/metrics/else.json").write_text(json.dumps(node))
     assert costs.speed(run()) == (5.0, "reports")
+    assert costs.speed(run("pair", "erm", "recipe.precision=float32")) is None
     cost(RUNS / "same", run(), 7.0)
     assert costs.speed(run()) == (7.0, "runs")
 

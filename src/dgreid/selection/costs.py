@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dgreid import params
 from dgreid.device import computing_in, prepare, threads
 from dgreid.documents import parse_json
 from dgreid.errors import UserError
@@ -37,7 +38,6 @@ from dgreid.training.progress import Progress
 log = logging.getLogger(__name__)
 
 SECONDS = 3.0  # of timed iterations after one warm-up iteration; at least one is timed
-SINGLE = {"precision": "float32"}  # of entries of earlier versions, which do not say it
 LEAST = 8  # identities of a domain that a batch may take, whatever the recipe says
 SMALL = 2  # identities per domain, and images of each, in the batches of slow runs
 
@@ -66,13 +66,11 @@ def speed(run: RunConfig) -> Speed | None:
     """Return a run's known speed on this device: the last measurement, else a median of runs or reports."""
     device, processor = machine()
     here = _kind(run) | {"device": device, "threads": threads()}
-    measured = [
-        entry for entry in _measured() if (here | {"machine": processor}).items() <= (SINGLE | entry).items()
-    ]
+    measured = [entry for entry in _measured() if (here | {"machine": processor}).items() <= entry.items()]
     if measured:
         return Speed(measured[-1]["images_per_second"], "measured")
     for source, entries in (("runs", _of_runs()), ("reports", _of_reports())):
-        found = [entry["images_per_second"] for entry in entries if here.items() <= (SINGLE | entry).items()]
+        found = [entry["images_per_second"] for entry in entries if here.items() <= entry.items()]
         if found:
             return Speed(median(found), source)
     return None
@@ -110,7 +108,12 @@ def measure(run: RunConfig, domains: int) -> Speed:
 
 def _kind(run: RunConfig) -> dict[str, str]:
     names = {"method": run.method.name, "backbone": run.backbone.name, "image": run.image.name}
-    return names | {"precision": str(run.recipe.dtype).removeprefix("torch.")}
+    return names | _precision({"precision": run.recipe.precision})
+
+
+def _precision(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What of a recipe's precision decides the speed; earlier versions knew no float64."""
+    return {"precision": "float64" if recipe.get("precision") == "float64" else "float32"}
 
 
 def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:
@@ -214,7 +217,7 @@ def _of_runs() -> list[dict[str, Any]]:
         try:
             config = read_facts(path.parent)["config"]
             names = {group: config[group]["name"] for group in ("method", "backbone", "image")}
-            entry = names | read_cost(path.parent)
+            entry = names | _precision(config["recipe"]) | read_cost(path.parent)
         except (UserError, LookupError, TypeError) as error:
             log.debug("%s", error)
             entry = None
@@ -227,4 +230,13 @@ def _of_runs() -> list[dict[str, Any]]:
 
 def _of_reports() -> list[dict[str, Any]]:
     runs = results.every()
-    return [{key: run[key] for key in ("method", "backbone", "image")} | run["cost"] for run in runs]
+    names = ("method", "backbone", "image")
+    return [{key: run[key] for key in names} | _precision(_recipe(run)) | run["cost"] for run in runs]
+
+
+def _recipe(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's file as it is now, with the run's overrides; empty if it is gone."""
+    name = run["recipe"]
+    words = [word for word in run.get("changes", ()) if word.startswith("recipe.")]
+    changed = dict(word.removeprefix("recipe.").split("=", 1) for word in words)
+    return (params.read("recipe", name) if name in params.names("recipe") else {}) | changed
