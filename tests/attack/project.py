@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from attack.harness import ROOT, Said, Server
+from attack.harness import ROOT, Server
 from helpers import random_project
 
 RUN = "erm-resnet_tiny-attacked-s0"
@@ -159,8 +159,3 @@ def outside(folder: Path) -> dict[str, tuple]:
 def leftovers(folder: Path) -> list[Path]:
     """Temporary folders that a kill left and nobody removed."""
     return list(folder.rglob(".tmp-*"))
-
-
-def judge(said: Said, made: dict[str, str], expected: dict[str, str], good: str) -> str:
-    """The outcome of a call: `good` if it made what an undisturbed one makes."""
-    return said.outcome or (good if made == expected else "silent")

@@ -1,6 +1,5 @@
 """A headless Chromium for tests, driven over a pipe by the DevTools protocol: real clicks, real keys."""
 
-import base64
 import json
 import os
 import shutil
@@ -112,8 +111,3 @@ class Browser:
             code = {"code": f"Key{letter.upper()}", "windowsVirtualKeyCode": ord(letter.upper())}
             text = {"text": letter} if kind == "keyDown" else {}
             self.send("Input.dispatchKeyEvent", type=kind, key=letter, **code, **text)
-
-    def screenshot(self, path: Path, whole=False):
-        """Write what is seen, or the whole page, as PNG."""
-        shot = self.send("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))

@@ -7,8 +7,7 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dgreid.networks.backbones import load_backbone
-from dgreid.papers import counted
-from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import comparison, counted
 from dgreid.papers import tables as papers
 from dgreid.papers.measured import Selector
 from dgreid.reporting.site.material import Paper
@@ -88,7 +87,7 @@ def on_a_gpu(make):
 def test_counted_networks_stand_below_their_row_beside_what_runs_measure(known, make):
     table = papers.describe("metabin_s1")
     for metrics in ([], [on_a_gpu(make)]):
-        (sheet,) = paper_sheets.sheets(table, papers.cells(table, known, metrics), paper_sheets.methods())
+        (sheet,) = comparison.sheets(table, papers.cells(table, known, metrics), comparison.methods())
         number = next(n for n, line in enumerate(sheet.lines) if line.cells[0].text == "ResNet50")
         below = []
         for line in sheet.lines[number + 1 :]:

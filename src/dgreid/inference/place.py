@@ -6,7 +6,10 @@ from pathlib import Path
 
 from dgreid.errors import UserError
 
-OWN = {"params", "data", "reports", "logs", "src", "workflow", "profiles", "docs", "tests", "benchmarks"}
+OWN = {  # folders of the project
+    *("params", "data", "reports", "logs", "src", "workflow", "profiles", "docs", "tests", "benchmarks"),
+    "studies",
+}
 RESULTS = (".parquet", ".onnx")  # may be replaced in the root folder, where the project has none
 
 

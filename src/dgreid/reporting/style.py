@@ -62,9 +62,6 @@ class Group(NamedTuple):
         return self.runs[0]
 
 
-System = Group  # the former name, which figures outside this project may still use
-
-
 def grouped(metrics: Iterable[Mapping]) -> list[Group]:
     """Group runs that differ only in their seed; a label names the settings in which groups differ."""
     by_protocol: dict[tuple, list[Mapping]] = {}

@@ -8,8 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from dgreid.files import whole
-from dgreid.papers import audit
-from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import audit, comparison
 from dgreid.papers import tables as papers
 from dgreid.paths import FIGURES, PAPERS, REPORTS, TABLES
 from dgreid.reporting import agreement, differences, figures, tables
@@ -72,14 +71,14 @@ def write_papers(metrics: Sequence[Mapping]) -> list[Paper]:
     """Write the papers' tables, with every run that measures one of their rows; return them for the page."""
     for sentence in audit.unexplained():
         log.warning("%s", sentence)
-    known, methods = papers.Reference.read(), paper_sheets.methods()
+    known, methods = papers.Reference.read(), comparison.methods()
     shown = []
     with whole(PAPERS) as folder:
         folder.mkdir()
         for name in papers.names():
             table = papers.describe(name)
             cells = papers.cells(table, known, metrics)
-            sheets = paper_sheets.sheets(table, cells, methods)
+            sheets = comparison.sheets(table, cells, methods)
             shown.append(Paper(name, table.title, html(sheets)))
             (folder / f"{name}.md").write_text(markdown(sheets), encoding="utf-8")
             (folder / f"{name}.csv").write_text(csv(cells), encoding="utf-8")

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dgreid.papers import sheets as paper_sheets
+from dgreid.papers import comparison
 from dgreid.papers import tables as papers
 from dgreid.sheets import html, latex, markdown
 from helpers import tiny
@@ -17,7 +17,7 @@ def test_two_directions_share_a_row(known):
     ]
     table = papers.describe("metabin_t2")
     frame = papers.cells(table, known, runs)
-    (sheet,) = paper_sheets.sheets(table, frame, {})
+    (sheet,) = comparison.sheets(table, frame, {})
     (measured,) = [line for line in sheet.lines if line.kind == "measured"]
     (gap,) = [line for line in sheet.lines if line.kind == "difference"]
     assert [cell.text for cell in measured.cells[3:]] == [
@@ -35,7 +35,7 @@ def test_full_runs_stand_below_their_row_and_others_apart(known):
     small |= {"protocol": "miniature", "run": "metabin-resnet_tiny-miniature-s0"}
     table = papers.describe("metabin_t1")
     metrics = [dg(seed=seed) for seed in (0, 1)] + [small]
-    sheets = paper_sheets.sheets(table, papers.cells(table, known, metrics), paper_sheets.methods())
+    sheets = comparison.sheets(table, papers.cells(table, known, metrics), comparison.methods())
     text = markdown(sheets)
     own, beside = text.split(
         "## Not comparable with the paper: miniature data, protocol miniature (VIPeR, PRID"
@@ -58,20 +58,20 @@ def test_full_runs_stand_below_their_row_and_others_apart(known):
 
 def test_marked_values_carry_their_explanation(known):
     table = papers.describe("lda_p1")
-    text = markdown(paper_sheets.sheets(table, papers.cells(table, known, []), {}))
+    text = markdown(comparison.sheets(table, papers.cells(table, known, []), {}))
     assert "| 62.0 [a] | 61.5 |" in text
     assert "- [a] Published: 62.0; the mean of the row's four cells (67.3, 54.2, 64.6, 90.2) is 69.1." in text
     for name in papers.names():
         frame = papers.cells(papers.describe(name), known, [])
         marked = {explanation for explanation in frame["mark"] if explanation}
-        text = markdown(paper_sheets.sheets(papers.describe(name), frame, {}))
+        text = markdown(comparison.sheets(papers.describe(name), frame, {}))
         assert all(explanation in text for explanation in marked)
 
 
 @pytest.mark.parametrize("name", tiny.names("tables"))
 def test_a_table_renders_without_runs(known, name):
     table = papers.describe(name)
-    sheets = paper_sheets.sheets(table, papers.cells(table, known, []), paper_sheets.methods())
+    sheets = comparison.sheets(table, papers.cells(table, known, []), comparison.methods())
     assert len(sheets) == len(table.parts)
     for sheet in sheets:
         check_latex(latex([sheet]))
