@@ -28,6 +28,7 @@ QUADRATURE = np.polynomial.legendre.leggauss(400)
 TINY = backbones.read(dict(name="resnet_tiny", architecture="resnet_tiny", last_stride=2))
 RESNET = backbones.read(dict(name="resnet18", architecture="resnet", depth=18, last_stride=2))
 MOBILE = backbones.read(dict(name="mobilenet_v2_x1_0", architecture="mobilenet_v2", last_stride=2))
+TORCHVISION = MOBILE.model_copy(update={"first_expansion": False})
 
 
 def randomise_norms(network):
@@ -69,6 +70,32 @@ def test_imagenet_mobilenet_v2_gives_torchvisions_features(models, caplog):
     ours = build(MOBILE, str(IMAGENET))
     same_outputs(ours, theirs.features, size=(256, 128))
     assert "torchvision layout" in caplog.text and "identity" in caplog.text
+
+
+@pytest.mark.skipif(not IMAGENET.exists(), reason="no ImageNet weights beside the project")
+def test_torchvisions_layout_holds_its_imagenet_tensors_and_computes_its_features(models, caplog):
+    """The same tensors, none added, and the same numbers, in training too."""
+    caplog.set_level("INFO")
+    theirs = models.mobilenet_v2(weights=None).features
+    state = {n.removeprefix("features."): v for n, v in weights.read(IMAGENET).items() if "features." in n}
+    theirs.load_state_dict(state)
+    ours = build(TORCHVISION, str(IMAGENET))
+    expected, found = theirs.state_dict().values(), ours.state_dict().values()
+    assert len(found) == len(expected) == 5 * 52 + 52  # a convolution and a norm, with its counter, 52 times
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert "torchvision layout" in caplog.text and "identity" not in caplog.text
+    images = torch.randn(2, 3, 256, 128)
+    for training in (False, True):
+        with torch.no_grad():
+            got, wanted = (network.train(training)(images) for network in (ours, theirs))
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+    for name, value in zip(ours.state_dict(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours.state_dict()[name], value, msg=name)  # running statistics moved alike
+
+
+def test_torchreids_weights_do_not_fit_torchvisions_layout():
+    with pytest.raises(UserError, match=r"layer1\.0\.expand\.conv\.weight unknown"):
+        weights.fit(build(TORCHVISION), MobileNetV2(last_stride=2).state_dict(), "a file")
 
 
 def test_the_added_expansion_changes_little_in_training_too(models):

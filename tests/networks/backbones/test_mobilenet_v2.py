@@ -1,6 +1,6 @@
 from torch import nn
 
-from dgreid.networks.backbones import build
+from dgreid.networks.backbones import build, load_backbone
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
 from helpers.networks import config
 
@@ -29,3 +29,17 @@ def test_mobilenet_v2_layers_end_where_the_resolution_changes():
         ("head", 1280),
     )
     assert [len(getattr(network, f"layer{i}")) for i in (1, 2, 3, 4)] == [3, 3, 7, 4]
+
+
+def test_torchvisions_layout_has_52_norms_and_its_number_of_parameters(root):
+    network = build(load_backbone("mobilenet_v2_x1_0_torchvision"))
+    assert network.layer1[0].skip is False
+    assert norm_widths(network)[:4] == [32, 32, 16, 96]  # stem, depthwise, project; the next block expands
+    assert len(norm_widths(network)) == 52
+    # torchvision's 3,504,872 without its classifier of 1,280 x 1,000 weights and 1,000 biases
+    assert sum(p.numel() for p in network.parameters()) == 3_504_872 - 1_281_000 == 2_223_872
+    other = build(load_backbone("mobilenet_v2_x1_0_last2"))
+    assert len(norm_widths(other)) == 53
+    # less an expansion of 32 x 32 weights and a norm of 32
+    assert sum(p.numel() for p in other.parameters()) == 2_223_872 + 32 * 32 + 2 * 32
+    assert network.weight_name == other.weight_name and network.stages == other.stages
