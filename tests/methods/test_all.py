@@ -24,7 +24,7 @@ from helpers.tiny import snapshot
 
 torch.set_num_threads(1)
 # methods that use maps and pooled features, which have other channels in OSNet: 128 and 512 at width 0.25
-OTHER_CHANNELS = ("crossgrad", "lda", "osnet", "qaconv", "sagnet", "snr")
+OTHER_CHANNELS = ("crossgrad", "ddan", "lda", "osnet", "qaconv", "sagnet", "snr")
 
 
 def one_per_code() -> list[str]:
@@ -68,6 +68,7 @@ def without_influence(method: Method, history: pd.DataFrame) -> dict[str, set[st
         "the next instance norm takes a shift away": {
             name for name in names if instance and name.endswith(".project.bn.bias")
         },
+        "the first epoch follows no other": {n for n in method.state_dict() if n == "memory.last"},
     }
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+from dgreid.errors import UserError
 from dgreid.networks import weights
-from dgreid.networks.backbones import build, mobilenet_v2
+from dgreid.networks.backbones import build, load_backbone, mobilenet_v2
 from dgreid.networks.backbones.mobilenet_v2 import MobileNetV2
 from helpers.networks import MOBILE, config, randomise_norms, same_outputs
 
@@ -40,6 +41,7 @@ def test_mobilenet_v2_layers_end_where_the_resolution_changes():
     assert [len(getattr(network, f"layer{i}")) for i in (1, 2, 3, 4)] == [3, 3, 7, 4]
 
 
+TORCHVISION = MOBILE.model_copy(update={"first_expansion": False})
 QUADRATURE = np.polynomial.legendre.leggauss(400)
 
 
@@ -89,3 +91,45 @@ def test_mean_and_variance_of_a_clipped_gaussian(mean, deviation):
     got = mobilenet_v2.clipped_gaussian(torch.tensor([mean]), torch.tensor([deviation]))
     assert got[0].item() == pytest.approx(first, abs=1e-5)
     assert got[1].item() == pytest.approx(second - first**2, abs=1e-5)
+
+
+def test_torchvisions_layout_has_52_norms_and_its_number_of_parameters(root):
+    network = build(load_backbone("mobilenet_v2_x1_0_torchvision"))
+    assert network.layer1[0].skip is False
+    assert norm_widths(network)[:4] == [32, 32, 16, 96]  # stem, depthwise, project; the next block expands
+    assert len(norm_widths(network)) == 52
+    # torchvision's 3,504,872 without its classifier of 1,280 x 1,000 weights and 1,000 biases
+    assert sum(p.numel() for p in network.parameters()) == 3_504_872 - 1_281_000 == 2_223_872
+    other = build(load_backbone("mobilenet_v2_x1_0_last2"))
+    assert len(norm_widths(other)) == 53
+    # less an expansion of 32 x 32 weights and a norm of 32
+    assert sum(p.numel() for p in other.parameters()) == 2_223_872 + 32 * 32 + 2 * 32
+    assert network.weight_name == other.weight_name and network.stages == other.stages
+
+
+def test_torchvisions_layout_holds_its_imagenet_tensors_and_computes_its_features(models, shared, caplog):
+    """The same tensors, none added, and the same numbers, in training too."""
+    path = shared / "weights" / "mobilenet_v2_x1_0_imagenet.safetensors"
+    if not path.exists():
+        pytest.skip("no ImageNet weights beside the project")
+    caplog.set_level("INFO")
+    theirs = models.mobilenet_v2(weights=None).features
+    state = {n.removeprefix("features."): v for n, v in weights.read(path).items() if "features." in n}
+    theirs.load_state_dict(state)
+    ours = build(TORCHVISION, str(path))
+    expected, found = theirs.state_dict().values(), ours.state_dict().values()
+    assert len(found) == len(expected) == 5 * 52 + 52  # a convolution and a norm, with its counter, 52 times
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert "torchvision layout" in caplog.text and "identity" not in caplog.text
+    images = torch.randn(2, 3, 256, 128)
+    for training in (False, True):
+        with torch.no_grad():
+            got, wanted = (network.train(training)(images) for network in (ours, theirs))
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+    for name, value in zip(ours.state_dict(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours.state_dict()[name], value, msg=name)  # running statistics moved alike
+
+
+def test_torchreids_weights_do_not_fit_torchvisions_layout():
+    with pytest.raises(UserError, match=r"layer1\.0\.expand\.conv\.weight unknown"):
+        weights.fit(build(TORCHVISION), MobileNetV2(last_stride=2).state_dict(), "a file")

@@ -2,8 +2,9 @@
 
 It differs from torchvision's: channels are truncated, int(c * width), not rounded to eights; the first block
 also has an expansion convolution, so that there are 53 norms (17 088 channels at width 1.0, 23 822 at 1.4);
-the stage of 160 channels keeps its resolution by default (`last_stride` 1). The paper's seven stages form
-four layers, as in a ResNet: a layer ends before the next stride. `head` is the last convolution.
+the stage of 160 channels keeps its resolution by default (`last_stride` 1). With `first_expansion` false and
+`last_stride` 2 a network of width 1.0 is torchvision's: 52 norms, 2 223 872 parameters. The paper's seven
+stages form four layers, as in a ResNet: a layer ends before the next stride. `head` is the last convolution.
 """
 
 import logging
@@ -41,6 +42,9 @@ class Options(BackboneOptions):
         1, description="stride of the stage with 160 channels; 1 keeps its resolution"
     )
     stem_activation: bool = Field(True, description="put an activation after the stem's norm")
+    first_expansion: bool = Field(
+        True, description="the first block has an expansion too, as torchreid's; torchvision's has none"
+    )
 
 
 class MobileNetV2(Backbone):
@@ -50,7 +54,13 @@ class MobileNetV2(Backbone):
     style_stem = ("stem.conv", "stem.bn")
     weight_hint = "for MobileNetV2 x1.4 take torchreid's mobilenetv2_1.4.pth, whose layout is supported"
 
-    def __init__(self, width: float = 1.0, last_stride: int = 1, stem_activation: bool = True):
+    def __init__(
+        self,
+        width: float = 1.0,
+        last_stride: int = 1,
+        stem_activation: bool = True,
+        first_expansion: bool = True,
+    ):
         super().__init__()
         inputs = int(32 * width)
         self.stem = ConvNorm(3, inputs, kernel=3, stride=2, active=stem_activation)
@@ -64,7 +74,9 @@ class MobileNetV2(Backbone):
                 for repeat in range(repeats):
                     if layer < self.shallow_stages:  # on the output of every block, after the addition
                         places.append((f"layer{layer + 1}.{len(blocks)}.output_norm", outputs))
-                    blocks.append(InvertedResidual(inputs, outputs, expansion, stride if repeat == 0 else 1))
+                    expand = expansion > 1 or first_expansion
+                    step = stride if repeat == 0 else 1
+                    blocks.append(InvertedResidual(inputs, outputs, expansion, step, expand))
                     inputs = outputs
             setattr(self, f"layer{layer + 1}", nn.Sequential(*blocks))
             stages.append((f"layer{layer + 1}", inputs))
@@ -91,23 +103,24 @@ class MobileNetV2(Backbone):
         renamed = rename(state, table)
         log.info("%d tensors renamed from the %s layout", len(renamed), layout)
         stem = {"stem.bn.weight", "stem.bn.bias"}  # without these the file does not fit anyway
-        if layout == "torchvision" and stem <= renamed.keys():
+        expands = isinstance(self.layer1[0].expand, ConvNorm)
+        if layout == "torchvision" and expands and stem <= renamed.keys():
             renamed |= _identity_expansion(self, renamed)
             log.info("first block: the expansion, which torchvision does not have, starts as an identity")
         return renamed
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, 3x3 depthwise, 1x1 linear projection; a skip if the shape stays.
+    """1x1 expansion if `expand`, 3x3 depthwise, 1x1 linear projection; a skip if the shape stays.
 
     A method may set `output_norm` to a norm of the output, after the addition.
     """
 
-    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, expand: bool = True):
         super().__init__()
         hidden = inputs * expansion
         self.skip = stride == 1 and inputs == outputs
-        self.expand = ConvNorm(inputs, hidden)
+        self.expand = ConvNorm(inputs, hidden) if expand else nn.Identity()
         self.depthwise = ConvNorm(hidden, hidden, kernel=3, stride=stride, groups=hidden)
         self.project = ConvNorm(hidden, outputs, active=False)
         self.output_norm = nn.Identity()
@@ -219,4 +232,4 @@ def _block_names() -> list[list[str]]:
 
 def build(options: Options, size: tuple[int, int] | None = None) -> MobileNetV2:
     """Build a MobileNetV2 of the configured width, for images of any size."""
-    return MobileNetV2(options.width, options.last_stride, options.stem_activation)
+    return MobileNetV2(options.width, options.last_stride, options.stem_activation, options.first_expansion)
