@@ -113,7 +113,7 @@ def _kind(run: RunConfig) -> dict[str, str]:
 
 
 def _precision(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return the precision that decides the speed: float64, or float32 and what else earlier versions had."""
+    """Return float64 or, for all else that a recipe may say, float32."""
     return {"precision": "float64" if recipe.get("precision") == "float64" else "float32"}
 
 
