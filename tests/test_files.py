@@ -7,7 +7,7 @@ import pytest
 
 from dgreid import sealed
 from dgreid.errors import UserError
-from dgreid.files import FEW, amount, check_room, sha256, whole
+from dgreid.files import FILES_SYNCED_SINGLY, amount, check_room, sha256, whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):
@@ -118,7 +118,7 @@ def test_a_sentence_of_ours_passes_as_it_is(tmp_path):
             raise UserError("mine") from error
 
 
-@pytest.mark.parametrize(("names", "synced"), [(2, 4), (FEW + 1, 1)])
+@pytest.mark.parametrize(("names", "synced"), [(2, 4), (FILES_SYNCED_SINGLY + 1, 1)])
 def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch, names, synced):
     calls = []
     monkeypatch.setattr(os, "fsync", lambda handle: calls.append(os.readlink(f"/proc/self/fd/{handle}")))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MOST = 2000  # characters of a line
+LONGEST_LINE = 2000  # characters of a line
 
 
 class UserError(Exception):
@@ -17,7 +17,9 @@ def one_line(error: Exception | str) -> str:
     a\\nb\\x1b[31m.jpg: corrupt image; get it again.
     """
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
-    return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[-MOST // 2 :]}"
+    return (
+        text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
+    )
 
 
 def first_line(error: BaseException) -> str:

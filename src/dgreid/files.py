@@ -17,7 +17,7 @@ from dgreid.trouble import full
 
 ROOM = ".tmp-"  # how the names of our temporary folders begin
 SPECIAL = "a pipe or a device"
-FEW = 64  # files of a folder that are brought to the disk one by one; of more, the whole system's are
+FILES_SYNCED_SINGLY = 64  # of a folder; if it has more, the whole system is synced at once
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def whole(path: Path | str) -> Iterator[Path]:
         UserError: `path` is a pipe or a device, which a file must not replace.
         OSError: the disk is full or refuses; it names `path`, not the temporary one, whatever raised it.
     """
-    path = Path(path)  # if it is a link, that is replaced and not what it points to, such as DVC's cache
+    path = Path(path)  # a link itself is replaced, not what it points to, such as DVC's cache
     check_plain(path)
     prefix = f"{ROOM}{path.name}-{socket.gethostname()}-"
     with _named(path.parent, path.parent / prefix):
@@ -98,7 +98,7 @@ def _to_disk(part: Path) -> None:
         _sync(part)
         return
     entries = [Path(top, name) for top, _, names in os.walk(part) for name in ("", *names)]
-    if len(entries) > FEW:
+    if len(entries) > FILES_SYNCED_SINGLY:
         os.sync()
         return
     for entry in entries:

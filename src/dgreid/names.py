@@ -2,7 +2,7 @@
 
 import re
 
-NAMED = "letters, digits, _, - and single dots, at most 48, beginning with a letter, a digit or _"
+NAME_RULE = "letters, digits, _, - and single dots, at most 48, beginning with a letter, a digit or _"
 _NAMED = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -11,7 +11,7 @@ key, so bases contain no mappings: a file could only add to one, never replace i
 from pathlib import Path
 
 from dgreid.errors import UserError, unknown
-from dgreid.names import NAMED, is_name
+from dgreid.names import NAME_RULE, is_name
 from dgreid.paths import PARAMS
 from dgreid.schema import leaves, read_yaml
 
@@ -32,7 +32,7 @@ def read(group: str, name: str) -> dict:
             is none.
     """
     if not is_name(name) and Path(name).name == name and _path(group, name).is_file():
-        raise UserError(f"{_path(group, name)!s:.120} cannot be named, so rename it: a name has {NAMED}.")
+        raise UserError(f"{_path(group, name)!s:.120} cannot be named, so rename it: a name has {NAME_RULE}.")
     if name not in names(group):
         raise unknown(group, name, names(group))
     values: dict = {}

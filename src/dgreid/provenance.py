@@ -1,6 +1,6 @@
 """Record where and when something was made: the commit of the checkout that dgreid runs in, and the time.
 
-Also read what was committed earlier.
+It also reads earlier versions of files from git.
 """
 
 import io

@@ -24,7 +24,7 @@ from yaml import YAMLError
 from dgreid.documents import MOST_CHARACTERS, parse_yaml
 from dgreid.errors import UserError, first_line, unknown
 from dgreid.files import check_plain
-from dgreid.names import NAMED, is_name, is_run, is_title
+from dgreid.names import NAME_RULE, is_name, is_run, is_title
 
 MOST_SHOWN = 200  # characters of a wrong value in a message
 HIGHEST_SEED = 2**32 - 1  # the largest that every generator of random numbers takes
@@ -40,7 +40,7 @@ def _accepted(is_right: Callable[[str], bool], else_said: str) -> AfterValidator
 
 
 # of a file in params/, and all that is made of such names
-Name = Annotated[str, _accepted(is_name, f"this is no name: {NAMED}")]
+Name = Annotated[str, _accepted(is_name, f"this is no name: {NAME_RULE}")]
 RunName = Annotated[str, _accepted(is_run, "this is no name of a run")]
 # shown in tables
 Title = Annotated[str, _accepted(is_title, "a title is one line without control characters")]

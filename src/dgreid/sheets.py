@@ -1,4 +1,4 @@
-"""A table for reading, and how it is written: Markdown, HTML, LaTeX; a frame of numbers is written as CSV."""
+"""Write tables for readers as Markdown, HTML and LaTeX, and frames of numbers as CSV."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SPECIAL |= {
 }
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what begins a formula, if a spreadsheet skips blanks too
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # characters that begin a formula in a spreadsheet
 
 
 class Column(NamedTuple):

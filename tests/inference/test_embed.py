@@ -67,7 +67,7 @@ def test_batches_and_row_groups_do_not_show(project, monkeypatch):
     trained_run.crops(folder / "crops", [f"{number:02d}.png" for number in range(11)])
     whole = pd.read_parquet(embed("mine", folder / "crops", folder / "whole.parquet"))
     monkeypatch.setattr(embedding, "BATCH", 3)
-    monkeypatch.setattr(embedding, "CHECKED", 4)
+    monkeypatch.setattr(embedding, "READ_AT_ONCE", 4)
     monkeypatch.setattr(embedding, "ROW_GROUP", 5 * 128 * 4)
     path = embed("mine", folder / "crops", folder / "parts.parquet")
     parts = pd.read_parquet(path)

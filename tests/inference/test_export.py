@@ -146,7 +146,7 @@ def test_errors_are_sentences(project, monkeypatch):
         export("mine", project)
     with monkeypatch.context() as patched:
         patched.setattr(ERM, "adapt", lambda self, images: None)
-        with pytest.raises(UserError, match="which an ONNX file cannot do, and its scores"):
+        with pytest.raises(UserError, match="which an ONNX file cannot do: export the run"):
             export("mine", project / "model.onnx")
     by_content = lambda self, images: images[:, :, 0, 0] if images.sum() > 0 else images[:, :, 0, 1]  # noqa: E731
     monkeypatch.setattr(ERM, "embed", by_content)

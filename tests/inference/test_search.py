@@ -105,7 +105,7 @@ def test_a_method_compares_in_its_own_way(project, monkeypatch):
 @pytest.mark.parametrize("size", [1, 3, 50])
 @pytest.mark.parametrize("top", [1, 5, 99])
 def test_nearest_is_a_stable_sort_whatever_the_batches(monkeypatch, size, top):
-    monkeypatch.setattr(module, "QUERIES", 2)
+    monkeypatch.setattr(module, "QUERIES_AT_ONCE", 2)
     generator = torch.Generator().manual_seed(0)
     queries = torch.randint(-2, 3, (5, 2), generator=generator).float()  # many equal scores
     gallery = torch.randint(-2, 3, (40, 2), generator=generator).float()

@@ -100,7 +100,7 @@ def test_apart_each_target_has_a_map_of_its_own(project, linear):
 
 
 def test_a_method_that_adapts_does_so_as_in_evaluation_and_the_title_says_it(project, monkeypatch, linear):
-    monkeypatch.setattr(tsne, "MOST", 18)  # the map shows some images, the method sees them all
+    monkeypatch.setattr(tsne, "MOST_IMAGES", 18)  # the map shows some images, the method sees them all
     looks, titles = [], []
     monkeypatch.setattr(ERM, "adapt", lambda self, images: looks.append(sum(map(len, images))))
     monkeypatch.setattr(tsne.style, "title", lambda figure, text: titles.append(text))
@@ -117,7 +117,7 @@ def test_another_seed_gives_another_map(project):
 
 
 def test_of_many_images_some_are_drawn_and_the_coloured_stay(project, monkeypatch):
-    monkeypatch.setattr(tsne, "MOST", 18)
+    monkeypatch.setattr(tsne, "MOST_IMAGES", 18)
     table = pd.read_csv(f"{tsne.tsne('erm', ['Day'])}.csv")
     assert len(table) == 18 and (table["shown"] >= 0).sum() == 14
 

@@ -136,7 +136,7 @@ def _select(arguments: Namespace) -> None:
 
 
 def _value(key: str, value: str) -> Any:
-    if "." in key:  # a change of every run, which stays the word that it is
+    if "." in key:  # an override of every run, which stays text
         return value
     try:
         return parse_plain_yaml(value)

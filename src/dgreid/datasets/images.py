@@ -46,9 +46,9 @@ PLAIN = (
 )  # modes of 8 bits and less
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # 16 bits of grey
 NAMES = {"F": "32-bit floats", "I": "32-bit integers"}
-DIM = 4096  # 16-bit images below this have 12 bits or fewer
+DIMMEST = 4096  # 16-bit images below this have 12 bits or fewer
 
-CELL = re.compile(r"^(?P<file>.+\.mat)#(?P<cells>\w+)\[(?P<pair>\d+)\]\[(?P<person>\d+),(?P<index>\d+)\]$")
+CELL = re.compile(r"^(?P<file>.+\.mat)#(?P<cells>\w+)\[(?P<pair>\d+)\]\[(?P<identity>\d+),(?P<index>\d+)\]$")
 BOX = re.compile(r"^(?P<file>.+)#\[(?P<x>-?\d+),(?P<y>-?\d+),(?P<w>-?\d+),(?P<h>-?\d+)\]$")
 
 
@@ -151,7 +151,7 @@ def as_rgb(image: Image.Image, file: Path | str) -> Image.Image:
 
 def _from_16_bits(image: Image.Image, file: Path | str) -> Image.Image:
     values = np.asarray(image).astype(np.uint32)  # (H, W), 0 to 65535
-    if 0 < values.max() < DIM:
+    if 0 < values.max() < DIMMEST:
         _warn_of_dim(str(Path(file).parent))
     grey = ((values + 128) // 257).astype(np.uint8)  # rounded: 257 is odd, so there are no ties
     if isinstance(clear := image.info.get("transparency"), int):
@@ -164,7 +164,7 @@ def _warn_of_dim(folder: str) -> None:
     """Say it once for a folder."""
     log.warning(
         "%s: 16-bit images that reach only %d of 65535, as 10- and 12-bit pictures do, are nearly black; "
-        "scale them to 16 bits.", folder, DIM - 1
+        "scale them to 16 bits.", folder, DIMMEST - 1
     )  # fmt: skip
 
 
@@ -179,8 +179,8 @@ def read_cell(file: Path, match: re.Match) -> np.ndarray:
     """Read one image of CUHK03's HDF5 file, uint8 (height, width, 3)."""
     mat = open_hdf5(file)
     with reading(file, match.string):
-        people = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, people) references
-        node = mat[people[int(match["index"]) - 1, int(match["person"]) - 1]]
+        cells = mat[mat[match["cells"]][0][int(match["pair"]) - 1]]  # (10, identities) references
+        node = mat[cells[int(match["index"]) - 1, int(match["identity"]) - 1]]
         if node.dtype != np.uint8 or node.ndim != 3 or node.shape[0] != 3 or node.size > 3 * PIXELS:
             raise ValueError(f"its pixels are {node.dtype} {node.shape}")
         array = node[:].T  # stored (3, width, height)

@@ -25,7 +25,7 @@ from dgreid.files import sha256, whole
 from dgreid.paths import SPLITS
 
 ROLES = ("train", "query", "gallery")
-MOST = 10**9  # the largest number of an identity or camera
+LARGEST_NUMBER = 10**9  # the largest number of an identity or camera
 FOREIGN = (*ROLES, "test")  # the lists that a foreign split may have
 Listed = list[dict[str, list[str]]]  # per split, per role, paths relative to the root of the images
 
@@ -201,11 +201,11 @@ def _is_numbers(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     """Whether a value may be an identity or a camera; -1 is that of distractors."""
-    return type(value) is int and -1 <= value <= MOST
+    return type(value) is int and -1 <= value <= LARGEST_NUMBER
 
 
 def _family(config: DatasetConfig, parsed: Parsed) -> str:
-    """What the names of this data set's split sets begin with."""
+    """Return the common beginning of the names of a data set's split sets, such as `prid`."""
     return (
         min(split_set.split("/")[0] for split_set, _, _ in parsed.splits) if parsed.splits else config.parser
     )
@@ -220,7 +220,10 @@ def _numbered(split_set: str, splits: Listed) -> Splits:
 
 
 def _row(image: Image) -> dict:
-    """The columns that the rules about roles need; pixels are compared later, by the manifest stage."""
+    """Make the columns that the rules about roles read.
+
+    The path stands for the hash of the pixels, because only the manifest stage decodes images.
+    """
     return {
         "path": image.path,
         "person_key": image.person,

@@ -43,7 +43,7 @@ def inside(root: Path, name: str) -> str | None:
 
 
 def here(root: Path, pattern: re.Pattern, *folders: str, together: bool = False) -> Places:
-    """Those of `folders` that are below `root`; with `together`, all or none."""
+    """Return those of `folders` that are below `root`; with `together`, all of them or none."""
     entries = {path.name.lower() for path in subfolders(root)}  # read once: this is asked of many folders
     likely = [folder for folder in folders if folder.split("/")[0].lower() in entries]
     found = [spelled for folder in likely if (spelled := inside(root, folder)) is not None]

@@ -138,9 +138,11 @@ def across_cameras(images: Sequence[Image], split_set: SplitSet) -> Splits:
     both = cameras[0].keys() & cameras[1].keys()
     splits = {}
     for number, (train, test) in enumerate(random_halves(both, split_set.count, halves=split_set.halves)):
-        splits[split_set.name, number, "train"] = [camera[person] for person in train for camera in cameras]
-        splits[split_set.name, number, "query"] = [cameras[0][person] for person in test]
-        splits[split_set.name, number, "gallery"] = [cameras[1][person] for person in (*test, *alone)]
+        splits[split_set.name, number, "train"] = [
+            camera[identity] for identity in train for camera in cameras
+        ]
+        splits[split_set.name, number, "query"] = [cameras[0][identity] for identity in test]
+        splits[split_set.name, number, "gallery"] = [cameras[1][identity] for identity in (*test, *alone)]
     return splits
 
 

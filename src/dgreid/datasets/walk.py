@@ -1,4 +1,4 @@
-"""The one way to look for files in a folder.
+"""List the files in a folder; everything that looks into folders uses this module.
 
 Linked folders are entered, every folder once, so that circles end; a folder under its own name goes before
 links to it. Hidden things are passed over, and so is what systems leave behind and what `dgreid search`
@@ -22,7 +22,7 @@ WRITTEN = {
     "ranking.csv",
     "index.html",
 }  # a folder with both is a result of `dgreid search`, with copies of images
-SHOWN = 3  # names per reason
+NAMED_PER_REASON = 3  # names per reason
 
 
 class Found(NamedTuple):
@@ -123,8 +123,8 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 
 
 def _some(paths: list[str]) -> str:
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return ", ".join(sorted(paths)[:SHOWN]) + more
+    more = f" and {len(paths) - NAMED_PER_REASON} more" if len(paths) > NAMED_PER_REASON else ""
+    return ", ".join(sorted(paths)[:NAMED_PER_REASON]) + more
 
 
 def _kind(entry: os.DirEntry) -> str:

@@ -26,7 +26,7 @@ Items = TypeVar("Items", bound=Sequence | np.ndarray)
 
 BATCH = 128  # images embedded at a time, as in MetaBIN's released evaluation
 RANKS = (1, 5, 10)
-SAME = 1e-6  # of the largest number of a vector: numbers this close are one
+SAME_SHARE = 1e-6  # of the largest number of a vector: numbers that differ by less are equal
 BITS = 40  # of a float64 score that count in a ranking; the others hold rounding errors
 
 
@@ -186,7 +186,7 @@ def check_features(target: str, features: Mapping[str, Tensor]) -> None:
         return
     highest = torch.stack([part.amax(0) for part in features.values()]).amax(0)
     lowest = torch.stack([part.amin(0) for part in features.values()]).amin(0)
-    if (highest - lowest).max() <= SAME * torch.maximum(highest.abs(), lowest.abs()).max():
+    if (highest - lowest).max() <= SAME_SHARE * torch.maximum(highest.abs(), lowest.abs()).max():
         raise UserError(
             f"target {target}: the model gives the same vector for every image, so its training has failed: "
             "train it with other settings, such as a lower recipe.learning_rate_factor."

@@ -63,7 +63,7 @@ def check_scores(target: str, node: dict, single: bool) -> None:
 
 
 def not_above_chance(targets: Mapping[str, Mapping], protocol: Protocol) -> list[str]:
-    """The targets on which a random order would have as good an mAP; a warning says it of each.
+    """Return the targets on which a random order would reach the same mAP; log a warning for each.
 
     Args:
         targets: of `summarise`.
@@ -85,7 +85,7 @@ def not_above_chance(targets: Mapping[str, Mapping], protocol: Protocol) -> list
 
 
 def chance_of(query: pd.DataFrame, gallery: pd.DataFrame) -> float:
-    """The mean average precision that random orders have in the mean, as a share.
+    """Compute the mAP that random orders have on average, as a share.
 
     With R matches among N images it is (H + (R - 1) / (N - 1) x (N - H)) / N, H being the sum of 1/k up to
     N. As in the ranking, images of the query's identity and camera do not count, nor do queries without a

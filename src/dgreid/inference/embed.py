@@ -32,8 +32,8 @@ from dgreid.runs.run import find, restore
 log = logging.getLogger(__name__)
 
 ROW_GROUP = 4 * 2**20  # bytes of embeddings in one row group, which are written and read together
-CHECKED = 1024  # images per batch when checking that all are readable
-NAMED = 10  # at most as many unreadable images are named in an error
+READ_AT_ONCE = 1024  # images per batch when checking that all are readable
+MOST_NAMED = 10  # unreadable images in an error
 
 
 class Embedder:
@@ -188,17 +188,17 @@ def readable(folder: Path, paths: Sequence[str], skip: bool = False) -> list[str
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=len(paths), desc="checking", unit="img", disable=None) as bar,
     ):
-        for some in batched(paths, CHECKED):
+        for some in batched(paths, READ_AT_ONCE):
             faults = pool.map(lambda path: _fault(folder, path), some)
             bad |= {path: fault for path, fault in zip(some, faults, strict=True) if fault is not None}
             bar.update(len(some))
     if not bad:
         return list(paths)
-    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
     first, them = next(iter(bad)), "them" if len(bad) > 1 else "it"
+    named = ", ".join(list(bad)[:MOST_NAMED])
     sentence = (
-        f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {', '.join(list(bad)[:NAMED])}{more}; "
-        f"{first}: {bad[first]}"
+        f"{folder}: {len(bad)} of {len(paths)} images cannot be read: {named}{more}; {first}: {bad[first]}"
     )
     if len(bad) == len(paths):
         raise UserError(f"{sentence}.")

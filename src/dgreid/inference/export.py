@@ -62,8 +62,8 @@ def export(run: str, out: Path) -> Path:
     method, facts = restore(folder)
     if method.adapt:
         raise UserError(
-            f"run {run} adapts to each camera's images before it embeds them, which an ONNX file cannot do, "
-            "and its scores in tables are with that: export the run of a method that does not adapt."
+            f"run {run} was evaluated by a method that adapts to each camera's images before it embeds them, "
+            "which an ONNX file cannot do: export the run of a method that does not adapt."
         )
     image = ImageConfig.model_validate(facts["config"]["image"])
     network = ImageNetwork(method.float()).eval()  # ONNX runtimes lack convolutions in float64

@@ -32,7 +32,7 @@ from dgreid.sheets import csv
 
 log = logging.getLogger(__name__)
 
-QUERIES = 256  # queries compared at a time
+QUERIES_AT_ONCE = 256  # queries compared at a time
 RANKING = "ranking.csv"
 PER_PAGE = 100  # queries on one page of the contact sheet
 COPIES = "images"  # folder in `out` for copied images
@@ -122,7 +122,7 @@ def nearest(
     best, rows = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
     seen = 0
     for features in gallery:
-        parts = [similarity(some, features).cpu() for some in queries.split(QUERIES)]
+        parts = [similarity(some, features).cpu() for some in queries.split(QUERIES_AT_ONCE)]
         numbers = torch.arange(seen, seen + len(features)).expand(len(queries), -1)  # (Nq, n)
         scores, candidates = torch.cat([best, torch.cat(parts)], 1), torch.cat([rows, numbers], 1)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
@@ -171,7 +171,7 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
 
 
 def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: str) -> None:
-    """Refuse names that lead out of the folder or are not of images, as these files are linked or copied."""
+    """Refuse names that lead out of the folder or are no images, because these files are linked or copied."""
     for path in paths:
         name = PurePath(path or "")
         if name.is_absolute() or ".." in name.parts or not is_image(name.name):

@@ -32,7 +32,7 @@ class MethodOptions(Strict):
     image: Name | None = Field(None, exclude=True, description="image configuration that `image=own` takes")
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason; a run that sets one is refused."""
+        """Name each option that has no effect beside the others, and why; a run that sets one is refused."""
         yield from ()
 
 

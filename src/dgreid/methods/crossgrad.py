@@ -29,7 +29,7 @@ from dgreid.methods.parts.network import Network
 from dgreid.methods.parts.optimise import descend, optimiser, set_rate
 from dgreid.methods.recipe import RecipeConfig
 
-CLIP = 0.1  # of every value of an image's gradient
+CLIP = 0.1  # bound of every value of an image's gradient
 
 
 class Options(osnet.Options):

@@ -40,7 +40,7 @@ class Options(MethodOptions):
     )
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason."""
+        """Name each option that has no effect beside the others, and why."""
         if not has_gates(self.norm):
             yield "gate_learning_rate", f"with {self.norm} norms, which have no gates"
         yield from unread_of(self.losses)

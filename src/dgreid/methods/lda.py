@@ -77,7 +77,7 @@ class Options(MethodOptions):
     margin: float = Field(0.3, ge=0, le=100, description="of the triplet loss")
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason."""
+        """Name each option that has no effect beside the others, and why."""
         if self.an_mode == "none":
             for option in ("an_stages", "an_partner", "an_variance"):
                 yield option, "without Anti-Normalisation (method.an_mode=none)"

@@ -72,7 +72,7 @@ class Options(MethodOptions):
     )
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason."""
+        """Name each option that has no effect beside the others, and why."""
         mixing = ("std", "lambda_on", "lambda_concentration")
         if not self.meta:
             yield from ((option, "without meta-learning") for option in ("meta_grad", "meta_bn", *mixing))

@@ -78,7 +78,7 @@ class Options(MethodOptions):
     cycle_epochs: float = Field(5, gt=0, le=100_000, description="period of c, in epochs")
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason."""
+        """Name each option that has no effect beside the others, and why."""
         yield from unread_of_cycle(self.cycle_low, self.cycle_high)
 
 

@@ -81,7 +81,7 @@ class Options(MethodOptions):
     cycle_epochs: float = Field(5, gt=0, le=100_000, description="period of c, in epochs")
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Options without effect under the others, each with the reason."""
+        """Name each option that has no effect beside the others, and why."""
         if not has_gates(self.norm):
             yield "gate_learning_rate", f"with {self.norm} norms, which have no gates"
         if self.base_step != "separate":

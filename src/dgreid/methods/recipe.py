@@ -102,7 +102,7 @@ class RecipeConfig(Strict):
         return self
 
     def unread(self) -> Iterator[tuple[str, str]]:
-        """Settings without effect under the others, each with the reason; see `MethodOptions.unread`."""
+        """Name each setting that has no effect beside the others, and why; see `MethodOptions.unread`."""
         owners = {"milestones": "steps", "gamma": "exponential", "floor": "cosine"}
         for name, decay in owners.items():
             if self.decay != decay:

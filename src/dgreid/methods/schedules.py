@@ -1,4 +1,4 @@
-"""Schedules as pure functions of the iteration, so that there is nothing to checkpoint."""
+"""Compute learning rates from the iteration alone, so that a checkpoint needs no state of a schedule."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def warmup_length(recipe: RecipeConfig, iterations_per_epoch: int) -> float:
 
 
 def _warmup_moment(recipe: RecipeConfig, iteration: int, iterations_per_epoch: int) -> int:
-    """Return the iteration whose warm-up rate `iteration` has: itself or the first of its epoch."""
+    """Return the iteration to compute the warm-up from: the first of the epoch if rates change by epoch."""
     schedule = recipe.warmup_schedule or recipe.schedule
     if recipe.warmup_iterations is not None or schedule == "iteration":
         return iteration

@@ -84,7 +84,7 @@ def impossible_precisions(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def bounded(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return every mAP with one match per query, and the lowest and highest value that its ranks allow."""
+    """List every mAP with one match per query, and the lowest and highest value that its ranks allow."""
     mine = cells[cells["protocol"].isin(SINGLE_MATCH) & ~cells["target"].isin(["average", ""])]
     wide = _by_measure(mine).dropna(subset=["rank1", "mAP"]).reset_index()
 

@@ -199,6 +199,6 @@ def _beside(table: Description, part: int, cells: Sequence[Mapping]) -> Iterator
             rows = ", ".join(dict.fromkeys(cell["label"] or f"row {cell['row']}" for cell in line))
             texts = [Cell(description(once)), Cell(rows), *_spread(once, len(heads))]
             lines.append(Line(tuple(texts), "beside"))
-        targets = ", ".join(dict.fromkeys(name for cell in mine for name in cell["searched"].split("+")))
+        targets = ", ".join(dict.fromkeys(name for cell in mine for name in cell["evaluated"].split("+")))
         title = f"Not comparable with the paper: {data} data, protocol {protocol} ({targets})"
         yield Sheet(title, (_text("Method"), _text("In place of"), *heads), tuple(lines), BESIDE)

@@ -26,7 +26,7 @@ class Measurement(NamedTuple):
     recipe: str = ""
     image: str = ""
     data: str = ""
-    searched: str = ""  # the targets that were evaluated; the name is that of the CSV's column
+    evaluated: str = ""  # targets, joined by +
     comparable: bool = False  # with the published number
     mean: float = np.nan
     std_seeds: float = np.nan
@@ -35,7 +35,7 @@ class Measurement(NamedTuple):
     splits: int = 0
 
 
-UNKNOWN = ("",) * len(recorded.ORIGIN)  # the origin of a number that no run measured
+UNKNOWN = ("",) * len(recorded.ORIGIN)  # origin of a number that no run measured
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Selector:
 
     method: str
     backbone: str
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Selector":
         """Parse `method/backbone key=value ...`."""
-        name, *words = shlex.split(text)
+        name, *overrides = shlex.split(text)
         method, _, backbone = name.partition("/")
-        return cls(method, backbone, tuple(words))
+        return cls(method, backbone, tuple(overrides))
 
     @property
     def own(self) -> tuple[str, ...]:
         """The overrides of the method itself."""
-        return tuple(word for word in self.words if word.startswith("method."))
+        return tuple(word for word in self.overrides if word.startswith("method."))
 
     def matches(self, run: Mapping, stand_in: bool) -> bool:
         """Whether this entry selects a run; the run's name tells whether it has other overrides.
@@ -67,7 +67,7 @@ class Selector:
         """
         if stand_in:
             return run["run"] == recorded.expected_name(run, self.own)
-        settings = [word for word in self.words if word not in self.own]  # recipe=NAME, image=NAME
+        settings = [word for word in self.overrides if word not in self.own]  # recipe=NAME, image=NAME
         if run["backbone"] != self.backbone or any(run[key] != value for key, value in map(_pair, settings)):
             return False
         # a recipe that is the protocol's default is not part of the name
@@ -132,7 +132,7 @@ def _facts(
     facts |= {
         key: "+".join(dict.fromkeys(run[key] for run in group)) for key in ("protocol", "recipe", "image")
     }
-    facts |= {"searched": "+".join(name for names in targets.values() for name in names)}
+    facts |= {"evaluated": "+".join(name for names in targets.values() for name in names)}
     comparable = not stand_in and first["data"] == "full"
     return facts | {"method": selector.method, "changes": " ".join(selector.own), "comparable": comparable}
 

@@ -23,7 +23,7 @@ from dgreid.sheets import csv
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
-FEW = 15  # lines with at least this many points get no markers
+POINTS_WITHOUT_MARKERS = 15  # a line with so many points, or more, gets no markers
 WIDTH = 6.9  # inches: both columns of a page, so that text has its nominal size on paper
 LOOK = {
     "figure.dpi": 160,
@@ -155,7 +155,7 @@ def band(panel: Axes, frame: pd.DataFrame, x: str, y: str, number: int, label: s
 
 def marker(number: int, points: int) -> dict[str, Any]:
     """Choose a line's marker; none if its points are so many that markers would hide one another."""
-    return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < FEW else {}
+    return {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5} if points < POINTS_WITHOUT_MARKERS else {}
 
 
 def spread(values: pd.Series) -> float:

@@ -19,7 +19,7 @@ from dgreid.runs.recorded import SETTINGS, plural
 from dgreid.sheets import Column, Sheet, line
 
 COLUMNS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
-AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # Table 1 has no more of the average
+AVERAGES = {"rank1": "R-1", "mAP": "mAP"}  # the two that Table 1 has of the average
 EXTRA = ("mAP_trapezoid", "mINP")  # in the frame only
 PAPER_TARGETS = {"viper": "VIPeR", "prid": "PRID", "grid": "GRID", "ilids": "iLIDS", "average": AVERAGE}
 FRAME = ["data", "protocol", "title", *SETTINGS, "provenance", "seeds", "target", "measure", "mean", "std"]

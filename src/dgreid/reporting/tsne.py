@@ -28,9 +28,9 @@ from dgreid.schema import HIGHEST_SEED
 
 log = logging.getLogger(__name__)
 
-MOST = 3000  # images in a map; if there are more, a random part is shown
+MOST_IMAGES = 3000  # images in a map; if there are more, a random part is shown
 COLOURED = 7  # identities of a target shown in colour, as many as there are colours
-FEWEST = 5  # images a map needs
+FEWEST_IMAGES = 5  # images a map needs
 
 
 def tsne(
@@ -99,14 +99,14 @@ def _listed(protocol: Protocol, targets: Sequence[str], seed: int) -> Iterator[p
         some = rng.choice(both, min(COLOURED, len(both)), replace=False)
         numbers = {identity: number for number, identity in enumerate(sorted(some))}
         frame["shown"] = frame["identity"].map(numbers).fillna(-1).astype(int)
-        most = MOST // len(targets)
+        most = MOST_IMAGES // len(targets)
         if len(frame) > most:
             log.warning("%s: %d of %d images chosen at random.", target, most, len(frame))
             kept = np.flatnonzero(frame["shown"] >= 0)[:most]
             others = np.setdiff1d(np.arange(len(frame)), kept)
             kept = np.union1d(kept, rng.choice(others, most - len(kept), replace=False))
             frame = frame.iloc[kept]
-        if len(frame) < FEWEST:
+        if len(frame) < FEWEST_IMAGES:
             raise UserError(f"target {target} has {len(frame)} images, too few for a map: leave it out.")
         yield frame[["target", "part", "dataset", "row", "identity", "camera", "shown"]]
 

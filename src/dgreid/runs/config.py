@@ -29,7 +29,7 @@ from dgreid.runs.names import name_of
 from dgreid.schema import Seed, Strict, read_yaml, reason, validate
 
 GROUPS = ("method", "backbone", "protocol", "recipe", "image")
-LONGEST = 1000  # characters of a word
+LONGEST_WORD = 1000  # characters of an override
 OWN = "own"  # recipe=own or image=own: the one that the method's file names
 
 
@@ -102,14 +102,14 @@ def load_run(overrides: Sequence[str]) -> RunConfig:
     return run
 
 
-def read_overridden(group: str, name: str, words: Sequence[str]) -> dict[str, Any]:
+def read_overridden(group: str, name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Read the values of params/GROUP/NAME.yaml with overrides `group.key=value`, as a run would have them.
 
     Raises:
         UserError: there is no such file, an override is of another group, or it cannot be read.
     """
     node = OmegaConf.create(params.read(group, name))
-    for key, value in map(_pair, words):
+    for key, value in map(_pair, overrides):
         own, _, inside = key.partition(".")
         if own != group:
             raise UserError(f"{key} is no override of {group} {name}: write {group}.KEY=VALUE.")
@@ -155,7 +155,7 @@ def _pair(word: str) -> tuple[str, str]:
         raise unknown("key", key, (*GROUPS, "seed"))
     if "[" in key:
         raise UserError(f"{key}: an entry of a list stands behind a dot, as in image.train.0.probability.")
-    if len(word) > LONGEST or not is_title(word) or set("$\\") & set(word):
+    if len(word) > LONGEST_WORD or not is_title(word) or set("$\\") & set(word):
         raise UserError(
             f"{key} has a value that is too long, or with $, \\ or control characters, which the shell, DVC "
             "and Hydra each read in their own way: write a plain value."

@@ -66,7 +66,7 @@ def _read(metrics: Mapping, known: Callable[[str], pd.DataFrame]) -> Evidence:
 
 
 def _same_training(folder: Path, metrics: Mapping) -> bool:
-    """Whether the folder holds the evaluated training: its cost is part of the metrics."""
+    """Whether the folder holds the training that was evaluated: then its cost is that in the metrics."""
     if not all((folder / name).is_file() for name in (FACTS, HISTORY, COST)):
         return False
     same = read_cost(folder) == metrics["cost"]

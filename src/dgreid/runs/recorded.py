@@ -10,7 +10,7 @@ from dgreid.runs.names import name_of
 
 SETTINGS = ("backbone", "recipe", "image")
 ORIGIN = ("runs", "commits", "training_rows", "searched_rows")
-SHORT = 12  # characters of a hash, enough to distinguish it from any other
+HASH_SHOWN = 12  # characters of a hash, enough to distinguish it from any other
 UNKNOWN = "unknown"
 
 
@@ -19,9 +19,9 @@ def changes(run: Mapping) -> tuple[str, ...]:
     return tuple(sorted(run.get("changes", ())))
 
 
-def expected_name(run: Mapping, words: Iterable[str]) -> str:
+def expected_name(run: Mapping, overrides: Iterable[str]) -> str:
     """Return the name that this run would have with exactly these overrides."""
-    return name_of(run["method"], run["backbone"], run["protocol"], run["seed"], words)
+    return name_of(run["method"], run["backbone"], run["protocol"], run["seed"], overrides)
 
 
 def group_key(run: Mapping) -> tuple:
@@ -111,7 +111,7 @@ def origin(group: Iterable[Mapping]) -> dict[str, str]:
         values["runs"].append(run["run"])
         values["commits"].append(run["cost"].get("commit"))
         for key in ("training_rows", "searched_rows"):
-            values[key].append(made.get(key, "")[:SHORT])
+            values[key].append(made.get(key, "")[:HASH_SHOWN])
     return {key: "; ".join(_once(found)) for key, found in values.items()}
 
 

@@ -1,7 +1,7 @@
-"""Before a training: show that the trained run could be loaded, embed images and be stored.
+"""Check before a training that the trained run could be stored, loaded and used to embed images.
 
-All of it happens on a second network, which is built from run.yaml as a later stage would; the one that is
-trained, its statistics and the random numbers are as if nothing had happened.
+The checks use a second network, built from run.yaml as a later stage would build it. The network that will be
+trained, its statistics and the random numbers do not change.
 """
 
 import random

@@ -37,9 +37,9 @@ from dgreid.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
-SECONDS = 3.0  # of timed iterations after one warm-up iteration; at least one is timed
-LEAST = 8  # identities of a domain that a batch may take, whatever the recipe says
-SMALL = 2  # identities per domain, and images of each, in the batches of slow runs
+SECONDS_TIMED = 3.0  # timed after one iteration of warm-up, or longer if the next iteration takes longer
+FEWEST_IDENTITIES = 8  # identities of a domain that a batch may take, whatever the recipe says
+SMALL_BATCH = 2  # identities per domain, and images of each, in the batches of slow runs
 
 
 class Speed(NamedTuple):
@@ -81,13 +81,14 @@ def measure(run: RunConfig, domains: int) -> Speed:
 
     Everything is as in training (batches, augmentation, optimiser steps), except that the training set has
     few identities; their number affects only the cost of the classifier. If an iteration with full batches
-    takes longer than `SECONDS`, batches of `SMALL` x `SMALL` images per domain are timed instead.
+    takes longer than `SECONDS_TIMED`, batches of `SMALL_BATCH` identities per domain, and as many images of
+    each, are timed instead.
     """
-    few = {"identities_per_domain": SMALL, "images_per_identity": SMALL, "batch_size": None}
+    few = {"identities_per_domain": SMALL_BATCH, "images_per_identity": SMALL_BATCH, "batch_size": None}
     entry = _time(_with_recipe(run, few), domains)
     whole_batches = _with_recipe(run, {})
     images = _images_of_an_iteration(whole_batches, domains)
-    if images / entry["images_per_second"] < SECONDS:
+    if images / entry["images_per_second"] < SECONDS_TIMED:
         entry = _time(whole_batches, domains)
     device, processor = machine()
     entry |= _kind(run)
@@ -112,11 +113,11 @@ def _kind(run: RunConfig) -> dict[str, str]:
 
 
 def _precision(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """What of a recipe's precision decides the speed; earlier versions knew no float64."""
+    """Return float64 or, for all else that a recipe may say, float32."""
     return {"precision": "float64" if recipe.get("precision") == "float64" else "float32"}
 
 
-def crowd(run: RunConfig, domains: int, least: int = LEAST) -> pd.DataFrame:
+def crowd(run: RunConfig, domains: int, least: int = FEWEST_IDENTITIES) -> pd.DataFrame:
     """Make training rows of few identities that every sampler can use, each identity seen by two cameras.
 
     Args:
@@ -135,7 +136,7 @@ def _on_a_crowd(run: RunConfig, domains: int) -> tuple[pd.DataFrame, Method]:
     rows = crowd(run, domains)
     method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
     most = max((sampler.identities or 0 for sampler in method.samplers.values()), default=0)
-    if most > LEAST:  # only the method knows what its samplers ask for
+    if most > FEWEST_IDENTITIES:  # only the method knows what its samplers ask for
         rows = crowd(run, domains, most)
         method = build(run.method, run.backbone, run.recipe, task_of(rows, run))
     return rows, method
@@ -183,7 +184,7 @@ def _time_steps(method: Method, images: TrainingImages, device: torch.device) ->
             torch.cuda.synchronize(device)
         if iteration == 1:
             progress = Progress(method.samplers)  # the first iteration warms up and is not counted
-        elif progress.seconds > SECONDS:
+        elif progress.seconds > SECONDS_TIMED:
             break
     rate = progress.images / progress.seconds
     source.close()  # also ends the processes that load ahead

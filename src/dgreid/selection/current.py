@@ -1,4 +1,4 @@
-"""Whether what a report would show was made from the present settings, data and code.
+"""Check that what a report shows was made from the present settings, data and code.
 
 A run's metrics record what they were made from. DVC's ledger knows of every item, also what `dvc commit`
 declared to be current; it knows nothing of what was made without DVC.
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 REMEDY = "run `snakemake --cores all` or `dvc repro` first"
 MARK = "made from other {}"  # behind the title of a run that only the papers' tables show
-SHOWN = 3  # runs that the warning names
+RUNS_NAMED = 3  # runs that the warning names
 
 
 def check(matrix: Mapping[str, Any], metrics: Mapping[str, Mapping]) -> None:
@@ -58,7 +58,7 @@ def check(matrix: Mapping[str, Any], metrics: Mapping[str, Mapping]) -> None:
 
 
 def marked(every: Iterable[Mapping], checked: Iterable[str]) -> list[Mapping]:
-    """Metrics with a mark in the title of those made from other settings or data; a warning names some.
+    """Mark the titles of runs made from other settings or data; a warning names some of them.
 
     Args:
         every: metrics of runs.
@@ -72,8 +72,8 @@ def marked(every: Iterable[Mapping], checked: Iterable[str]) -> list[Mapping]:
             metrics = {**metrics, "title": f"{metrics['title']} ({MARK.format(_joined(changed))})"}
         result.append(metrics)
     if found:
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        named = ", ".join(found[:SHOWN])
+        more = f" and {len(found) - RUNS_NAMED} more" if len(found) > RUNS_NAMED else ""
+        named = ", ".join(found[:RUNS_NAMED])
         log.warning(
             "%s: %s%s were made from other settings or data than the present; the papers' tables say so.",
             METRICS,
@@ -84,7 +84,7 @@ def marked(every: Iterable[Mapping], checked: Iterable[str]) -> list[Mapping]:
 
 
 def _differences_of(metrics: Mapping, composed: dict[tuple, RunConfig | None]) -> list[str]:
-    """The differences of a run that no selection lists; `composed` keeps what runs of other seeds share."""
+    """List the differences of a run of no selection; `composed` caches what seeds share."""
     choice = {key: metrics[key] for key in ("method", "backbone", "protocol", "recipe", "image", "seed")}
     choice["changes"] = tuple(metrics.get("changes", ()))
     alike = tuple((choice | {"seed": 0}).values())
@@ -100,7 +100,7 @@ def _differences_of(metrics: Mapping, composed: dict[tuple, RunConfig | None]) -
 
 
 def differences(config: RunConfig, metrics: Mapping) -> list[str]:
-    """In what a run's record differs from the present settings and data; nothing for what is not recorded."""
+    """List what a run was made from that has changed since; what is not recorded counts as equal."""
     made, folder = metrics.get("made_from", {}), PROTOCOLS / config.protocol.name
     # earlier versions hashed other fields: what they recorded can only be compared by the ledger
     recorded = made.get("configuration") if "training_code" in made else None

@@ -30,7 +30,7 @@ from dgreid.selection.matrix import Selection
 from dgreid.training.start import StartConfig
 
 WIDTH = 100  # columns of the terminal
-MOST = {"setting": 28, "value": 28}  # their columns are at most this wide
+WIDEST = {"setting": 28, "value": 28}  # characters of these columns, at most
 LEGEND = "from: the file, a base by its name, the schema's default, or a word of this command; # its comment."
 COMMENT = re.compile(r"^(\w+):.*?[ \t]# (.*)$", re.M)  # the comment behind a key that is not indented
 
@@ -184,7 +184,7 @@ def _of_items(key: str, items: Sequence[BaseModel], nodes: Sequence[Any]) -> Ite
 
 
 def _shown(models: Sequence[BaseModel], key: str) -> str:
-    """The values of a field; one if all are alike."""
+    """Write the values of a field in several sections; one value if all are equal."""
     # a dump leaves out what does not change a run, such as the recipe that a method names as its own
     dumps = [{key: getattr(model, key)} | model.model_dump(mode="json", include={key}) for model in models]
     values = [_text(dump[key]) for dump in dumps]
@@ -232,7 +232,7 @@ def _table(rows: Sequence[Setting]) -> list[str]:
     """Lay settings out as lines of WIDTH characters at most."""
     widths = {
         title: min(most, max(len(title), *(len(row[place]) for row in rows)))
-        for place, (title, most) in enumerate(MOST.items())
+        for place, (title, most) in enumerate(WIDEST.items())
     }
     widths["from"] = max(len("command"), *(len(row.origin) for row in rows))
     widths["meaning"] = WIDTH - sum(widths.values()) - 2 * len(widths)

@@ -35,7 +35,7 @@ class Ledger:
         return noted == hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     def _entries(self, item: str, section: str) -> dict[str, str]:
-        """Path -> MD5 of an item's dependencies or outputs."""
+        """Return path -> MD5 of an item's dependencies or outputs."""
         stage = self._stages.get(item.replace("/", "@", 1))
         entries = stage.get(section) if isinstance(stage, dict) else None
         return {

@@ -84,7 +84,7 @@ class Choice(schema.Strict):
     seed: Seed
     baseline: Name = "erm"
     start: Title = str(NO_START)  # what it begins with, if a stage makes that
-    changes: Title = ""  # words for the shell, each quoted
+    changes: Title = ""  # overrides, each quoted for the shell
 
 
 class Source(schema.Strict):
@@ -152,15 +152,15 @@ def compose(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
             raise unknown("axis", key, (*AXES, "recipe", "image"))
         for block in node["blocks"]:
             if "." in key:
-                block["changes"] = [_changed(words, key, value) for words in block["changes"]]
+                block["changes"] = [_changed(changes, key, value) for changes in block["changes"]]
             else:
                 block[key] = value if isinstance(value, list) or key not in AXES else [value]
     return expand(schema.validate(Selection, node, str(path)))
 
 
-def _changed(words: Iterable[str], key: str, value: str) -> list[str]:
-    """One set of changes with another value of a key, which comes last."""
-    return [*(word for word in words if not word.startswith(f"{key}=")), f"{key}={value}"]
+def _changed(changes: Iterable[str], key: str, value: str) -> list[str]:
+    """Replace the change of a key, or add it: `key=value` comes last."""
+    return [*(change for change in changes if not change.startswith(f"{key}=")), f"{key}={value}"]
 
 
 def expand(selection: Selection) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def members_of(protocols: Iterable[ProtocolConfig]) -> dict[str, dict[str, str]]
 
 
 def config_of(choice: Mapping[str, Any]) -> RunConfig:
-    """Compose a run's configuration from its entry in a selection; its changes are a text or words."""
+    """Compose a run's configuration from its entry in a selection; its overrides are one text or a list."""
     words = [f"{group}={choice[group]}" for group in (*GROUPS, "seed")]
     changes = choice.get("changes", "")
     return load_run([*words, *(shlex.split(changes) if isinstance(changes, str) else changes)])

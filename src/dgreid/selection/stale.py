@@ -1,4 +1,4 @@
-"""Which items are out of date: their settings, code, inputs or outputs differ in content from dvc.lock."""
+"""Find the items that are out of date: settings, code, inputs or outputs are not those in dvc.lock."""
 
 from typing import Any
 

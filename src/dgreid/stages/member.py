@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dgreid.errors import UserError
 from dgreid.files import sha256, whole
-from dgreid.names import NAMED, is_name
+from dgreid.names import NAME_RULE, is_name
 from dgreid.paths import MANIFESTS, MEMBERS
 
 
@@ -21,7 +21,7 @@ def member(protocol: str, dataset: str) -> Path:
     """
     for name in (protocol, dataset):
         if not is_name(name):
-            raise UserError(f"{name!r:.60} is no name: {NAMED}.")
+            raise UserError(f"{name!r:.60} is no name: {NAME_RULE}.")
     files = sorted((MANIFESTS / dataset).glob("*.parquet"))
     if not files:
         raise UserError(

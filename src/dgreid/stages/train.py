@@ -28,7 +28,7 @@ from dgreid.training.loop import fit
 
 log = logging.getLogger(__name__)
 
-FEW = 4  # images that are embedded before the training
+REHEARSED = 4  # images that the untrained method embeds, to show that the trained one can
 
 
 def train(config: RunConfig) -> Path:
@@ -50,7 +50,7 @@ def train(config: RunConfig) -> Path:
     start = state_hash(method)  # random weights, or those of the weight file
     facts = record(config, task, data | {"initial_weights": start})
     facts["code_sha256"] = digest("train", config)
-    rehearse(method, facts, next(survey(images, device)).images[:FEW])
+    rehearse(method, facts, next(survey(images, device)).images[:REHEARSED])
     mark = fingerprint(decisive(config), executed("train", config), data["sha256"], method, device)
     checkpoint = Checkpoint(CHECKPOINTS / config.run / "last.pt", mark)
     saves = config.recipe.checkpoint_every < task.iterations

@@ -54,7 +54,7 @@ class Checkpoint:
     """The checkpoint file of one run, in its own folder.
 
     A file that is damaged is not used. One of other settings, code or data is kept beside until the run is
-    complete, because whoever takes a change back wants to go on from it.
+    complete, because whoever takes a change back wants to resume from it.
     """
 
     def __init__(self, path: Path, fingerprint: str):
@@ -91,7 +91,7 @@ class Checkpoint:
         return state["progress"]
 
     def _find(self) -> dict[str, Any] | None:
-        """The state of this run, in the file or kept from before; the file of another is kept aside."""
+        """Find this run's state, in its file or one kept before; set a file of other settings aside."""
         state, kept = self._read(self.path), self._aside(self.fingerprint)
         if state is not None and state["fingerprint"] == self.fingerprint:
             return state
@@ -115,7 +115,7 @@ class Checkpoint:
         return self.path.with_name(f"other-{fingerprint[:12]}.pt")
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """The content of a checkpoint, or None if there is none that is whole."""
+        """Read a checkpoint; None if there is none, or a damaged one."""
         if not os.path.lexists(path):
             return None
         check_plain(path)

@@ -82,7 +82,7 @@ class Progress:
         self.sums, self.counts = {}, {}
 
     def totals(self, task: Task) -> dict[str, float]:
-        """The sums of the current row.
+        """Return the sums of the current row.
 
         Raises:
             UserError: one of them is not finite.
@@ -97,7 +97,7 @@ class Progress:
         return totals
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to resume, for a checkpoint."""
+        """Return all that a checkpoint needs to resume."""
         return {
             "iteration": self.iteration,
             "taken": self.taken,

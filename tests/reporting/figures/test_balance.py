@@ -15,9 +15,9 @@ def test_of_many_runs_each_method_shows_its_lowest_seed(run, everything):
     layers = next(node["balance"] for node in everything[0].values() if node.get("balance"))
     found = [run(method, seed, 40.0, balance=layers) for method in ("bin", "metabin") for seed in range(5)]
     frame = balance.data(style.grouped(found), {})
-    few = frame[frame["seed"] < balance.MANY // 2]
+    few = frame[frame["seed"] < balance.MOST_RUNS // 2]
     with style.applied():
         drawn = [balance.figure(part).axes for part in (few, frame)]
     shown = [[panel.get_title("left") for panel in panels] for panels in drawn]
-    assert len(shown[0]) == balance.MANY and all("seed" in title for title in shown[0])
+    assert len(shown[0]) == balance.MOST_RUNS and all("seed" in title for title in shown[0])
     assert shown[1] == ["bin", "metabin"]

@@ -15,6 +15,6 @@ def test_the_lines_of_a_deep_network_have_no_markers(everything):
     frame = bank.data(style.grouped(metrics.values()), {})
     markers = [
         {line.get_marker() for panel in bank.figure(part).axes for line in panel.lines}
-        for part in (frame, frame[frame["layer"] < style.FEW])
+        for part in (frame, frame[frame["layer"] < style.POINTS_WITHOUT_MARKERS])
     ]
     assert markers == [{"None"}, {"o", "s"}]

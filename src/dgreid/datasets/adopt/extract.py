@@ -54,7 +54,7 @@ def extract(archive: Path, to: Path, title: str | None = None, bound: int | None
 
 
 def allowed(archive: Path) -> int:
-    """The bytes that an archive may unpack to, with the archives in it."""
+    """Return how many bytes an archive may unpack to, the archives in it included."""
     return max(SMALL, GROWTH * archive.stat().st_size)
 
 
@@ -93,7 +93,7 @@ def _opened(archive: Path, title: str, bound: int, what: str) -> Iterator[tuple]
 
 
 def _check_directory(archive: Path, file: zipfile.ZipFile) -> None:
-    """Python reads past a damaged entry of the directory, and misses those behind it."""
+    """Refuse a zip whose directory is damaged: Python would skip the damaged entry and all behind it."""
     stated = stated_members(archive)
     if stated is not None and stated != len(file.infolist()) & 0xFFFF:
         raise zipfile.BadZipFile(f"its directory has {len(file.infolist())} of {stated} files")
@@ -144,7 +144,9 @@ def _tar_members(
     archive: str, file: tarfile.TarFile, bound: int
 ) -> Iterator[tuple[str, int, tarfile.TarInfo]]:
     size = 0
-    for member in file:  # sizes are checked before a member is passed over, which unpacks it
+    for (
+        member
+    ) in file:  # check a member's size before the next one is read, because skipping a member unpacks it
         name = _checked_name(archive, member.name)
         if not (member.isreg() or member.isdir()):
             raise UserError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
@@ -155,7 +157,7 @@ def _tar_members(
 
 
 def _check_end(file: tarfile.TarFile) -> None:
-    """Python takes a missing or damaged header for the end of a tar: ask for the zeros of a real one."""
+    """Refuse a tar that does not end with zeros: Python takes a damaged header for the end."""
     file.fileobj.seek(file.offset)
     end = file.fileobj.read(END)
     if len(end) < END:

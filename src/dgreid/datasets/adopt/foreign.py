@@ -1,4 +1,4 @@
-"""What a file is instead of a zip or tar archive, and what to do with it: the end of a message."""
+"""Recognise files that are no zip or tar archive, and say what to do with them."""
 
 import re
 from pathlib import Path

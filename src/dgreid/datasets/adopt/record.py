@@ -15,7 +15,7 @@ RECORD = "adopted.json"
 
 
 def read_record(folder: Path) -> dict | None:
-    """What `adopt` recorded about `folder`; None if there is nothing, or nothing that `adopt` writes."""
+    """Read what `adopt` recorded about `folder`; None without a record that `adopt` wrote."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):

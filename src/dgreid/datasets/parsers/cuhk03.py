@@ -29,9 +29,9 @@ from dgreid.files import md5
 
 MAT = "cuhk-03.mat"
 VARIANTS, BOTH = ("detected", "labeled"), "both"
-NAME = re.compile(r"^(?P<pair>[1-5])_(?P<person>\d{3})_(?P<view>[12])_(?P<index>\d{2})\.png$")
+NAME = re.compile(r"^(?P<pair>[1-5])_(?P<identity>\d{3})_(?P<view>[12])_(?P<index>\d{2})\.png$")
 NP_NAME = re.compile(r"^(?P<identity>\d{4})_c(?P<camera>[12])_(?P<index>\d+)\.png$")
-OFFSETS = (0, 843, 1283, 1360, 1418)  # global identity = offset of the pair + person
+OFFSETS = (0, 843, 1283, 1360, 1418)  # identity in the data set = offset of its pair + number in the pair
 NP_MD5 = {
     "cuhk03_new_protocol_config_detected.mat": "27237df9b418c99ee4f82ceefa641a91",
     "cuhk03_new_protocol_config_labeled.mat": "cd0a6a651ecbbbd7b4af919e2b08c0b1",
@@ -84,8 +84,8 @@ def _parse_mat(root: Path, variant: str) -> Parsed:
 
 def _mat_images(root: Path, variant: str) -> list[Image]:
     return [
-        _image(f"{MAT}#{variant}[{pair}][{person},{index}]", variant, pair, person, index)
-        for pair, person, index in _cells(root / MAT, variant)
+        _image(f"{MAT}#{variant}[{pair}][{number},{index}]", variant, pair, number, index)
+        for pair, number, index in _cells(root / MAT, variant)
     ]
 
 
@@ -104,15 +104,15 @@ def _parse_both(root: Path) -> Parsed:
 
 
 def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
-    """(pair, person, index) of every image in the .mat, all counted from 1; empty cells are left out."""
+    """List pair, identity in it and index of every image in the .mat, all from 1, without empty cells."""
     mat, found = open_hdf5(file), []
     with reading(file, variant):
         for pair, reference in enumerate(mat[variant][0], start=1):
             table = mat[reference][:].T  # (identities, 10): HDF5 has MATLAB's axes reversed
-            for person, cells in enumerate(table, start=1):
+            for number, cells in enumerate(table, start=1):
                 for index, cell in enumerate(cells, start=1):
                     if cell and mat[cell].ndim == 3 and mat[cell].size:  # an empty cell is a stub
-                        found.append((pair, person, index))
+                        found.append((pair, number, index))
         if found and max(found)[0] > len(OFFSETS):
             raise ValueError(f"{max(found)[0]} camera pairs instead of {len(OFFSETS)}")
     return found
@@ -120,7 +120,7 @@ def _cells(file: Path, variant: str) -> list[tuple[int, int, int]]:
 
 def _parse_png(root: Path, variant: str) -> Parsed:
     images = [
-        _image(path, variant, *(int(match[key]) for key in ("pair", "person", "index")))
+        _image(path, variant, *(int(match[key]) for key in ("pair", "identity", "index")))
         for path, match in match_names(root, f"images_{variant}", NAME, LAYOUT.title)
     ]
     parsed = Parsed(images)
@@ -155,14 +155,14 @@ def _parse_folders(root: Path, variant: str) -> Parsed:
     return parsed
 
 
-def _image(path: str, variant: str, pair: int, person: int, index: int) -> Image:
+def _image(path: str, variant: str, pair: int, number: int, index: int) -> Image:
     view = 1 if index <= 5 else 2
     return Image(
         path=path,
-        person=f"{OFFSETS[pair - 1] + person:04d}",
-        person_raw=f"{pair}_{person:03d}",
+        person=f"{OFFSETS[pair - 1] + number:04d}",
+        person_raw=f"{pair}_{number:03d}",
         variant=variant,
-        name=f"{pair}_{person:03d}_{view}_{index:02d}.png",
+        name=f"{pair}_{number:03d}_{view}_{index:02d}.png",
         camera=2 * (pair - 1) + view - 1,
         camera_raw=f"{pair}/{view}",
         view=view - 1,
@@ -193,8 +193,10 @@ def _test_sets(file: Path) -> list[set[str]]:
     """The identities of each of the shipped test sets, as `person_raw`."""
     mat = open_hdf5(file)
     with reading(file, "testsets"):
-        pairs = [mat[reference][:].T for reference in mat["testsets"][0]]  # (people, 2): camera pair, person
-        found = [{f"{int(pair)}_{int(person):03d}" for pair, person in table} for table in pairs]
+        pairs = [
+            mat[reference][:].T for reference in mat["testsets"][0]
+        ]  # (identities, 2): camera pair, number in it
+        found = [{f"{int(pair)}_{int(number):03d}" for pair, number in table} for table in pairs]
         if not found or not all(found):
             raise ValueError("a test set is empty")
     return found

@@ -96,22 +96,22 @@ def _image(path: str, match: re.Match, role: str) -> Image:
     )
 
 
-def _check_folds(folds: list[list[int]], people: list[int], root: Path) -> None:
+def _check_folds(folds: list[list[int]], identities: list[int], root: Path) -> None:
     """Check that there are ten folds, each of half of the identities (125 of 250), each of them once."""
     if len(folds) != OFFICIAL10.count:
         raise UserError(
             f"{root}: {len(folds)} folds instead of {OFFICIAL10.count}; get the published folds again."
         )
     for number, fold in enumerate(folds, start=1):
-        if not set(fold) <= set(people):
+        if not set(fold) <= set(identities):
             raise UserError(
                 f"{root}: fold {number} names identities that are not among the probes; get the "
                 "published folds and images again."
             )
-        if len(set(fold)) != len(fold) or len(fold) != len(people) // 2:
+        if len(set(fold)) != len(fold) or len(fold) != len(identities) // 2:
             raise UserError(
                 f"{root}: fold {number} has {len(set(fold))} different identities in {len(fold)} entries "
-                f"instead of {len(people) // 2}; get the published folds again."
+                f"instead of {len(identities) // 2}; get the published folds again."
             )
 
 
@@ -121,10 +121,10 @@ def _split(parsed: Parsed, folds: list[list[int]], root: Path) -> None:
         for role in ("query", "gallery")
     )
     distractors = [i.path for i in parsed.images if i.kind == "distractor"]
-    people = sorted(probes.keys() & matches.keys())
-    _check_folds(folds, people, root)
+    identities = sorted(probes.keys() & matches.keys())
+    _check_folds(folds, identities, root)
     for number, fold in enumerate(folds):
-        test = [person for person in people if person not in set(fold)]
+        test = [identity for identity in identities if identity not in set(fold)]
         parsed.splits[OFFICIAL10.name, number, "train"] = [f[p] for p in fold for f in (probes, matches)]
         parsed.splits[OFFICIAL10.name, number, "query"] = [probes[p] for p in test]
         parsed.splits[OFFICIAL10.name, number, "gallery"] = [matches[p] for p in test] + distractors

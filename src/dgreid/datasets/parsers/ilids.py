@@ -56,10 +56,10 @@ def _split(parsed: Parsed) -> None:
     paths: dict[str, list[str]] = {}
     for image in parsed.images:
         paths.setdefault(image.person, []).append(image.path)
-    halves = random_halves([person for person in paths if len(paths[person]) > 1], halves=RAND10.halves)
+    halves = random_halves([identity for identity in paths if len(paths[identity]) > 1], halves=RAND10.halves)
     pairs = draw_pairs(paths, [test for _, test in halves])
     for number, ((train, _), (query, gallery)) in enumerate(zip(halves, pairs, strict=True)):
-        parsed.splits[RAND10.name, number, "train"] = [path for person in train for path in paths[person]]
+        parsed.splits[RAND10.name, number, "train"] = [path for identity in train for path in paths[identity]]
         parsed.splits[RAND10.name, number, "query"] = query
         parsed.splits[RAND10.name, number, "gallery"] = gallery
 

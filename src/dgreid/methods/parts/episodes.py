@@ -47,7 +47,7 @@ def unread_of_cycle(low: float, high: float) -> Iterator[tuple[str, str]]:
 
 
 def cyclic(iteration: int, low: float, high: float, epochs: float, task: Task) -> float:
-    """Return the cyclic value c; the cycle advances before it is read, so it does not begin at its least."""
+    """Return c; as released, the cycle advances before it is read, so that it does not begin at `low`."""
     return triangular(iteration + 1, low, high, int(epochs * task.iterations_per_epoch))
 
 

@@ -19,7 +19,7 @@ CAPTION = (
     "The gates of every norm layer after training: 1 keeps the batch's statistics, 0 the image's own; "
     "median, mean and quantiles over channels, one panel per run, or per method if there are many runs."
 )
-MANY = 8  # runs; if there are more, only the lowest seed of each method is shown
+MOST_RUNS = 8  # runs; if there are more, only the lowest seed of each method is shown
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 BLUE, ORANGE = style.COLOURS[:2]
 
@@ -36,10 +36,10 @@ def data(groups: Sequence[Group], histories: Mapping[str, pd.DataFrame]) -> pd.D
 
 def figure(frame: pd.DataFrame) -> Figure:
     """Draw bands between quantiles over the layers, one panel per run."""
-    if frame["run"].nunique() > MANY:
+    if frame["run"].nunique() > MOST_RUNS:
         frame = frame[frame["seed"] == frame.groupby("method")["seed"].transform("min")]
     groups = list(frame.groupby("run", sort=False))
-    across = 2 if len(groups) <= MANY else 3
+    across = 2 if len(groups) <= MOST_RUNS else 3
     drawn, panels = style.panels(len(groups), across, sharey=True)
     for number, (panel, (_, lines)) in enumerate(zip(panels, groups, strict=True)):
         draw_run(panel, lines)

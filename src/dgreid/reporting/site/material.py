@@ -21,12 +21,12 @@ class Paper(NamedTuple):
 
     @property
     def short(self) -> str:
-        """`MetaBIN, Table 3`."""
+        """The paper and the number of the table, such as `MetaBIN, Table 3`."""
         return self.title.split(".")[0]
 
     @property
     def document(self) -> str:
-        """`MetaBIN`."""
+        """The paper, such as `MetaBIN`."""
         return self.title.split(",")[0]
 
     @property
@@ -36,7 +36,7 @@ class Paper(NamedTuple):
 
     @property
     def state(self) -> str:
-        """How many of its lines are measured, and how many networks are counted."""
+        """Say how many lines are measured, and for how many networks numbers are counted from the code."""
         full, counted = (self.fragment.count(f'<tr class="{kind}">') for kind in ("measured", "counted"))
         measured = f"{plural(full, 'line')} measured" if full else "nothing measured"
         state = f"{measured} on full data" + ("" if full else " yet")

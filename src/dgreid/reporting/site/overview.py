@@ -154,7 +154,7 @@ def _origin(run: Mapping, kept: Evidence | None) -> dict[str, str]:
         "run": run["run"],
         "commit": run["cost"].get("commit") or "",
         "date": recorded.date(run),
-        **{key: hashes[key][: recorded.SHORT] for key in hashes},
+        **{key: hashes[key][: recorded.HASH_SHOWN] for key in hashes},
     }
 
 

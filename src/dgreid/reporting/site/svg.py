@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 300, 120  # of a curve, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 8, 18
-LONGEST = 60  # characters of a name that fit a drawing
+LONGEST_NAME = 60  # characters of a name that fit a drawing
 
 
 class Dots(NamedTuple):
@@ -76,7 +76,7 @@ def short(value: float) -> str:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _scale(low: float, high: float, start: float, end: float):
