@@ -17,6 +17,7 @@ from dgreid.reporting.site import overview, page, run_page, svg, wording
 from dgreid.reporting.site.material import Paper
 from dgreid.runs import evidence, recorded
 from dgreid.runs.summary import summary
+from helpers.tables import write as write_table
 
 FACTS = {
     "config": {
@@ -62,13 +63,10 @@ def kept(run):
     QUERIES.mkdir()
     frame = pd.concat(SEARCHES.assign(target=target) for target in run["targets"])
     frame.to_parquet(QUERIES / f"{run['run']}.parquet")
-    rows = pd.DataFrame(index=[0, 1], columns=ROWS.names)
-    rows["part"], rows["dataset"] = ["query", "gallery"], "d"
+    rows = pd.DataFrame({"part": ["query", "gallery"], "dataset": "d", "pixel_sha256": [bytes(32)] * 2})
     rows["path"], rows["row"] = ["07.png", "09.png"], [4, 5]
     rows["image_id"], rows["identity"], rows["camera"] = ["p_07.png", "p_09.png"], [7, 9], [2, 3]
-    folder = PROTOCOLS / "toy"
-    folder.mkdir(parents=True)
-    rows.to_parquet(folder / "targets.parquet")
+    write_table(PROTOCOLS / "toy/targets.parquet", rows, ROWS)
     return run
 
 
