@@ -147,3 +147,60 @@ def test_out_of_reach_damaged_and_foreign_are_told_apart(error, sentence, kind):
 def test_short_memory_is_not_taken_for_damage(error):
     with pytest.raises(type(error)), sealed.reading("x", "make it again"):
         raise error
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("word", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("number", pa.int16()),
+        pa.field("digest", pa.binary(32)),
+        pa.field("known", pa.bool_()),
+    ]
+)
+PLAIN = {"word": ["a", "b"], "number": [1, None], "digest": [bytes(32), None], "known": [True, None]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"word": pa.array(["a", "b"], pa.large_string())},
+        {"number": pa.array([1.0, None])},
+        {"number": pa.array([1, None], pa.uint64())},
+        {"digest": pa.array([bytes(32), None], pa.binary())},
+        {"other": pa.array([1, 2])},
+    ],
+)
+def test_a_table_of_another_program_is_read_in_the_types_of_its_schema(tmp_path, changed):
+    pq.write_table(pa.table(PLAIN | changed), tmp_path / "a")
+    table = sealed.read_table(tmp_path / "a", SCHEMA)
+    assert table.to_pydict() == PLAIN and table.column("number").type == pa.int16()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"word": None},
+        {"word": pa.array(["a", None])},
+        {"word": pa.array([1, 2])},
+        {"word": pa.array([b"a", b"\xff"])},
+        {"word": pa.array([["a"], ["b"]])},
+        {"number": pa.array(["1", "2"])},
+        {"number": pa.array([2**40, 1])},
+        {"number": pa.array([float("nan"), 1.5])},
+        {"number": pa.array([True, False])},
+        {"number": pa.array([None, None])},
+        {"digest": pa.array([b"short", None], pa.binary())},
+        {"known": pa.array([0, 1])},
+    ],
+)
+def test_a_table_of_another_schema_is_not_ours(tmp_path, changed):
+    complete = ("number",) if "number" in changed else ()
+    columns = {name: column for name, column in (PLAIN | changed).items() if column is not None}
+    pq.write_table(pa.table(columns), tmp_path / "a")
+    with pytest.raises(UserError, match="a is no table of ours: make it again"):  # noqa: SIM117
+        with sealed.reading(tmp_path / "a", "make it again", "no table of ours"):
+            sealed.read_table(tmp_path / "a", SCHEMA, complete)
+    twice = pa.Table.from_arrays([pa.array(["a"])] * 2, ["word", "word"])
+    pq.write_table(twice, tmp_path / "b")
+    with pytest.raises(KeyError):
+        sealed.read_table(tmp_path / "b", SCHEMA)

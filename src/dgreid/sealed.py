@@ -11,7 +11,7 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,12 @@ MARK = PREFIX.encode()
 BLANK = b"0" * 64  # what the hash counts in its own place
 PLACE = MARK + BLANK
 PARQUET = {FIELD: PLACE.decode()}
+KINDS = (  # of types whose values may stand for one another
+    lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind),
+    pa.types.is_boolean,
+    lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    lambda kind: pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind),
+)
 FOREIGN = (
     ValueError,
     LookupError,
@@ -179,19 +185,45 @@ def write_table(table: pa.Table, path: Path) -> None:
     seal(path)
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a parquet file of ours, or one without a seal.
+def read_table(path: Path, schema: pa.Schema | None = None, complete: Sequence[str] = ()) -> pa.Table:
+    """Read a parquet file of ours, or one without a seal, which may hold anything.
 
     What pandas notes of itself in a file is left out: it names the columns again, and may contradict them.
 
+    Args:
+        path: the file.
+        schema: its columns, in their order; others are left out. Numbers may be of another width, words plain
+            or in a dictionary. None: as they are.
+        complete: columns without nulls, beside those that `schema` calls so.
+
     Raises:
         Damaged: its content is not what was sealed.
+        KeyError, TypeError, ValueError: a column is missing or there twice, is of another kind, or has nulls.
     """
     if not check(path):
         say_unsealed(path)
     table = pq.ParquetFile(path).read()
     noted = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"pandas"}
+    if schema is not None:
+        found = [_column(table, field, field.name in complete or not field.nullable) for field in schema]
+        table = pa.table(found, schema.names)
     return table.replace_schema_metadata(noted or None)
+
+
+def _column(table: pa.Table, field: pa.Field, complete: bool) -> pa.ChunkedArray:
+    """The column that a field describes, in the field's type; words may stay plain."""
+    column = table.column(field.name)
+    if column.type != field.type:
+        wanted, found = (
+            each.value_type if pa.types.is_dictionary(each) else each for each in (field.type, column.type)
+        )
+        alike = any(is_kind(wanted) and is_kind(found) for is_kind in KINDS)
+        if not (alike or pa.types.is_null(found)):
+            raise TypeError(f"{field.name} is of type {found}")
+        column = column.cast(wanted)
+    if complete and column.null_count:
+        raise ValueError(f"{field.name} has nulls")
+    return column
 
 
 def say_unsealed(path: Path) -> None:

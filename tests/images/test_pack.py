@@ -15,10 +15,12 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 
 from dgreid.datasets.images import open_image
+from dgreid.datasets.manifest import IMAGES
 from dgreid.errors import UserError
 from dgreid.images import pack
 from dgreid.images.config import ImageConfig
 from dgreid.images.pack import WORDS, Pack, add, load
+from helpers import tables
 from helpers.damage import damaged
 
 IMAGE = ImageConfig(name="small", height=32, width=16)
@@ -42,9 +44,8 @@ def draw(folder, count=7, seed=0):
 def note(folder, rows):
     """Write the manifest of images as they are."""
     hashes = [hashlib.sha256(open_image(folder, row["path"]).tobytes()).digest() for row in rows]
-    manifest = folder / "data/manifests/drawn"
-    manifest.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).assign(pixel_sha256=hashes).to_parquet(manifest / "images.parquet")
+    frame = pd.DataFrame(rows).assign(pixel_sha256=hashes)
+    tables.write(folder / "data/manifests/drawn/images.parquet", frame, IMAGES)
 
 
 @pytest.fixture

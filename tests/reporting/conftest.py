@@ -11,6 +11,7 @@ from dgreid.protocols.tables import SCHEMA as ROWS
 from dgreid.reporting import differences, tables
 from dgreid.reporting.site.material import Material
 from helpers.metrics import node
+from helpers.tables import write as write_table
 
 FACTS = {
     "config": {
@@ -100,11 +101,8 @@ def kept(run):
     QUERIES.mkdir()
     frame = pd.concat(SEARCHES.assign(target=target) for target in run["targets"])
     frame.to_parquet(QUERIES / f"{run['run']}.parquet")
-    rows = pd.DataFrame(index=[0, 1], columns=ROWS.names)
-    rows["part"], rows["dataset"] = ["query", "gallery"], "d"
+    rows = pd.DataFrame({"part": ["query", "gallery"], "dataset": "d", "pixel_sha256": [bytes(32)] * 2})
     rows["path"], rows["row"] = ["07.png", "09.png"], [4, 5]
     rows["image_id"], rows["identity"], rows["camera"] = ["p_07.png", "p_09.png"], [7, 9], [2, 3]
-    folder = PROTOCOLS / "toy"
-    folder.mkdir(parents=True)
-    rows.to_parquet(folder / "targets.parquet")
+    write_table(PROTOCOLS / "toy/targets.parquet", rows, ROWS)
     return run

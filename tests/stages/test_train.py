@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from dgreid import protocols, trouble
+from dgreid.datasets.manifest import IMAGES
 from dgreid.errors import UserError
 from dgreid.files import sha256
 from dgreid.images import pack
@@ -23,7 +24,7 @@ from dgreid.methods.base import Task
 from dgreid.methods.erm import ERM
 from dgreid.runs.run import build, restore
 from dgreid.stages.train import check_finite, train
-from helpers import tiny
+from helpers import tables, tiny
 
 KILLED = """
 import sys
@@ -49,9 +50,8 @@ def world(tmp_path, monkeypatch):
     for path, pixels in zip(paths, packs["crowd"].images, strict=True):
         Image.fromarray(pixels).save(Path("pictures") / path)
     digests = [hashlib.sha256(pixels.tobytes()).digest() for pixels in packs["crowd"].images]
-    manifest = Path("data/manifests/crowd")
-    manifest.mkdir(parents=True)
-    pd.DataFrame({"path": paths, "pixel_sha256": digests}).to_parquet(manifest / "images.parquet")
+    known = pd.DataFrame({"path": paths, "pixel_sha256": digests})
+    tables.write(Path("data/manifests/crowd/images.parquet"), known, IMAGES)
     frame = frame.assign(image_id=paths, path=paths, camera=0, pixel_sha256=digests)
     domains = [f"d{number}" for number in range(4)]
     metadata = {"name": "tiny", "kind": "miniature", "domains": domains, "targets": {}, "counts": {}}

@@ -175,7 +175,7 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     if not file.is_file():
         raise UserError(f"{file}: no manifest here; make it with {command}.")
     with sealed.reading(file, f"make it again with {command}", "damaged, or not a parquet file"):
-        table = sealed.read_table(file)
+        table = sealed.read_table(file, SPLITS if name == "splits.parquet" else IMAGES)
     words = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     nullable = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}

@@ -54,7 +54,7 @@ def read_scores(path: Path) -> pd.DataFrame:
         UserError: the file is out of reach, damaged or another one.
     """
     with sealed.reading(path, f"evaluate the run again with `dvc repro evaluate@{path.stem}`"):
-        frame = sealed.read_table(path).select(SCHEMA.names).to_pandas()
+        frame = sealed.read_table(path, SCHEMA, ("target", "split", "query", "first_hit")).to_pandas()
         if not _are_scores(frame):
             raise sealed.Damaged
     return frame

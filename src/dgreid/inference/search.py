@@ -10,11 +10,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from math import prod
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -147,14 +149,17 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
             sealed.say_unsealed(path)
         file = pq.ParquetFile(path)
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-        paths = file.read(["path"])["path"].to_pylist()
         run, model, folder = (facts[key] for key in ("run", "model_sha256", "folder"))
         shape = json.loads(facts["shape"])
+        expected = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), prod(shape)))])
+        if [file.schema_arrow.field(name) for name in expected.names] != list(expected):
+            raise ValueError("other columns")
+        paths = file.read(["path"])["path"].to_pylist()
     except sealed.Damaged as error:
         raise UserError(
             f"{path} is damaged: embed its folder again with `dgreid embed --run {embedder.run}`."
         ) from error
-    except (ValueError, KeyError) as error:  # ValueError: no parquet, no text, no JSON
+    except (ValueError, KeyError, TypeError) as error:  # ValueError: no parquet, no text, no JSON
         raise UserError(
             f"{path} is not a gallery: give a folder of crops, or the file `dgreid embed` made of one."
         ) from error
@@ -164,10 +169,12 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
             f"{path} was embedded {whose}, so {embedder.run} cannot search it: embed the gallery "
             f"with `dgreid embed --run {embedder.run}` first, or give its folder."
         )
+    if not paths:
+        raise UserError(f"{path} holds no images: embed a folder that has some.")
     _check_below(path, folder, paths, run)
     if not Path(folder).is_dir():
         log.warning("%s, where the gallery was embedded, is gone: the sheet shows only names.", folder)
-    return Crops(Path(folder), paths, _stored(file, shape, embedder.device))
+    return Crops(Path(folder), paths, _stored(path, file, shape, embedder.device))
 
 
 def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: str) -> None:
@@ -181,9 +188,11 @@ def _check_below(gallery: Path, folder: str, paths: Iterable[str | None], run: s
             )
 
 
-def _stored(file: pq.ParquetFile, shape: list[int], device: torch.device) -> Iterator[Tensor]:
+def _stored(path: Path, file: pq.ParquetFile, shape: list[int], device: torch.device) -> Iterator[Tensor]:
     """Read the embeddings of a parquet file batch by batch, (n, *shape) each."""
     for rows in file.iter_batches(BATCH, columns=["embedding"]):
+        if rows.column("embedding").null_count:
+            raise UserError(f"{path} lacks the embedding of an image: embed its folder again.")
         numbers = rows.column("embedding").flatten().to_numpy().copy()
         yield torch.from_numpy(numbers.reshape(-1, *shape)).to(device)
 

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = ["dataset", "image_id", "path", "row", "identity", "camera", "domain", "pixel_sha256"]
+COMPLETE = ("part", "dataset", "image_id", "path", "row", "identity", "camera", "pixel_sha256")
 TEST_COLUMNS = [column for column in COLUMNS if column != "domain"]
 
 
@@ -130,7 +131,7 @@ def _table(path: Path) -> pa.Table:
     if not path.is_file():
         raise UserError(f"{path}: no protocol here; make it with {_command(path)}.")
     with _reading(path):
-        return sealed.read_table(path)
+        return sealed.read_table(path, SCHEMA, COMPLETE)
 
 
 def _rows(table: pa.Table) -> pd.DataFrame:
