@@ -108,16 +108,16 @@ def test_the_runs_that_tables_name_are_configured(root):
     assert {selector.backbone for selector in selectors} <= set(params.names("backbone"))
     missing = {selector.method for selector in selectors} - set(params.names("method"))
     for selector in selectors:
-        if selector.words and selector.method not in missing:  # the words are understood, and name the run
+        if selector.overrides and selector.method not in missing:  # the words are understood, and name the run
             words = [f"method={selector.method}", f"backbone={selector.backbone}", "protocol=miniature"]
-            made = load_run([*words, *selector.words])
+            made = load_run([*words, *selector.overrides])
             node = {
                 "method": selector.method,
                 "backbone": selector.backbone,
                 "protocol": "miniature",
                 "seed": 0,
             }
-            assert made.run == expected_name(node, selector.words)
+            assert made.run == expected_name(node, selector.overrides)
     if missing:
         pytest.skip(f"not configured: {', '.join(sorted(missing))}")
 
