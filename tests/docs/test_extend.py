@@ -15,7 +15,7 @@ OF_FOLDERS = (  # the tests of every folder and group that the page adds a file 
     *("images/operations", "images/test_augment.py", "images/test_config.py", "params/test_shipped.py"),
     *("datasets/test_layout.py", "datasets/test_shipped.py", "datasets/test_splits.py"),
     *("protocols/test_listing.py", "protocols/test_notation.py", "protocols/test_published_counts.py"),
-    *("papers/test_tables.py", "reporting/figures"),
+    *("papers/test_tables.py", "papers/test_measured.py", "reporting/figures"),
 )
 PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs/extend").glob("*.md"))}
 BLOCK = re.compile(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", re.M | re.S)
