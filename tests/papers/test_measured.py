@@ -108,7 +108,7 @@ def test_the_runs_that_tables_name_are_configured(root):
     assert {selector.backbone for selector in selectors} <= set(params.names("backbone"))
     missing = {selector.method for selector in selectors} - set(params.names("method"))
     for selector in selectors:
-        if selector.overrides and selector.method not in missing:  # the words are understood, and name the run
+        if selector.overrides and selector.method not in missing:  # overrides name the run
             words = [f"method={selector.method}", f"backbone={selector.backbone}", "protocol=miniature"]
             made = load_run([*words, *selector.overrides])
             node = {
