@@ -130,11 +130,11 @@ def test_dvc_can_draw_the_metrics(project, config):
 
 def test_the_metrics_of_a_method_that_adapts_say_that_it_sees_the_target(project, config, monkeypatch):
     node = json.loads(evaluate.evaluate(config).read_text())
-    assert "sees_target" not in node and recorded.title(node) == "BN baseline"
+    assert "sees_target" not in node and "sees target" not in recorded.title(node)
     looks = []
     monkeypatch.setattr(ERM, "adapt", lambda self, images: looks.append(sum(map(len, images))))
     seen = json.loads(evaluate.evaluate(config).read_text())
-    assert seen["sees_target"] and recorded.title(seen) == "BN baseline (sees target)"
+    assert seen["sees_target"] and recorded.title(seen).startswith("BN baseline (sees target")
     assert looks == [10, 10]  # all images of either camera, over both splits
 
 
