@@ -64,7 +64,7 @@ def check(path: Path, shape: pack.Shape) -> None:
 def seconds(work: Callable[[], None], cold: bool) -> float:
     if cold:
         os.sync()
-        CACHES.write_text("3\n")
+        CACHES.write_text("3\n", encoding="utf-8")
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

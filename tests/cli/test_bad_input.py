@@ -152,7 +152,8 @@ BAD = {
     "many meta-train domains": (f"train method=metabin {PAIR} method.meta_train_domains=9", "on 9 domains"),
     "all domains in meta-train": (f"train method=metabin {PAIR} method.meta_train_domains=2", "on 2 domains"),
     "a loss that is not finite": (
-        f"train method=erm {PAIR} method.learning_rate=1e6 recipe.learning_rate_factor=1e6",
+        f"train method=erm {PAIR} method.learning_rate=1e6 recipe.learning_rate_factor=1e6 "
+        "recipe.precision=float32",
         "became nan by iteration",
     ),
     "a run that was never trained": (f"evaluate method=erm {UNEVEN}", "holds no trained model"),

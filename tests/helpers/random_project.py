@@ -20,7 +20,10 @@ def make(folder: Path) -> None:
         _write(folder / f"params/dataset/{name}.yaml", node)
         crops(folder / "source" / name, people)
     recipe = yaml.safe_load((PARAMS / "recipe/miniature.yaml").read_text())
-    _write(folder / "params/recipe/short.yaml", recipe | {"epochs": 2, "iterations_per_epoch": 2})
+    _write(
+        folder / "params/recipe/short.yaml",
+        recipe | {"epochs": 2, "iterations_per_epoch": 2, "weights": "none"},
+    )
     for name, sources in PROTOCOLS.items():
         node = {"title": name, "recipe": "short", "image": "64x32", "targets": []}
         node["sources"] = [{"dataset": source} for source in sources]

@@ -60,7 +60,7 @@ def test_the_file_is_sealed_and_loads_by_the_door(project):
 
 def test_a_damaged_or_missing_file_says_how_to_make_it(project):
     options = load_backbone("resnet_tiny")
-    with pytest.raises(UserError, match="is (missing|damaged): make it with `dgreid pretrain back"):
+    with pytest.raises(UserError, match=r"is (missing|damaged): make it with `dgreid pretrain back"):
         build(options, "drawn")
     path = pretrain("resnet_tiny")
     content = bytearray(path.read_bytes())

@@ -70,6 +70,11 @@ class Embedder:
                 run,
             )
 
+    @property
+    def number(self) -> pa.DataType:
+        """The type of the numbers of an embedding: that of the run's precision."""
+        return pa.float64() if self.method.dtype == torch.float64 else pa.float32()
+
     def batches(self, folder: Path, paths: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Embed images batch by batch: yields some of `paths` and their embeddings (n, *shape), in order.
 
@@ -127,7 +132,7 @@ def embed(run: str, folder: Path, out: Path, skip_unreadable: bool = False) -> P
         "shape": json.dumps(embedder.shape),
         "folder": str(folder.resolve()),
     }
-    number = pa.float64() if embedder.method.dtype == torch.float64 else pa.float32()
+    number = embedder.number
     schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(number, size))], metadata=facts)
     width = number.byte_width * size
     check_room(out, len(paths) * width, out.name)

@@ -151,7 +151,8 @@ def _parquet(embedder: Embedder, path: Path) -> Crops:
         facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
         run, model, folder = (facts[key] for key in ("run", "model_sha256", "folder"))
         shape = json.loads(facts["shape"])
-        expected = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), prod(shape)))])
+        numbers = pa.list_(embedder.number, prod(shape))
+        expected = pa.schema([("path", pa.string()), ("embedding", numbers)])
         if [file.schema_arrow.field(name) for name in expected.names] != list(expected):
             raise ValueError("other columns")
         paths = file.read(["path"])["path"].to_pylist()
